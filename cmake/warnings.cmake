@@ -1,0 +1,16 @@
+# One interface target that carries how every translation unit of the project is compiled.
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+add_library(intact_options INTERFACE)
+target_compile_options(intact_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion -Wundef
+  -ffp-contract=off
+  $<$<BOOL:${INTACT_WERROR}>:-Werror>)
+if(INTACT_SANITIZE)
+  target_compile_options(intact_options INTERFACE -fsanitize=${INTACT_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(intact_options INTERFACE -fsanitize=${INTACT_SANITIZE})
+endif()
+target_include_directories(intact_options INTERFACE
+  "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src/intact")
+target_link_libraries(intact_options INTERFACE Threads::Threads fmt::fmt)

@@ -1,0 +1,112 @@
+#include <gtest/gtest.h>
+
+#include <cfenv>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/fp_env.h"
+#include "base/half.h"
+#include "base/round.h"
+#include "base/shape.h"
+#include "base/tensor.h"
+#include "base/thread_pool.h"
+
+namespace intact {
+namespace {
+
+TEST(RoundHalfEven, TiesGoToEven) {
+  EXPECT_EQ(round_half_even(0.5), 0.0);
+  EXPECT_EQ(round_half_even(1.5), 2.0);
+  EXPECT_EQ(round_half_even(2.5f), 2.0f);
+  EXPECT_EQ(round_half_even(-0.5), 0.0);
+  EXPECT_EQ(round_half_even(-1.5), -2.0);
+  EXPECT_EQ(round_half_even(0.49999999999999994), 0.0);
+}
+
+TEST(RoundHalfEven, DoesNotDependOnTheCallersMode) {
+  std::fesetround(FE_UPWARD);
+  const double up = round_half_even(2.25);
+  std::fesetround(FE_TONEAREST);
+  EXPECT_EQ(up, 2.0);
+}
+
+TEST(Half, EveryCodeSurvivesTheRoundTrip) {
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const float x = float_from_half(static_cast<std::uint16_t>(bits));
+    if (std::isnan(x)) {
+      EXPECT_TRUE(std::isnan(float_from_half(half_from_float(x))));
+    } else {
+      EXPECT_EQ(half_from_float(x), bits);
+    }
+  }
+}
+
+TEST(Half, TiesGoToEvenAndOverflowGoesToInfinity) {
+  EXPECT_EQ(half_from_float(1.0f + 0x1p-11f), half_from_float(1.0f));
+  EXPECT_EQ(half_from_float(1.0f + 3 * 0x1p-11f), half_from_float(1.0f + 0x1p-9f));
+  EXPECT_EQ(half_from_float(65519.0f), half_from_float(65504.0f));
+  EXPECT_EQ(half_from_float(65520.0f), 0x7C00);
+  EXPECT_EQ(half_from_float(0x1p-25f), 0);
+  EXPECT_EQ(half_from_float(std::nextafter(0x1p-25f, 1.0f)), 1);
+}
+
+TEST(CheckShape, RefusesWhatWouldOverflow) {
+  EXPECT_TRUE(check_shape(Shape{3, 0, 7}).has_value());
+  EXPECT_FALSE(check_shape(Shape{-1, 2}).has_value());
+  EXPECT_FALSE(check_shape(Shape{std::int64_t{1} << 40, 2}).has_value());
+  EXPECT_FALSE(check_shape(Shape(17, 1)).has_value());
+  EXPECT_TRUE(check_shape(Shape{0, std::int64_t{1} << 62, std::int64_t{1} << 62}).has_value());
+}
+
+TEST(Broadcast, FollowsNumpy) {
+  EXPECT_EQ(*broadcast(Shape{2, 1, 4}, Shape{3, 1}), (Shape{2, 3, 4}));
+  EXPECT_EQ(*broadcast(Shape{}, Shape{5}), (Shape{5}));
+  EXPECT_EQ(*broadcast(Shape{1}, Shape{0}), (Shape{0}));
+  EXPECT_FALSE(broadcast(Shape{2}, Shape{3}).has_value());
+}
+
+TEST(Tensor, ConvertsFourBitCodes) {
+  const Tensor t = from_float64(Dtype::kInt4, {3}, std::vector<double>{-8, 7, -1});
+  EXPECT_EQ(t.bytes(), 2u);
+  EXPECT_EQ(to_int64(t), (std::vector<std::int64_t>{-8, 7, -1}));
+}
+
+TEST(Tensor, ConversionSaturates) {
+  const Tensor t = from_float64(Dtype::kUint8, {4}, std::vector<double>{-3, 300, 2.5, NAN});
+  EXPECT_EQ(to_int64(t), (std::vector<std::int64_t>{0, 255, 2, 0}));
+}
+
+TEST(ThreadPool, RunsEveryTaskOnce) {
+  for (const int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    for (int round = 0; round < 50; ++round) {
+      std::vector<int> hits(37, 0);
+      pool.run(hits.size(), [&](std::size_t i) { ++hits[i]; });
+      EXPECT_EQ(std::accumulate(hits.begin(), hits.end(), 0), 37);
+      EXPECT_EQ(*std::max_element(hits.begin(), hits.end()), 1);
+    }
+  }
+}
+
+TEST(ThreadPool, RethrowsAndStaysUsable) {
+  ThreadPool pool(2);
+  EXPECT_THROW(pool.run(8, [](std::size_t) { throw InternalError("x"); }), InternalError);
+  int calls = 0;
+  pool.run(1, [&](std::size_t) { ++calls; });
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(ScopedFpEnv, RestoresTheCallersMode) {
+  std::fesetround(FE_UPWARD);
+  {
+    const ScopedFpEnv fp;
+    volatile double one = 1.0;
+    EXPECT_EQ(one + 0x1p-60, 1.0);
+  }
+  EXPECT_EQ(std::fegetround(), FE_UPWARD);
+  std::fesetround(FE_TONEAREST);
+}
+
+}  // namespace
+}  // namespace intact

@@ -1,0 +1,24 @@
+#include "base/buffer.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace intact {
+
+std::shared_ptr<Buffer> Buffer::allocate(std::size_t bytes) {
+  const std::size_t total = (bytes + kSlackBytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+  void* memory = std::aligned_alloc(kAlignBytes, total);
+  if (memory == nullptr) throw std::bad_alloc();
+  std::memset(memory, 0, total);
+  std::shared_ptr<void> owner(memory, [](void* p) { std::free(p); });
+  return std::shared_ptr<Buffer>(
+      new Buffer({static_cast<std::byte*>(memory), bytes}, std::move(owner), /*has_slack=*/true));
+}
+
+std::shared_ptr<Buffer> Buffer::wrap(std::span<std::byte> memory, std::shared_ptr<void> owner) {
+  return std::shared_ptr<Buffer>(new Buffer(memory, std::move(owner), /*has_slack=*/false));
+}
+
+}  // namespace intact
