@@ -1,0 +1,71 @@
+// codes_u8.h: element-wise work on codes, and the border between codes and real numbers.
+//
+//   quantize    q = clamp(rne(x / s) + z, lo, hi), IEEE division; NaN gives z clamped           (1)
+//   dequantize  x = s (q - z), one rounding                                                     (2)
+//   lut         y = table[x]
+//   add         y = clamp(rne(fma(a - za, ra, (b - zb) rb)), lo - z, hi - z) + z                (3)
+//   mul         y = clamp(rne(float((a - za) (b - zb)) ra), lo - z, hi - z) + z                 (4)
+//
+// ra, rb are float32 of the ratio taken in double: s_a / s_y, s_b / s_y for add; s_a s_b / s_y for
+// mul. Operands are viewed as [rows, cols], cols innermost; rows may be apart (views of concat).
+// Inputs in codes may be read up to 64 bytes past the end of any row; float inputs and all outputs
+// are touched exactly.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "kernels/cpu_features.h"
+#include "kernels/epilogue.h"
+#include "kernels/kernel_table.h"
+
+namespace intact {
+
+// Scale and zero point of a tensor, or of each element of the last axis.
+struct QuantParams {
+  const float* scale = nullptr;        // One, or [cols].
+  const std::int32_t* zero = nullptr;  // One, or [cols]; codes in [0, 255].
+  bool per_col = false;
+  std::int32_t lo = 0;  // quantize only.
+  std::int32_t hi = 255;
+};
+
+// How operand b of add and mul is laid out against a.
+enum class Operand : std::uint8_t { kSame, kScalar, kPerCol };
+
+struct BinaryU8Args {
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  const std::uint8_t* a = nullptr;
+  std::ptrdiff_t a_row_bytes = 0;
+  const std::uint8_t* b = nullptr;
+  std::ptrdiff_t b_row_bytes = 0;  // kSame only.
+  Operand b_kind = Operand::kSame;
+  std::uint8_t* y = nullptr;
+  std::ptrdiff_t y_row_bytes = 0;
+  std::int32_t za = 0, zb = 0;
+  float ra = 0.0f, rb = 0.0f;
+  CodeLimits codes;                   // Of the output.
+  const std::uint8_t* lut = nullptr;  // [256] applied to y; null: identity.
+};
+
+struct CodesU8Kernel {
+  std::string_view name;
+  IsaLevel isa;
+  // y[i] = table[x[i]]; x and y may be the same memory.
+  void (*lut)(const std::uint8_t* x, std::uint8_t* y, std::int64_t count,
+              const std::uint8_t* table);
+  void (*quantize)(const float* x, std::int64_t rows, std::int64_t cols, const QuantParams& p,
+                   std::uint8_t* q);
+  void (*dequantize)(const std::uint8_t* q, std::int64_t rows, std::int64_t cols,
+                     const QuantParams& p, float* x);
+  void (*add)(const BinaryU8Args& args);
+  void (*mul)(const BinaryU8Args& args);
+};
+
+template <>
+std::span<const CodesU8Kernel* const> kernel_rows<CodesU8Kernel>() noexcept;
+const CodesU8Kernel& codes_u8_ref() noexcept;  // The definition.
+
+}  // namespace intact

@@ -1,0 +1,67 @@
+// epilogue.h: what happens to an int32 accumulator, for every integer GEMM and depthwise kernel.
+//
+// kCodes, numerics.md equation (6), computed in float exactly as written, one fma word:
+//
+//   f    = fma(float(acc), m[n], c[n])
+//   code = clamp(rne(f), lo - zero, hi - zero) + zero                                           (1)
+//
+// With Residual::kAfterCode a first code is formed in the register, then the sum (z1 = first.zero):
+//
+//   q1   = clamp(rne(f), first.lo - z1, first.hi - z1) + z1
+//   code = clamp(rne(fma(q1 - z1, first_ratio, (r - r_zero) * r_ratio)), lo - zero, hi - zero) +
+//   zero   (2)
+//
+// With Residual::kBeforeCode (no Q between the product and the sum) there is one rounding:
+//
+//   code = clamp(rne(f + (r - r_zero) * r_ratio), lo - zero, hi - zero) + zero                  (3)
+//
+// A table, when there is one, maps the code last: out = lut[code].
+// kFloat: y = min(max(fma(float(acc), m[n] * row_scale[row], c[n]), lo_f), hi_f), the product
+// rounded to float first; without row_scale the factor is m[n] itself.
+// kRaw: the accumulator, int32.
+//
+// Arrays indexed by n are readable up to the next multiple of 16 elements; residual rows are u8
+// with 64 bytes of slack, like every operand of an integer kernel.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+namespace intact {
+
+// Width of a column panel: per-channel arrays are padded to a multiple of it.
+inline constexpr int kPanelCols = 16;
+
+enum class EpilogueKind : std::uint8_t { kCodes, kFloat, kRaw };
+enum class Residual : std::uint8_t { kNone, kAfterCode, kBeforeCode };
+
+// A code's inclusive range and the code of real 0; 0 <= lo <= hi <= 255, zero in [0, 255].
+struct CodeLimits {
+  std::int32_t lo = 0;
+  std::int32_t hi = 255;
+  std::int32_t zero = 0;
+};
+
+struct Epilogue {
+  EpilogueKind kind = EpilogueKind::kCodes;
+  Residual residual = Residual::kNone;  // kCodes only.
+  const float* m = nullptr;  // [N] codes (kCodes) or real units (kFloat) per accumulator step.
+  const float* c = nullptr;  // [N] added, codes or real units. Never null unless kRaw.
+  CodeLimits codes;          // Of the output.
+
+  const std::uint8_t* lut = nullptr;  // [256], kCodes only; null: identity.
+
+  const std::uint8_t* r = nullptr;  // Row `row`, channel n is r[row * r_row_bytes + n].
+  std::ptrdiff_t r_row_bytes = 0;
+  std::int32_t r_zero = 0;
+  float r_ratio = 0.0f;      // s_r / s_y
+  CodeLimits first;          // kAfterCode: of q1.
+  float first_ratio = 1.0f;  // kAfterCode: s_1 / s_y
+
+  float lo_f = -std::numeric_limits<float>::infinity();  // kFloat.
+  float hi_f = std::numeric_limits<float>::infinity();
+  const float* row_scale = nullptr;  // kFloat: [M], absolute row index; null: none.
+};
+
+}  // namespace intact
