@@ -1,6 +1,9 @@
 # One interface target that carries how every translation unit of the project is compiled.
 find_package(Threads REQUIRED)
-find_package(fmt REQUIRED)
+# {fmt} is compiled into the base room (fmt_library.cc): only its headers are needed. Debian keeps them in
+# /usr/include, where the compiler looks anyway; a cross compiler must not see that folder, so there the
+# headers come from the cross build's own root.
+find_path(INTACT_HEADERS_DIR fmt/format-inl.h REQUIRED)
 add_library(intact_options INTERFACE)
 target_compile_options(intact_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion -Wundef
@@ -13,4 +16,7 @@ if(INTACT_SANITIZE)
 endif()
 target_include_directories(intact_options INTERFACE
   "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src/intact")
-target_link_libraries(intact_options INTERFACE Threads::Threads fmt::fmt)
+target_link_libraries(intact_options INTERFACE Threads::Threads)
+if(CMAKE_CROSSCOMPILING)
+  target_include_directories(intact_options SYSTEM INTERFACE "${INTACT_HEADERS_DIR}")
+endif()
