@@ -1,0 +1,21 @@
+#include "passes/pass.h"
+
+#include "base/check.h"
+#include "passes/registry.h"
+
+namespace intact {
+
+Status run_passes(Graph& graph, std::span<const std::string_view> names, PassContext& context) {
+  for (const std::string_view name : names) {
+    const Pass* pass = find_pass(name);
+    if (pass == nullptr)
+      return fail(ErrorCode::kInvalidArgument, fmt::format("there is no pass '{}'", name));
+    if (auto status = pass->run(graph, context); !status)
+      return fail(status.error().with_context(fmt::format("pass '{}'", name)));
+    const Status sorted = graph.sort();
+    INTACT_CHECK(sorted.has_value(), "pass '{}' broke the graph: {}", name, sorted.error().text());
+  }
+  return {};
+}
+
+}  // namespace intact
