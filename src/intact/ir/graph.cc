@@ -17,9 +17,6 @@ const T* find_attribute(const Node& node, std::string_view key) {
 
 std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
 
-// The outer values that the subgraphs of a node read are not tracked as edges: a subgraph refers
-// to outer scope by name, and the importer lists those names as extra inputs of the node.
-
 }  // namespace
 
 std::int64_t Node::get_int(std::string_view key, std::int64_t otherwise) const {
@@ -149,7 +146,8 @@ Status Graph::sort() {
     ordered.push_back(std::move(nodes[n]));
   }
   if (ordered.size() != nodes.size()) {
-    const auto at = static_cast<std::size_t>(std::find(placed.begin(), placed.end(), false) - placed.begin());
+    const auto at =
+        static_cast<std::size_t>(std::find(placed.begin(), placed.end(), false) - placed.begin());
     const std::string who = nodes[at].name.empty() ? nodes[at].op : nodes[at].name;
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("node '{}' is on a cycle: its input depends on its output", who));

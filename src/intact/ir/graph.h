@@ -57,13 +57,14 @@ struct Quant {
 };
 
 struct ValueType {
-  Dtype dtype = Dtype::kUndefined;           // kUndefined: not known.
-  std::optional<std::vector<Dim>> shape;     // Nothing: rank not known.
+  Dtype dtype = Dtype::kUndefined;        // kUndefined: not known.
+  std::optional<std::vector<Dim>> shape;  // Nothing: rank not known.
   Layout layout = Layout::kPlain;
 };
 
 struct Value {
   std::string name;
+  std::string doc_string;
   ValueType type;
   std::optional<Tensor> constant;  // Set for initializers and folded values. Row-major, kPlain.
   std::optional<Quant> quant;      // Set when the elements are codes of reals (passes/fuse_qdq).
@@ -73,13 +74,21 @@ using Attribute =
     std::variant<std::int64_t, float, std::string, Tensor, std::shared_ptr<Graph>,
                  std::vector<std::int64_t>, std::vector<float>, std::vector<std::string>>;
 
+// Subgraphs (the bodies of If, Loop, Scan: attributes that hold a Graph) are closed: they read
+// nothing by name from outside. What ONNX lets a body read from the scopes around it is passed
+// instead: the last `num_captured` inputs of the node are those outer values, and each of its
+// bodies has as many extra inputs at the end of its own list, in the same order. So edits of the
+// outer graph (replace_uses, rename) need not look into bodies, and a body runs like any graph.
 struct Node {
   std::string name;
-  std::string op;      // "Conv"
-  std::string domain;  // "" is ONNX's default domain.
-  std::vector<ValueId> inputs;   // kNoValue where omitted.
-  std::vector<ValueId> outputs;  // kNoValue where omitted.
+  std::string doc_string;
+  std::string op;                 // "Conv"
+  std::string domain;             // "" is ONNX's default domain.
+  std::vector<ValueId> inputs;    // kNoValue where omitted.
+  std::vector<ValueId> outputs;   // kNoValue where omitted.
+  std::int32_t num_captured = 0;  // See above; 0 without subgraphs.
   std::map<std::string, Attribute> attributes;
+  std::map<std::string, std::string> metadata;  // metadata_props of the node.
 
   // The attribute, or the default when absent or of another type.
   [[nodiscard]] std::int64_t get_int(std::string_view key, std::int64_t otherwise) const;
@@ -92,9 +101,7 @@ struct Node {
   [[nodiscard]] bool has(std::string_view key) const;
 
   // Input or output i, or kNoValue past the end.
-  [[nodiscard]] ValueId in(std::size_t i) const {
-    return i < inputs.size() ? inputs[i] : kNoValue;
-  }
+  [[nodiscard]] ValueId in(std::size_t i) const { return i < inputs.size() ? inputs[i] : kNoValue; }
   [[nodiscard]] ValueId out(std::size_t i) const {
     return i < outputs.size() ? outputs[i] : kNoValue;
   }
@@ -105,9 +112,9 @@ struct Node {
 
 // Who produces and who reads each value; a snapshot that edits of the graph make stale.
 struct Uses {
-  std::vector<std::int32_t> producer;               // Node index, or -1 (input, constant, none).
-  std::vector<std::vector<std::int32_t>> readers;   // Node indices, one entry a use, ascending.
-  std::vector<bool> is_output;                      // Graph output (a use beyond the readers).
+  std::vector<std::int32_t> producer;              // Node index, or -1 (input, constant, none).
+  std::vector<std::vector<std::int32_t>> readers;  // Node indices, one entry a use, ascending.
+  std::vector<bool> is_output;                     // Graph output (a use beyond the readers).
 
   // True when node `reader` is the only use of `value`.
   [[nodiscard]] bool only_reader(ValueId value, std::int32_t reader) const {
@@ -120,18 +127,29 @@ struct Uses {
   }
 };
 
+// What a model file says about itself beside its graph; only kept for the next export.
+struct ModelInfo {
+  std::string producer_version;
+  std::string domain;
+  std::string doc_string;
+  std::int64_t model_version = 0;
+  std::string opaque;  // Serialized fields that only onnx/ reads (training_info, unknown fields).
+  bool operator==(const ModelInfo&) const = default;
+};
+
 class Graph {
  public:
   std::string name;
-  std::map<std::string, std::int64_t> opsets;    // Domain -> version; "" is ONNX's default.
-  std::map<std::string, std::string> metadata;   // metadata_props of the model.
+  std::map<std::string, std::int64_t> opsets;   // Domain -> version; "" is ONNX's default.
+  std::map<std::string, std::string> metadata;  // metadata_props of the model.
   std::int64_t ir_version = 8;
   std::string producer_name;
   std::string doc_string;
+  ModelInfo model;
 
   std::vector<Value> values;
-  std::vector<Node> nodes;        // In execution order, except between edits and sort().
-  std::vector<ValueId> inputs;    // Not the initializers.
+  std::vector<Node> nodes;      // In execution order, except between edits and sort().
+  std::vector<ValueId> inputs;  // Not the initializers.
   std::vector<ValueId> outputs;
 
   [[nodiscard]] Value& value(ValueId id) { return values[static_cast<std::size_t>(id)]; }
