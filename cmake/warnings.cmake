@@ -11,6 +11,13 @@ target_compile_options(intact_options INTERFACE
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>
   -ffp-contract=off
   $<$<BOOL:${INTACT_WERROR}>:-Werror>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # g++ is the reference for warnings; clang's -Wconversion means more than g++'s.
+  target_compile_options(intact_options INTERFACE -Wno-sign-conversion -Wno-implicit-int-float-conversion)
+endif()
+if(INTACT_FUZZ)
+  target_compile_options(intact_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 if(INTACT_SANITIZE)
   target_compile_options(intact_options INTERFACE -fsanitize=${INTACT_SANITIZE} -fno-omit-frame-pointer
     -fno-sanitize-recover=all)

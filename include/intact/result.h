@@ -27,7 +27,9 @@ struct Error {
   std::string where;  // Context, outermost first, e.g. "model.onnx: node 'conv3'". May be empty.
 
   // Returns "where: message", or the message alone.
-  [[nodiscard]] std::string text() const { return where.empty() ? message : where + ": " + message; }
+  [[nodiscard]] std::string text() const {
+    return where.empty() ? message : where + ": " + message;
+  }
 
   // Prepends one level of context.
   [[nodiscard]] Error with_context(std::string_view outer) const {
@@ -51,18 +53,18 @@ using Status = Result<void>;
 }  // namespace intact
 
 // INTACT_TRY(expr): returns the error of a Result from the enclosing function.
-#define INTACT_TRY(...)                                                     \
-  do {                                                                      \
-    if (auto intact_try_ = (__VA_ARGS__); !intact_try_)                     \
+#define INTACT_TRY(...)                                                       \
+  do {                                                                        \
+    if (auto intact_try_ = (__VA_ARGS__); !intact_try_)                       \
       return tl::unexpected<::intact::Error>(std::move(intact_try_).error()); \
   } while (false)
 
 // INTACT_ASSIGN(const auto x, expr): declares x from a Result, or returns its error.
 #define INTACT_CONCAT_INNER(a, b) a##b
 #define INTACT_CONCAT(a, b) INTACT_CONCAT_INNER(a, b)
-#define INTACT_ASSIGN(declaration, ...)                                                     \
-  auto INTACT_CONCAT(intact_result_, __LINE__) = (__VA_ARGS__);                             \
-  if (!INTACT_CONCAT(intact_result_, __LINE__))                                             \
-    return tl::unexpected<::intact::Error>(                                                 \
-        std::move(INTACT_CONCAT(intact_result_, __LINE__)).error());                        \
+#define INTACT_ASSIGN(declaration, ...)                              \
+  auto INTACT_CONCAT(intact_result_, __LINE__) = (__VA_ARGS__);      \
+  if (!INTACT_CONCAT(intact_result_, __LINE__))                      \
+    return tl::unexpected<::intact::Error>(                          \
+        std::move(INTACT_CONCAT(intact_result_, __LINE__)).error()); \
   declaration = *std::move(INTACT_CONCAT(intact_result_, __LINE__))

@@ -20,10 +20,10 @@ class InternalError : public std::logic_error {
 
 }  // namespace intact
 
-#define INTACT_CHECK(condition, ...)                                                       \
-  do {                                                                                     \
-    if (!(condition)) [[unlikely]]                                                         \
-      ::intact::throw_internal_error(__FILE__, __LINE__, ::fmt::format(__VA_ARGS__));      \
+#define INTACT_CHECK(condition, ...)                                                  \
+  do {                                                                                \
+    if (!(condition)) [[unlikely]]                                                    \
+      ::intact::throw_internal_error(__FILE__, __LINE__, ::fmt::format(__VA_ARGS__)); \
   } while (false)
 
 #ifdef NDEBUG

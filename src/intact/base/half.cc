@@ -29,8 +29,7 @@ std::uint16_t half_from_float(float x) noexcept {
     return static_cast<std::uint16_t>(sign | round_shift(magnitude - 0x38000000u, 13));
   if (magnitude < 0x33000000u) return static_cast<std::uint16_t>(sign);
   const std::uint32_t shift = 126u - (magnitude >> 23);
-  return static_cast<std::uint16_t>(sign |
-                                    round_shift((magnitude & 0x7FFFFFu) | 0x800000u, shift));
+  return static_cast<std::uint16_t>(sign | round_shift((magnitude & 0x7FFFFFu) | 0x800000u, shift));
 }
 
 float float_from_bfloat16(std::uint16_t bits) noexcept {

@@ -53,8 +53,8 @@ Result<Shape> broadcast(std::span<const std::int64_t> a, std::span<const std::in
     std::int64_t& size = out[lead + i];
     if (size == b[i] || b[i] == 1) continue;
     if (size != 1)
-      return fail(ErrorCode::kInvalidModel, fmt::format("shapes {} and {} do not broadcast",
-                                                        to_string(a), to_string(b)));
+      return fail(ErrorCode::kInvalidModel,
+                  fmt::format("shapes {} and {} do not broadcast", to_string(a), to_string(b)));
     size = b[i];
   }
   return out;

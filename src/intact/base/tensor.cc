@@ -35,23 +35,52 @@ std::vector<Out> converted(const Tensor& t) {
   std::vector<Out> out;
   out.reserve(static_cast<std::size_t>(t.size()));
   switch (t.dtype()) {
-    case Dtype::kFloat32: append_as<float>(t, out); break;
-    case Dtype::kFloat64: append_as<double>(t, out); break;
-    case Dtype::kUint8: append_as<std::uint8_t>(t, out); break;
-    case Dtype::kInt8: append_as<std::int8_t>(t, out); break;
-    case Dtype::kUint16: append_as<std::uint16_t>(t, out); break;
-    case Dtype::kInt16: append_as<std::int16_t>(t, out); break;
-    case Dtype::kInt32: append_as<std::int32_t>(t, out); break;
-    case Dtype::kUint32: append_as<std::uint32_t>(t, out); break;
-    case Dtype::kInt64: append_as<std::int64_t>(t, out); break;
-    case Dtype::kUint64: append_as<std::uint64_t>(t, out); break;
-    case Dtype::kBool: append_as<bool>(t, out); break;
-    case Dtype::kFloat16: append_half(t, &float_from_half, out); break;
-    case Dtype::kBFloat16: append_half(t, &float_from_bfloat16, out); break;
+    case Dtype::kFloat32:
+      append_as<float>(t, out);
+      break;
+    case Dtype::kFloat64:
+      append_as<double>(t, out);
+      break;
+    case Dtype::kUint8:
+      append_as<std::uint8_t>(t, out);
+      break;
+    case Dtype::kInt8:
+      append_as<std::int8_t>(t, out);
+      break;
+    case Dtype::kUint16:
+      append_as<std::uint16_t>(t, out);
+      break;
+    case Dtype::kInt16:
+      append_as<std::int16_t>(t, out);
+      break;
+    case Dtype::kInt32:
+      append_as<std::int32_t>(t, out);
+      break;
+    case Dtype::kUint32:
+      append_as<std::uint32_t>(t, out);
+      break;
+    case Dtype::kInt64:
+      append_as<std::int64_t>(t, out);
+      break;
+    case Dtype::kUint64:
+      append_as<std::uint64_t>(t, out);
+      break;
+    case Dtype::kBool:
+      append_as<bool>(t, out);
+      break;
+    case Dtype::kFloat16:
+      append_half(t, &float_from_half, out);
+      break;
+    case Dtype::kBFloat16:
+      append_half(t, &float_from_bfloat16, out);
+      break;
     case Dtype::kInt4:
-    case Dtype::kUint4: append_nibbles(t, out); break;
+    case Dtype::kUint4:
+      append_nibbles(t, out);
+      break;
     case Dtype::kString:
-    case Dtype::kUndefined: INTACT_CHECK(false, "a {} tensor has no numbers", name_of(t.dtype()));
+    case Dtype::kUndefined:
+      INTACT_CHECK(false, "a {} tensor has no numbers", name_of(t.dtype()));
   }
   return out;
 }
@@ -126,14 +155,30 @@ Tensor from_float64(Dtype dtype, Shape shape, std::span<const double> values) {
       std::transform(values.begin(), values.end(), out.begin(), [](double x) { return x != 0; });
       break;
     }
-    case Dtype::kUint8: store_rounded<std::uint8_t>(t, values); break;
-    case Dtype::kInt8: store_rounded<std::int8_t>(t, values); break;
-    case Dtype::kUint16: store_rounded<std::uint16_t>(t, values); break;
-    case Dtype::kInt16: store_rounded<std::int16_t>(t, values); break;
-    case Dtype::kInt32: store_rounded<std::int32_t>(t, values); break;
-    case Dtype::kUint32: store_rounded<std::uint32_t>(t, values); break;
-    case Dtype::kInt64: store_rounded<std::int64_t>(t, values); break;
-    case Dtype::kUint64: store_rounded<std::uint64_t>(t, values); break;
+    case Dtype::kUint8:
+      store_rounded<std::uint8_t>(t, values);
+      break;
+    case Dtype::kInt8:
+      store_rounded<std::int8_t>(t, values);
+      break;
+    case Dtype::kUint16:
+      store_rounded<std::uint16_t>(t, values);
+      break;
+    case Dtype::kInt16:
+      store_rounded<std::int16_t>(t, values);
+      break;
+    case Dtype::kInt32:
+      store_rounded<std::int32_t>(t, values);
+      break;
+    case Dtype::kUint32:
+      store_rounded<std::uint32_t>(t, values);
+      break;
+    case Dtype::kInt64:
+      store_rounded<std::int64_t>(t, values);
+      break;
+    case Dtype::kUint64:
+      store_rounded<std::uint64_t>(t, values);
+      break;
     case Dtype::kInt4:
     case Dtype::kUint4: {
       const double lo = dtype == Dtype::kInt4 ? -8 : 0;
@@ -146,7 +191,8 @@ Tensor from_float64(Dtype dtype, Shape shape, std::span<const double> values) {
       break;
     }
     case Dtype::kString:
-    case Dtype::kUndefined: INTACT_CHECK(false, "no {} tensor from numbers", name_of(dtype));
+    case Dtype::kUndefined:
+      INTACT_CHECK(false, "no {} tensor from numbers", name_of(dtype));
   }
   return t;
 }
