@@ -7,6 +7,10 @@ set(INTACT_ISA_FLAGS_avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -m
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   string(REPLACE "znver4" "znver3" INTACT_ISA_FLAGS_avx512 "${INTACT_ISA_FLAGS_avx512}")
 endif()
+# g++ 12 warns about its own _mm512_undefined words (GCC bug 105593).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND INTACT_ISA_FLAGS_avx512 -Wno-maybe-uninitialized -Wno-uninitialized)
+endif()
 set(INTACT_ISA_FLAGS_avx512vnni ${INTACT_ISA_FLAGS_avx512} -mavx512vnni -mavx512vbmi)
 set(INTACT_ISA_FLAGS_neondot -march=armv8.2-a+dotprod+fp16)
 set(INTACT_ISA_FLAGS_neon "")

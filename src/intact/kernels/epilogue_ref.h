@@ -1,0 +1,50 @@
+// epilogue_ref.h: epilogue.h written once per element: what every kernel must equal.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "base/round.h"
+#include "kernels/epilogue.h"
+
+namespace intact {
+
+// clamp(rne(f), lo - zero, hi - zero), as a float.
+inline float round_to_limits(float f, const CodeLimits& k) noexcept {
+  const float q = round_half_even(f);
+  const auto lo = static_cast<float>(k.lo - k.zero);
+  const auto hi = static_cast<float>(k.hi - k.zero);
+  return q < lo ? lo : q > hi ? hi : q;
+}
+
+// Applies the epilogue to acc of (row, n). row_out is the output's row, res the residual's.
+inline void epilogue_element(const Epilogue& e, std::int64_t acc, std::int64_t row, std::int64_t n,
+                             void* row_out, const std::uint8_t* res) noexcept {
+  if (e.kind == EpilogueKind::kRaw) {
+    const auto low = static_cast<std::int32_t>(static_cast<std::uint32_t>(acc));
+    std::memcpy(static_cast<std::byte*>(row_out) + 4 * n, &low, 4);
+    return;
+  }
+  const auto x = static_cast<float>(acc);
+  if (e.kind == EpilogueKind::kFloat) {
+    const float m = e.row_scale != nullptr ? e.m[n] * e.row_scale[row] : e.m[n];
+    float y = std::fma(x, m, e.c[n]);
+    y = y > e.hi_f ? e.hi_f : y;
+    y = y < e.lo_f ? e.lo_f : y;
+    std::memcpy(static_cast<std::byte*>(row_out) + 4 * n, &y, 4);
+    return;
+  }
+  float f = std::fma(x, e.m[n], e.c[n]);
+  if (e.residual != Residual::kNone) {
+    const float s = static_cast<float>(res[n] - e.r_zero) * e.r_ratio;
+    f = e.residual == Residual::kAfterCode ? std::fma(round_to_limits(f, e.first), e.first_ratio, s)
+                                           : f + s;
+  }
+  const auto code = static_cast<std::uint8_t>(
+      static_cast<std::int32_t>(round_to_limits(f, e.codes)) + e.codes.zero);
+  static_cast<std::uint8_t*>(row_out)[n] = e.lut != nullptr ? e.lut[code] : code;
+}
+
+}  // namespace intact

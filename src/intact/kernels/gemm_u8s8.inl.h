@@ -1,0 +1,385 @@
+// gemm_u8s8.inl.h: gemm_u8s8.h over an ISA vocabulary (isa/scalar.h defines the words).
+//
+// B lies in panels of 16 columns, each one stream [K / kStepK][16][kStepK]; a register tile is
+// kTileM rows by up to kMaxPanels panels, and its K loop runs over all taps without touching memory
+// but A and B. A is used in place through row pointers where it can be; a strip of rows is copied
+// (or widened) first where the ISA needs other elements, or where taps are so short that padding
+// each of them to kStepK would waste multiplications (the first layer of a network: 3 channels).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/epilogue.inl.h"
+#include "kernels/gemm_u8s8.h"
+
+namespace intact {
+
+// What one register tile reads and writes.
+struct GemmTile {
+  const std::uint8_t* const* rows;  // rows[tap * rows_stride + i]: row i of the tile.
+  std::ptrdiff_t rows_stride;
+  std::int64_t taps;
+  std::int64_t tap_bytes;  // Of A per row and tap: steps * 4.
+  const std::int8_t* b;    // First panel.
+  std::ptrdiff_t panel_bytes;
+  const std::int32_t* init;
+  const Epilogue* e;  // Null: accumulators go to `acc`.
+  const float* m;
+  const float* c;
+  std::int64_t cols;  // Valid columns.
+  std::byte* out;
+  std::ptrdiff_t out_row_bytes;
+  std::int32_t* acc;  // [MR][NP * 16]
+};
+
+// Where things are, as functions of the shape alone.
+template <class Isa>
+struct GemmLayout {
+  static constexpr std::int64_t kStepBytes = std::int64_t{kPanelCols} * Isa::kStepK;
+  static constexpr std::int32_t kBlockUnit = Isa::kMaxPanels > 1 ? 24 : Isa::kTileM[1];
+  static constexpr std::int64_t kBlockMax = 96;  // Rows of A worked on together: a multiple of
+                                                 // every tile height.
+  static constexpr std::int64_t kBlockBytes = 24 << 10;   // Of A a block, about: stays in L1.
+  static constexpr std::int64_t kChunkBytes = 448 << 10;  // Of B worked on together: stays in L2.
+
+  bool strip;
+  std::int64_t taps;       // Of the K loop: 1 with a strip.
+  std::int64_t tap_steps;  // kStepK steps per tap of the K loop.
+
+  explicit GemmLayout(const GemmShape& s) noexcept
+      : strip(Isa::kAlwaysStrip || (s.taps > 1 && s.k_per_tap % 4 != 0 && s.k_per_tap < 32)),
+        taps(strip ? 1 : s.taps),
+        tap_steps(((strip ? s.k() : s.k_per_tap) + Isa::kStepK - 1) / Isa::kStepK) {}
+
+  // Panels are one step apart in the cache's sets: equal strides of 4 KiB would collide.
+  [[nodiscard]] std::int64_t panel_bytes() const noexcept {
+    const std::int64_t bytes = taps * tap_steps * kStepBytes;
+    return bytes % 512 == 0 ? bytes + 64 : (bytes + 63) / 64 * 64;
+  }
+  // Position of (tap, k) along the packed K axis.
+  [[nodiscard]] std::int64_t position(const GemmShape& s, std::int64_t tap,
+                                      std::int64_t k) const noexcept {
+    return strip ? tap * s.k_per_tap + k : tap * tap_steps * Isa::kStepK + k;
+  }
+  // Bytes from one strip row to the next: what may be written too far, and an odd number of lines.
+  [[nodiscard]] std::int64_t strip_pitch() const noexcept {
+    return ((tap_steps * 4 + 2 * 64 + 63) / 64 * 64) | 64;
+  }
+  // Rows worked on together. They all share one pass over a chunk of B.
+  [[nodiscard]] std::int64_t block_rows() const noexcept {
+    constexpr std::int64_t kUnit = kBlockUnit;
+    const std::int64_t row_bytes = strip ? strip_pitch() : taps * tap_steps * 4;
+    const std::int64_t fit = kBlockBytes / (row_bytes > 0 ? row_bytes : 1) / kUnit * kUnit;
+    return fit < kUnit ? kUnit : fit > kBlockMax ? kBlockMax / kUnit * kUnit : fit;
+  }
+  [[nodiscard]] std::int64_t chunk_panels() const noexcept {
+    const std::int64_t fit = kChunkBytes / (panel_bytes() > 0 ? panel_bytes() : 1);
+    return fit < Isa::kMaxPanels ? Isa::kMaxPanels : fit / Isa::kMaxPanels * Isa::kMaxPanels;
+  }
+
+  // Scratch: row pointers, row sums, one tile of accumulators, the strip.
+  static constexpr std::size_t kSumsAt = kBlockMax * sizeof(void*);
+  static constexpr std::size_t kAccAt = kSumsAt + kBlockMax * 4;
+  static constexpr std::size_t kStripAt = kAccAt + 24 * 4 * 64;
+  [[nodiscard]] std::size_t scratch_bytes() const noexcept {
+    return kStripAt + (strip ? std::size_t(block_rows() * strip_pitch()) : 0);
+  }
+};
+
+template <class Isa>
+struct GemmU8S8 {
+  using I32 = typename Isa::I32;
+  using F32 = typename Isa::F32;
+
+  // MR rows by NP panels. Not inlined: each tile gets the whole register file.
+  template <int MR, int NP>
+  [[gnu::noinline]] static void tile(const GemmTile& t) noexcept {
+    constexpr int kPV = Isa::kPanelVecs;
+    constexpr int NV = NP * kPV;
+    I32 acc[MR][NV];
+#pragma GCC unroll 16
+    for (int j = 0; j < NV; ++j) {
+      const I32 v = Isa::load_i32(t.init + j * Isa::kLanes);
+#pragma GCC unroll 32
+      for (int i = 0; i < MR; ++i) acc[i][j] = v;
+    }
+    keep_all(acc);
+    const std::uint8_t* const* rows = t.rows;
+    const std::int8_t* b = t.b;
+    const std::ptrdiff_t panel_bytes = t.panel_bytes;
+    const std::int64_t tap_bytes = t.tap_bytes;
+    std::int64_t tap = t.taps;
+    do {
+      const std::uint8_t* p[MR];
+#pragma GCC unroll 32
+      for (int i = 0; i < MR; ++i) p[i] = rows[i];
+      rows += t.rows_stride;
+#pragma GCC unroll 1
+      for (std::int64_t k = 0; k < tap_bytes; k += 4) {
+        decltype(Isa::load_w(b)) w[NV];
+#pragma GCC unroll 4
+        for (int jp = 0; jp < NP; ++jp)
+#pragma GCC unroll 4
+          for (int v = 0; v < kPV; ++v)
+            w[jp * kPV + v] = Isa::load_w(b + jp * panel_bytes + v * Isa::kLanes * Isa::kStepK);
+        b += GemmLayout<Isa>::kStepBytes;
+#pragma GCC unroll 32
+        for (int i = 0; i < MR; ++i) {
+          const auto a = Isa::bcast_a(p[i] + k);
+#pragma GCC unroll 16
+          for (int j = 0; j < NV; ++j) Isa::dot(acc[i][j], a, w[j]);
+        }
+      }
+    } while (--tap > 0);
+    keep_all(acc);
+    // Hides everything the epilogue needs until here, so that nothing of it is kept in registers
+    // (or spilled) over the K loop.
+    const GemmTile* late = &t;
+    asm volatile("" : "+r"(late) : : "memory");
+    if (late->e == nullptr) {
+#pragma GCC unroll 32
+      for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 16
+        for (int j = 0; j < NV; ++j)
+          Isa::store_i32(late->acc + (i * NV + j) * Isa::kLanes, acc[i][j]);
+      return;
+    }
+    store_plain_codes<MR, NP>(*late, acc);
+  }
+
+  template <int MR, int NV>
+  [[gnu::always_inline]] static inline void keep_all(I32 (&acc)[MR][NV]) noexcept {
+#pragma GCC unroll 32
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 16
+      for (int j = 0; j < NV; ++j) Isa::keep(acc[i][j]);
+  }
+
+  // Equation (1) of epilogue.h. The lower bound is applied to the packed bytes: saturation brings
+  // everything below to 0 first. The upper bound must come before the conversion.
+  template <int MR, int NP>
+  [[gnu::always_inline]] static inline void store_plain_codes(
+      const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
+    constexpr int kPV = Isa::kPanelVecs;
+    constexpr int NV = NP * kPV;
+    const CodeLimits& k = t.e->codes;
+    const F32 hi = Isa::set_f32(static_cast<float>(k.hi - k.zero));
+#pragma GCC unroll 16
+    for (int j = 0; j < NV; ++j) {
+      const F32 m = Isa::load_f32(t.m + j * Isa::kLanes);
+      const F32 c = Isa::load_f32(t.c + j * Isa::kLanes);
+#pragma GCC unroll 32
+      for (int i = 0; i < MR; ++i) {
+        acc[i][j] = Isa::to_i32(Isa::min(Isa::fma(Isa::to_f32(acc[i][j]), m, c), hi));
+        Isa::keep(acc[i][j]);
+      }
+    }
+    const auto consts = Isa::code_consts(k.zero, k.lo);
+    auto* out = reinterpret_cast<std::uint8_t*>(t.out);
+#pragma GCC unroll 32
+    for (int i = 0; i < MR; ++i)
+      Isa::template store_codes<NV>(out + i * t.out_row_bytes, acc[i], consts, t.cols, t.e->lut);
+  }
+
+  // What stays the same over the tiles of one group of panels.
+  struct Group {
+    GemmTile tile;
+    EpilogueTile rest;  // Used when tile.e is null.
+    std::int64_t row;   // Within the block.
+  };
+
+  static constexpr int next_height(int mr) noexcept {
+    return mr > 8 ? 8 : mr > 6 ? 6 : mr > 4 ? 4 : mr - 1;
+  }
+
+  template <int NP, int MR>
+  static void run_tiles(Group& g, std::int64_t rows) noexcept {
+    for (; rows - g.row >= MR; g.row += MR) {
+      GemmTile t = g.tile;
+      t.rows += g.row;
+      t.out += g.row * t.out_row_bytes;
+      tile<MR, NP>(t);
+      if (t.e == nullptr) {
+        EpilogueTile r = g.rest;
+        r.acc_stride = NP * kPanelCols;
+        r.rows = MR;
+        r.row += g.row;
+        r.out = t.out;
+        if (r.r != nullptr) r.r += g.row * r.e->r_row_bytes;
+        if (r.za_rows != nullptr) r.za_rows += g.row;
+        r.row_sums += g.row;
+        EpilogueRows<Isa>::run(r);
+      }
+    }
+    if constexpr (MR > 1) run_tiles<NP, next_height(MR)>(g, rows);
+  }
+
+  template <int NP>
+  static void run_group(Group& g, std::int64_t rows, std::int64_t panels) noexcept {
+    if constexpr (NP > 1) {
+      if (panels < NP) return run_group<NP - 1>(g, rows, panels);
+    }
+    run_tiles<NP, Isa::kTileM[NP]>(g, rows);
+  }
+
+  // Panels of the next group: as wide as possible, but 5 is 3 + 2 rather than 4 + 1.
+  static std::int64_t next_group(std::int64_t left) noexcept {
+    if (left == Isa::kMaxPanels + 1 && Isa::kMaxPanels > 2) return Isa::kMaxPanels - 1;
+    return left < Isa::kMaxPanels ? left : Isa::kMaxPanels;
+  }
+
+  static const std::uint8_t* row_of(const GemmU8S8Args& a, std::int64_t tap,
+                                    std::int64_t row) noexcept {
+    return a.rows != nullptr ? a.rows[tap * a.rows_stride + row] : a.a + row * a.a_row_bytes;
+  }
+
+  static void fill_strip(const GemmU8S8Args& a, const GemmLayout<Isa>& l, std::int64_t row,
+                         std::int64_t count, std::uint8_t* strip,
+                         const std::uint8_t** pointers) noexcept {
+    const std::int64_t k = a.shape.k_per_tap;
+    for (std::int64_t i = 0; i < count; ++i) {
+      std::uint8_t* d = strip + i * l.strip_pitch();
+      pointers[i] = d;
+      for (std::int64_t tap = 0; tap < a.shape.taps; ++tap, d += k * Isa::kElemBytes)
+        Isa::widen(d, row_of(a, tap, row + i), k);
+    }
+  }
+
+  static void run(const GemmU8S8Args& a) {
+    if (a.row_begin >= a.row_end || a.panel_begin >= a.panel_end) return;
+    const GemmLayout<Isa> l(a.shape);
+    const bool corrected = a.za_rows != nullptr || a.b.zb != nullptr;
+    const bool plain = is_plain_codes(a.epilogue) && !corrected;
+    const std::int64_t element_bytes = a.epilogue.kind == EpilogueKind::kCodes ? 1 : 4;
+    auto** pointers = reinterpret_cast<const std::uint8_t**>(a.scratch);
+    auto* sums = reinterpret_cast<std::int32_t*>(a.scratch + GemmLayout<Isa>::kSumsAt);
+    auto* strip = reinterpret_cast<std::uint8_t*>(a.scratch + GemmLayout<Isa>::kStripAt);
+    const bool in_place = a.rows != nullptr && !l.strip;
+    const std::int64_t block = l.block_rows();
+
+    Group g{};
+    GemmTile& t = g.tile;
+    t.taps = l.taps;
+    t.tap_bytes = l.tap_steps * 4;
+    t.panel_bytes = l.panel_bytes();
+    t.e = plain ? &a.epilogue : nullptr;
+    t.out_row_bytes = a.out_row_bytes;
+    t.acc = reinterpret_cast<std::int32_t*>(a.scratch + GemmLayout<Isa>::kAccAt);
+    EpilogueTile& r = g.rest;
+    r.acc = t.acc;
+    r.out_row_bytes = a.out_row_bytes;
+    r.e = &a.epilogue;
+    r.row_sums = sums;
+
+    const std::int64_t chunk = l.chunk_panels();
+    for (std::int64_t c0 = a.panel_begin; c0 < a.panel_end; c0 += chunk) {
+      const std::int64_t c1 = c0 + chunk < a.panel_end ? c0 + chunk : a.panel_end;
+      for (std::int64_t m0 = a.row_begin; m0 < a.row_end; m0 += block) {
+        const std::int64_t rows = m0 + block < a.row_end ? block : a.row_end - m0;
+        if (l.strip) {
+          fill_strip(a, l, m0, rows, strip, pointers);
+        } else if (!in_place) {
+          for (std::int64_t i = 0; i < rows; ++i) pointers[i] = a.a + (m0 + i) * a.a_row_bytes;
+        }
+        t.rows = in_place ? a.rows + m0 : pointers;
+        t.rows_stride = in_place ? a.rows_stride : 0;
+        if (a.b.zb != nullptr) {
+          for (std::int64_t i = 0; i < rows; ++i) {
+            std::uint32_t sum = 0;
+            for (std::int64_t tap = 0; tap < a.shape.taps; ++tap)
+              sum += static_cast<std::uint32_t>(
+                  Isa::sum_u8(row_of(a, tap, m0 + i), a.shape.k_per_tap));
+            sum -= static_cast<std::uint32_t>(Isa::kAOffset * a.shape.k());
+            sums[i] = static_cast<std::int32_t>(sum);
+          }
+        }
+        for (std::int64_t p = c0; p < c1;) {
+          const std::int64_t panels = next_group(c1 - p);
+          const std::int64_t n = p * kPanelCols;
+          t.b = a.b.packed + p * l.panel_bytes();
+          t.init = a.b.init + n;
+          t.m = a.epilogue.m + n;
+          t.c = a.epilogue.c + n;
+          t.cols = a.shape.n - n < panels * kPanelCols ? a.shape.n - n : panels * kPanelCols;
+          t.out = static_cast<std::byte*>(a.out) + m0 * a.out_row_bytes + n * element_bytes;
+          if (!plain) {
+            r.cols = t.cols;
+            r.row = m0;
+            r.m = t.m;
+            r.c = t.c;
+            r.r =
+                a.epilogue.r == nullptr ? nullptr : a.epilogue.r + m0 * a.epilogue.r_row_bytes + n;
+            r.za_rows = a.za_rows == nullptr ? nullptr : a.za_rows + m0;
+            r.colsum = a.b.colsum == nullptr ? nullptr : a.b.colsum + n;
+            r.zb = a.b.zb == nullptr ? nullptr : a.b.zb + n;
+          }
+          g.row = 0;
+          run_group<Isa::kMaxPanels>(g, rows, panels);
+          p += panels;
+        }
+      }
+    }
+  }
+
+  static std::size_t packed_bytes(const GemmShape& s) {
+    return static_cast<std::size_t>(panels_of(s.n) * GemmLayout<Isa>(s).panel_bytes());
+  }
+  static std::size_t scratch_bytes(const GemmShape& s) {
+    return GemmLayout<Isa>(s).scratch_bytes();
+  }
+
+  static void pack_b(const GemmShape& s, const GemmBSource& src, std::int64_t panel_begin,
+                     std::int64_t panel_end, std::int8_t* packed, const GemmBStats& stats) {
+    const GemmLayout<Isa> l(s);
+    const std::uint8_t flip = src.is_unsigned ? 0x80 : 0;
+    const std::int32_t shift = src.is_unsigned ? 128 : 0;
+    for (std::int64_t p = panel_begin; p < panel_end; ++p) {
+      std::int8_t* panel = packed + p * l.panel_bytes();
+      std::memset(panel, 0, static_cast<std::size_t>(l.panel_bytes()));
+      for (int col = 0; col < kPanelCols; ++col) {
+        const std::int64_t n = p * kPanelCols + col;
+        std::int32_t sum = 0;
+        std::int32_t sum_abs = 0;
+        std::int32_t zb = 0;
+        if (n < s.n) {
+          zb = (src.zb != nullptr ? src.zb[n] : src.zb_all) - shift;
+          const auto* b = static_cast<const std::uint8_t*>(src.b) + n * src.n_bytes;
+          pack_column(s, l, src, b, flip, zb, panel + col * Isa::kStepK, sum, sum_abs);
+        }
+        stats.colsum[n] = sum;
+        if (stats.sum_abs != nullptr) stats.sum_abs[n] = sum_abs;
+        if (stats.zb != nullptr) stats.zb[n] = zb;
+      }
+    }
+  }
+
+  static void pack_column(const GemmShape& s, const GemmLayout<Isa>& l, const GemmBSource& src,
+                          const std::uint8_t* b, std::uint8_t flip, std::int32_t zb,
+                          std::int8_t* out, std::int32_t& sum, std::int32_t& sum_abs) noexcept {
+    for (std::int64_t tap = 0; tap < s.taps; ++tap) {
+      const std::uint8_t* from = b + tap * src.tap_bytes;
+      std::int64_t at = l.position(s, tap, 0);
+      for (std::int64_t k = 0; k < s.k_per_tap; ++k, ++at, from += src.k_bytes) {
+        const auto code = static_cast<std::int8_t>(*from ^ flip);
+        out[at / Isa::kStepK * GemmLayout<Isa>::kStepBytes + at % Isa::kStepK] = code;
+        const std::int32_t d = code - zb;
+        sum += d;
+        sum_abs += d < 0 ? -d : d;
+      }
+    }
+  }
+
+  static void make_init(const GemmShape& s, const std::int32_t* bias, std::int32_t za,
+                        const std::int32_t* colsum, std::int32_t* init) {
+    const std::int64_t padded = padded_n(s.n);
+    for (std::int64_t n = 0; n < padded; ++n) {
+      const auto b = static_cast<std::uint32_t>(bias != nullptr && n < s.n ? bias[n] : 0);
+      const auto z = static_cast<std::uint32_t>(za - Isa::kAOffset);
+      init[n] = static_cast<std::int32_t>(b - z * static_cast<std::uint32_t>(colsum[n]));
+    }
+  }
+};
+
+}  // namespace intact

@@ -1,0 +1,16 @@
+#include "kernels/gemm_u8s8.inl.h"
+#include "kernels/isa/avx2.h"
+
+namespace intact {
+
+extern const GemmU8S8Kernel kGemmU8S8Avx2;
+constinit const GemmU8S8Kernel kGemmU8S8Avx2 = {.name = "gemm_u8s8/avx2",
+                                                .isa = IsaLevel::kAvx2,
+                                                .tile_m = GemmLayout<Avx2>::kBlockUnit,
+                                                .packed_bytes = &GemmU8S8<Avx2>::packed_bytes,
+                                                .pack_b = &GemmU8S8<Avx2>::pack_b,
+                                                .make_init = &GemmU8S8<Avx2>::make_init,
+                                                .scratch_bytes = &GemmU8S8<Avx2>::scratch_bytes,
+                                                .run = &GemmU8S8<Avx2>::run};
+
+}  // namespace intact

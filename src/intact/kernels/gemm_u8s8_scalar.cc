@@ -1,0 +1,16 @@
+#include "kernels/gemm_u8s8.inl.h"
+#include "kernels/isa/scalar.h"
+
+namespace intact {
+
+extern const GemmU8S8Kernel kGemmU8S8Scalar;
+constinit const GemmU8S8Kernel kGemmU8S8Scalar = {.name = "gemm_u8s8/scalar",
+                                                  .isa = IsaLevel::kScalar,
+                                                  .tile_m = GemmLayout<Scalar>::kBlockUnit,
+                                                  .packed_bytes = &GemmU8S8<Scalar>::packed_bytes,
+                                                  .pack_b = &GemmU8S8<Scalar>::pack_b,
+                                                  .make_init = &GemmU8S8<Scalar>::make_init,
+                                                  .scratch_bytes = &GemmU8S8<Scalar>::scratch_bytes,
+                                                  .run = &GemmU8S8<Scalar>::run};
+
+}  // namespace intact

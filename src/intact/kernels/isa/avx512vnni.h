@@ -1,0 +1,259 @@
+// isa/avx512vnni.h: the integer vocabulary (isa/scalar.h) for AVX-512 with VNNI and VBMI.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace intact {
+
+struct Avx512Vnni {
+  static constexpr int kLanes = 16;
+  static constexpr int kPanelVecs = 1;
+  static constexpr int kStepK = 4;
+  static constexpr int kElemBytes = 1;
+  static constexpr bool kAlwaysStrip = false;
+  static constexpr int kAOffset = 0;
+  static constexpr int kMaxPanels = 4;
+  static constexpr int kTileM[5] = {0, 16, 12, 8, 6};  // 16 or 24 of the 32 registers accumulate.
+
+  using I32 = __m512i;
+  using F32 = __m512;
+
+  [[gnu::always_inline]] static inline I32 bcast_a(const std::uint8_t* a) noexcept {
+    std::int32_t x;
+    std::memcpy(&x, a, 4);
+    return _mm512_set1_epi32(x);
+  }
+  [[gnu::always_inline]] static inline I32 load_w(const std::int8_t* w) noexcept {
+    return _mm512_load_si512(w);
+  }
+  // Not the intrinsic: g++ 12 moves its accumulators through the stack when an epilogue follows.
+  [[gnu::always_inline]] static inline void dot(I32& acc, I32 a, I32 w) noexcept {
+    asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(w));
+  }
+  [[gnu::always_inline]] static inline void keep(I32& acc) noexcept {
+    asm volatile("" : "+v"(acc));
+  }
+
+  static void widen(std::uint8_t* dst, const std::uint8_t* src, std::int64_t n) noexcept {
+    std::int64_t i = 0;
+    for (; i + 32 < n; i += 64) _mm512_storeu_si512(dst + i, _mm512_loadu_si512(src + i));
+    for (; i < n; i += 16)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + i),
+                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(src + i)));
+  }
+  static std::int32_t sum_u8(const std::uint8_t* x, std::int64_t n) noexcept {
+    __m512i s = _mm512_setzero_si512();
+    const __m512i ones = _mm512_set1_epi8(1);
+    std::int64_t i = 0;
+    for (; i + 64 <= n; i += 64) s = _mm512_dpbusd_epi32(s, _mm512_loadu_si512(x + i), ones);
+    s = _mm512_dpbusd_epi32(s, _mm512_maskz_loadu_epi8(mask64(n - i), x + i), ones);
+    return _mm512_reduce_add_epi32(s);
+  }
+
+  [[gnu::always_inline]] static inline I32 load_i32(const std::int32_t* p) noexcept {
+    return _mm512_loadu_si512(p);
+  }
+  [[gnu::always_inline]] static inline void store_i32(std::int32_t* p, I32 x) noexcept {
+    _mm512_storeu_si512(p, x);
+  }
+  [[gnu::always_inline]] static inline void store_i32(std::int32_t* p, I32 x,
+                                                      std::int64_t n) noexcept {
+    _mm512_mask_storeu_epi32(p, mask16(n), x);
+  }
+  [[gnu::always_inline]] static inline I32 set_i32(std::int32_t x) noexcept {
+    return _mm512_set1_epi32(x);
+  }
+  [[gnu::always_inline]] static inline I32 add(I32 a, I32 b) noexcept {
+    return _mm512_add_epi32(a, b);
+  }
+  [[gnu::always_inline]] static inline I32 sub(I32 a, I32 b) noexcept {
+    return _mm512_sub_epi32(a, b);
+  }
+  [[gnu::always_inline]] static inline I32 mul(I32 a, I32 b) noexcept {
+    return _mm512_mullo_epi32(a, b);
+  }
+  [[gnu::always_inline]] static inline I32 load_u8(const std::uint8_t* p) noexcept {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  [[gnu::always_inline]] static inline void store_u8(std::uint8_t* p, I32 x,
+                                                     std::int64_t n) noexcept {
+    const __m128i b = _mm512_cvtepi32_epi8(x);
+    if (n >= kLanes) [[likely]]
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(p), b);
+    else
+      _mm_mask_storeu_epi8(p, mask16(n), b);
+  }
+
+  [[gnu::always_inline]] static inline F32 load_f32(const float* p) noexcept {
+    return _mm512_loadu_ps(p);
+  }
+  [[gnu::always_inline]] static inline void store_f32(float* p, F32 x) noexcept {
+    _mm512_storeu_ps(p, x);
+  }
+  [[gnu::always_inline]] static inline void store_f32(float* p, F32 x, std::int64_t n) noexcept {
+    _mm512_mask_storeu_ps(p, mask16(n), x);
+  }
+  [[gnu::always_inline]] static inline F32 set_f32(float x) noexcept { return _mm512_set1_ps(x); }
+  [[gnu::always_inline]] static inline F32 to_f32(I32 x) noexcept { return _mm512_cvtepi32_ps(x); }
+  [[gnu::always_inline]] static inline I32 to_i32(F32 x) noexcept { return _mm512_cvtps_epi32(x); }
+  [[gnu::always_inline]] static inline F32 mul(F32 a, F32 b) noexcept {
+    return _mm512_mul_ps(a, b);
+  }
+  [[gnu::always_inline]] static inline F32 add(F32 a, F32 b) noexcept {
+    return _mm512_add_ps(a, b);
+  }
+  [[gnu::always_inline]] static inline F32 fma(F32 a, F32 b, F32 c) noexcept {
+    return _mm512_fmadd_ps(a, b, c);
+  }
+  [[gnu::always_inline]] static inline F32 min(F32 a, F32 b) noexcept {
+    return _mm512_min_ps(a, b);
+  }
+  [[gnu::always_inline]] static inline F32 max(F32 a, F32 b) noexcept {
+    return _mm512_max_ps(a, b);
+  }
+
+  // 256-byte table: two two-register look-ups, chosen by the top bit.
+  [[gnu::always_inline]] static inline __m512i lut64(__m512i x,
+                                                     const std::uint8_t* table) noexcept {
+    const __m512i low =
+        _mm512_permutex2var_epi8(_mm512_loadu_si512(table), x, _mm512_loadu_si512(table + 64));
+    const __m512i high = _mm512_permutex2var_epi8(_mm512_loadu_si512(table + 128), x,
+                                                  _mm512_loadu_si512(table + 192));
+    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), low, high);
+  }
+  static void lut(const std::uint8_t* x, std::uint8_t* y, std::int64_t n,
+                  const std::uint8_t* table) noexcept {
+    std::int64_t i = 0;
+    for (; i + 64 <= n; i += 64)
+      _mm512_storeu_si512(y + i, lut64(_mm512_loadu_si512(x + i), table));
+    if (i < n) {
+      const __mmask64 m = mask64(n - i);
+      _mm512_mask_storeu_epi8(y + i, m, lut64(_mm512_maskz_loadu_epi8(m, x + i), table));
+    }
+  }
+
+  struct CodeConsts {
+    __m512i zero;  // int16 lanes
+    __m512i lo;    // u8 lanes
+  };
+  [[gnu::always_inline]] static inline CodeConsts code_consts(std::int32_t zero,
+                                                              std::int32_t lo) noexcept {
+    return {_mm512_set1_epi16(static_cast<short>(zero)), _mm512_set1_epi8(static_cast<char>(lo))};
+  }
+  template <int NV>
+  [[gnu::always_inline]] static inline void store_codes(std::uint8_t* dst, const I32 (&q)[NV],
+                                                        const CodeConsts& k, std::int64_t n,
+                                                        const std::uint8_t* table) noexcept {
+    // The packs work within 128-bit lanes: dword 4 j + l of the result is lane l of vector j.
+    const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    const __m512i p0 = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[NV > 1 ? 1 : 0]), k.zero);
+    __m512i p1 = p0;
+    if constexpr (NV > 2) p1 = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[NV - 1]), k.zero);
+    const __m512i r = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(p0, p1));
+    finish<NV * 16>(dst, r, k, n, table);
+  }
+
+  static constexpr int kDwVecs = 4;
+  static constexpr int kDwBlock = 64;
+  static constexpr int kDwWeightBytes = 256;
+  // Two levels of unpack: vector j, 128-bit lane L, dword i is channel 16 L + 4 j + i.
+  static constexpr int dw_channel(int vec, int lane) noexcept {
+    return 16 * (lane / 4) + 4 * vec + lane % 4;
+  }
+  static void dw_put_weight(std::byte* group, int channel, int row, int w) noexcept {
+    const int vec = channel % 16 / 4;
+    const int lane = channel / 16 * 4 + channel % 4;
+    group[vec * 64 + lane * 4 + row] = std::byte(static_cast<std::uint8_t>(w));
+  }
+  struct Column {
+    __m512i v[4];
+  };
+  template <int kRows>
+  [[gnu::always_inline]] static inline void dw_column(Column& d,
+                                                      const std::uint8_t* const (&p)[4]) noexcept {
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i r0 = _mm512_loadu_si512(p[0]);
+    const __m512i r1 = kRows > 1 ? _mm512_loadu_si512(p[1]) : zero;
+    const __m512i r2 = kRows > 2 ? _mm512_loadu_si512(p[2]) : zero;
+    const __m512i r3 = kRows > 3 ? _mm512_loadu_si512(p[3]) : zero;
+    const __m512i lo01 = _mm512_unpacklo_epi8(r0, r1);
+    const __m512i hi01 = _mm512_unpackhi_epi8(r0, r1);
+    const __m512i lo23 = kRows > 2 ? _mm512_unpacklo_epi8(r2, r3) : zero;
+    const __m512i hi23 = kRows > 2 ? _mm512_unpackhi_epi8(r2, r3) : zero;
+    d.v[0] = _mm512_unpacklo_epi16(lo01, lo23);
+    d.v[1] = _mm512_unpackhi_epi16(lo01, lo23);
+    d.v[2] = _mm512_unpacklo_epi16(hi01, hi23);
+    d.v[3] = _mm512_unpackhi_epi16(hi01, hi23);
+  }
+  template <int kVec>
+  [[gnu::always_inline]] static inline void dw_dot(I32& acc, const Column& d,
+                                                   const std::byte* group) noexcept {
+    asm("vpdpbusd %2, %1, %0"
+        : "+v"(acc)
+        : "v"(d.v[kVec]), "m"(*reinterpret_cast<const __m512i*>(group + 64 * kVec)));
+  }
+  [[gnu::always_inline]] static inline void transpose(__m512i (&v)[4]) noexcept {
+    // A 4 x 4 transpose of 128-bit lanes: its own inverse.
+    const __m512i a = _mm512_shuffle_i32x4(v[0], v[1], 0x44);
+    const __m512i b = _mm512_shuffle_i32x4(v[0], v[1], 0xEE);
+    const __m512i c = _mm512_shuffle_i32x4(v[2], v[3], 0x44);
+    const __m512i d = _mm512_shuffle_i32x4(v[2], v[3], 0xEE);
+    v[0] = _mm512_shuffle_i32x4(a, c, 0x88);
+    v[1] = _mm512_shuffle_i32x4(a, c, 0xDD);
+    v[2] = _mm512_shuffle_i32x4(b, d, 0x88);
+    v[3] = _mm512_shuffle_i32x4(b, d, 0xDD);
+  }
+  [[gnu::always_inline]] static inline void dw_load(F32 (&v)[4], const float* p) noexcept {
+    __m512i t[4];
+    for (int j = 0; j < 4; ++j) t[j] = _mm512_loadu_si512(p + 16 * j);
+    transpose(t);
+    for (int j = 0; j < 4; ++j) v[j] = _mm512_castsi512_ps(t[j]);
+  }
+  [[gnu::always_inline]] static inline void dw_store(std::int32_t* p, const I32 (&v)[4]) noexcept {
+    __m512i t[4] = {v[0], v[1], v[2], v[3]};
+    transpose(t);
+    for (int j = 0; j < 4; ++j) _mm512_storeu_si512(p + 16 * j, t[j]);
+  }
+  [[gnu::always_inline]] static inline void dw_store_codes(std::uint8_t* dst, const I32 (&q)[4],
+                                                           const CodeConsts& k, std::int64_t n,
+                                                           const std::uint8_t* table) noexcept {
+    // The packs undo the unpacks: the bytes come out in channel order.
+    const __m512i p0 = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), k.zero);
+    const __m512i p1 = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), k.zero);
+    finish<64>(dst, _mm512_packus_epi16(p0, p1), k, n, table);
+  }
+
+ private:
+  static __mmask16 mask16(std::int64_t n) noexcept { return static_cast<__mmask16>((1U << n) - 1); }
+  static __mmask64 mask64(std::int64_t n) noexcept {
+    return n >= 64 ? ~__mmask64{0} : (__mmask64{1} << n) - 1;
+  }
+  // Lower bound, table and store of the first min(n, kFull) bytes of r.
+  template <int kFull>
+  [[gnu::always_inline]] static inline void finish(std::uint8_t* dst, __m512i r,
+                                                   const CodeConsts& k, std::int64_t n,
+                                                   const std::uint8_t* table) noexcept {
+    r = _mm512_max_epu8(r, k.lo);
+    if (table != nullptr) r = lut64(r, table);
+    if (n < kFull) [[unlikely]] {
+      _mm512_mask_storeu_epi8(dst, mask64(n), r);
+      return;
+    }
+    if constexpr (kFull == 64) {
+      _mm512_storeu_si512(dst, r);
+    } else {
+      if constexpr (kFull >= 32)
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst), _mm512_castsi512_si256(r));
+      if constexpr (kFull == 48)
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + 32), _mm512_extracti32x4_epi32(r, 2));
+      if constexpr (kFull == 16)
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), _mm512_castsi512_si128(r));
+    }
+  }
+};
+
+}  // namespace intact

@@ -1,0 +1,221 @@
+// isa/scalar.h: the integer kernels' vocabulary, in plain C++. It defines every word; the other ISA
+// headers must mean the same (isa_test.cc compares them).
+//
+// An I32 or F32 holds kLanes lanes. A panel (16 columns of B) is kPanelVecs vectors. One dot step
+// takes kStepK consecutive k: 4 bytes of the A strip, kLanes * kStepK bytes of packed B.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace intact {
+
+struct Scalar {
+  static constexpr int kLanes = 4;
+  static constexpr int kPanelVecs = 4;
+  static constexpr int kStepK = 4;
+  static constexpr int kElemBytes = 1;         // Of the A strip.
+  static constexpr bool kAlwaysStrip = false;  // A is used where it lies.
+  static constexpr int kAOffset = 0;           // The strip holds a - kAOffset.
+  static constexpr int kMaxPanels = 1;
+  static constexpr int kTileM[2] = {0, 2};  // Rows of the register tile, by panels.
+
+  struct I32 {
+    std::int32_t v[kLanes];
+  };
+  struct F32 {
+    float v[kLanes];
+  };
+
+  // Products. dot: acc[l] += sum_{i < kStepK} a[i] * w[l][i], modulo 2^32; a u8, w s8.
+  struct Bytes {
+    std::uint8_t v[4];
+  };
+  struct Weights {
+    std::int8_t v[kLanes * kStepK];
+  };
+  static Bytes bcast_a(const std::uint8_t* a) noexcept {
+    Bytes r;
+    std::memcpy(r.v, a, 4);
+    return r;
+  }
+  static Weights load_w(const std::int8_t* w) noexcept {
+    Weights r;
+    std::memcpy(r.v, w, sizeof(r.v));
+    return r;
+  }
+  static void dot(I32& acc, Bytes a, const Weights& w) noexcept {
+    for (int l = 0; l < kLanes; ++l) {
+      std::int32_t s = 0;
+      for (int i = 0; i < 4; ++i) s += a.v[i] * w.v[4 * l + i];
+      acc.v[l] = wrap(std::uint32_t(acc.v[l]) + std::uint32_t(s));
+    }
+  }
+  // keep: tells the compiler that acc lives in a register here (a barrier against spills).
+  static void keep(I32&) noexcept {}
+
+  // Strip: dst[i] = src[i] - kAOffset in strip elements; may write 64 bytes too many.
+  static void widen(std::uint8_t* dst, const std::uint8_t* src, std::int64_t n) noexcept {
+    std::memcpy(dst, src, std::size_t(n));
+  }
+  static std::int32_t sum_u8(const std::uint8_t* x, std::int64_t n) noexcept {
+    std::uint32_t s = 0;
+    for (std::int64_t i = 0; i < n; ++i) s += x[i];
+    return wrap(s);
+  }
+
+  // Integers; add, sub and mul are modulo 2^32.
+  static I32 load_i32(const std::int32_t* p) noexcept {
+    I32 r;
+    std::memcpy(r.v, p, sizeof(r.v));
+    return r;
+  }
+  static void store_i32(std::int32_t* p, I32 x) noexcept { std::memcpy(p, x.v, sizeof(x.v)); }
+  static void store_i32(std::int32_t* p, I32 x, std::int64_t n) noexcept {  // n < kLanes lanes
+    std::memcpy(p, x.v, std::size_t(n) * 4);
+  }
+  static I32 set_i32(std::int32_t x) noexcept { return {{x, x, x, x}}; }
+  static I32 add(I32 a, I32 b) noexcept {
+    for (int l = 0; l < kLanes; ++l) a.v[l] = wrap(std::uint32_t(a.v[l]) + std::uint32_t(b.v[l]));
+    return a;
+  }
+  static I32 sub(I32 a, I32 b) noexcept {
+    for (int l = 0; l < kLanes; ++l) a.v[l] = wrap(std::uint32_t(a.v[l]) - std::uint32_t(b.v[l]));
+    return a;
+  }
+  static I32 mul(I32 a, I32 b) noexcept {
+    for (int l = 0; l < kLanes; ++l) a.v[l] = wrap(std::uint32_t(a.v[l]) * std::uint32_t(b.v[l]));
+    return a;
+  }
+  // load_u8 reads 16 bytes at most and widens the first kLanes; store_u8 narrows lanes in [0, 255].
+  static I32 load_u8(const std::uint8_t* p) noexcept {
+    I32 r;
+    for (int l = 0; l < kLanes; ++l) r.v[l] = p[l];
+    return r;
+  }
+  static void store_u8(std::uint8_t* p, I32 x, std::int64_t n) noexcept {  // n <= kLanes lanes
+    for (std::int64_t l = 0; l < n; ++l) p[l] = std::uint8_t(x.v[l]);
+  }
+
+  // Reals. Each word is one IEEE operation. to_i32 rounds half to even; what lies below -2^31 gives
+  // INT32_MIN; x must be below 2^31 and not NaN.
+  static F32 load_f32(const float* p) noexcept {
+    F32 r;
+    std::memcpy(r.v, p, sizeof(r.v));
+    return r;
+  }
+  static void store_f32(float* p, F32 x) noexcept { std::memcpy(p, x.v, sizeof(x.v)); }
+  static void store_f32(float* p, F32 x, std::int64_t n) noexcept {  // n < kLanes lanes
+    std::memcpy(p, x.v, std::size_t(n) * 4);
+  }
+  static F32 set_f32(float x) noexcept { return {{x, x, x, x}}; }
+  static F32 to_f32(I32 x) noexcept {
+    F32 r;
+    for (int l = 0; l < kLanes; ++l) r.v[l] = float(x.v[l]);
+    return r;
+  }
+  static I32 to_i32(F32 x) noexcept {
+    I32 r;
+    for (int l = 0; l < kLanes; ++l)
+      r.v[l] = x.v[l] < -2147483648.0f ? INT32_MIN : std::int32_t(__builtin_lrintf(x.v[l]));
+    return r;
+  }
+  static F32 mul(F32 a, F32 b) noexcept {
+    for (int l = 0; l < kLanes; ++l) a.v[l] *= b.v[l];
+    return a;
+  }
+  static F32 add(F32 a, F32 b) noexcept {
+    for (int l = 0; l < kLanes; ++l) a.v[l] += b.v[l];
+    return a;
+  }
+  static F32 fma(F32 a, F32 b, F32 c) noexcept {
+    for (int l = 0; l < kLanes; ++l) a.v[l] = __builtin_fmaf(a.v[l], b.v[l], c.v[l]);
+    return a;
+  }
+  static F32 min(F32 a, F32 b) noexcept {
+    for (int l = 0; l < kLanes; ++l) a.v[l] = a.v[l] < b.v[l] ? a.v[l] : b.v[l];
+    return a;
+  }
+  static F32 max(F32 a, F32 b) noexcept {
+    for (int l = 0; l < kLanes; ++l) a.v[l] = a.v[l] > b.v[l] ? a.v[l] : b.v[l];
+    return a;
+  }
+
+  // y[i] = table[x[i]], n bytes exactly; x may be y.
+  static void lut(const std::uint8_t* x, std::uint8_t* y, std::int64_t n,
+                  const std::uint8_t* table) noexcept {
+    for (std::int64_t i = 0; i < n; ++i) y[i] = table[x[i]];
+  }
+
+  // store_codes: dst[i] = lut(max(clamp(q[i] + zero, 0, 255), lo)) for the first n lanes of NV
+  // vectors in order; q may be anything; n <= NV * kLanes. lut may be null.
+  struct CodeConsts {
+    std::int32_t zero;
+    std::int32_t lo;
+  };
+  static CodeConsts code_consts(std::int32_t zero, std::int32_t lo) noexcept { return {zero, lo}; }
+  template <int NV>
+  static void store_codes(std::uint8_t* dst, const I32 (&q)[NV], const CodeConsts& k,
+                          std::int64_t n, const std::uint8_t* table) noexcept {
+    for (std::int64_t i = 0; i < n; ++i) {
+      std::int64_t x = std::int64_t(q[i / kLanes].v[i % kLanes]) + k.zero;
+      x = x < 0 ? 0 : x > 255 ? 255 : x;
+      x = x < k.lo ? k.lo : x;
+      dst[i] = table == nullptr ? std::uint8_t(x) : table[x];
+    }
+  }
+
+  // Depthwise: kDwVecs vectors hold kDwBlock channels in the order dw_channel. A Column holds up to
+  // four rows of one pixel column, interleaved so that dw_dot adds
+  // acc[lane] += sum_{r < 4} row_r[channel] * w[r][channel] (u8 by s8, modulo 2^32).
+  static constexpr int kDwVecs = 4;
+  static constexpr int kDwBlock = 16;
+  static constexpr int kDwWeightBytes = kDwBlock * 4;  // Of one group of four rows at one kx.
+  static constexpr int dw_channel(int vec, int lane) noexcept { return vec * kLanes + lane; }
+  static constexpr std::size_t dw_weight_offset(int channel, int row) noexcept {
+    return std::size_t(channel * 4 + row);  // Byte of that weight in the group.
+  }
+  static void dw_put_weight(std::byte* group, int channel, int row, int w) noexcept {
+    group[dw_weight_offset(channel, row)] = std::byte(std::uint8_t(w));
+  }
+  struct Column {
+    std::uint8_t v[4][kDwBlock];
+  };
+  // Rows beyond `rows` count as 0. Each row is read for kDwBlock bytes.
+  template <int kRows>
+  static void dw_column(Column& d, const std::uint8_t* const (&p)[4]) noexcept {
+    for (int r = 0; r < 4; ++r) {
+      if (r < kRows)
+        std::memcpy(d.v[r], p[r], kDwBlock);
+      else
+        std::memset(d.v[r], 0, kDwBlock);
+    }
+  }
+  template <int kVec>
+  static void dw_dot(I32& acc, const Column& d, const std::byte* group) noexcept {
+    for (int l = 0; l < kLanes; ++l) {
+      const int c = dw_channel(kVec, l);
+      std::int32_t s = 0;
+      for (int r = 0; r < 4; ++r)
+        s += d.v[r][c] * std::int32_t(std::int8_t(group[dw_weight_offset(c, r)]));
+      acc.v[l] = wrap(std::uint32_t(acc.v[l]) + std::uint32_t(s));
+    }
+  }
+  // Between the natural order of channels and the vectors' order.
+  static void dw_load(F32 (&v)[kDwVecs], const float* p) noexcept {
+    for (int j = 0; j < kDwVecs; ++j) v[j] = load_f32(p + j * kLanes);
+  }
+  static void dw_store(std::int32_t* p, const I32 (&v)[kDwVecs]) noexcept {
+    for (int j = 0; j < kDwVecs; ++j) store_i32(p + j * kLanes, v[j]);
+  }
+  static void dw_store_codes(std::uint8_t* dst, const I32 (&q)[kDwVecs], const CodeConsts& k,
+                             std::int64_t n, const std::uint8_t* table) noexcept {
+    store_codes<kDwVecs>(dst, q, k, n, table);
+  }
+
+ private:
+  static std::int32_t wrap(std::uint32_t x) noexcept { return static_cast<std::int32_t>(x); }
+};
+
+}  // namespace intact

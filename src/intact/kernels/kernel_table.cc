@@ -1,0 +1,30 @@
+#include "kernels/kernel_table.h"
+
+#include <array>
+
+#include "kernels/gemm_u8s8.h"
+
+namespace intact {
+
+// The rows, each defined in the ISA file of its name.
+#if defined(__x86_64__)
+extern const GemmU8S8Kernel kGemmU8S8Avx512Vnni, kGemmU8S8Avx2;
+#elif defined(__aarch64__)
+extern const GemmU8S8Kernel kGemmU8S8NeonDot;
+#endif
+extern const GemmU8S8Kernel kGemmU8S8Scalar;
+
+template <>
+std::span<const GemmU8S8Kernel* const> kernel_rows<GemmU8S8Kernel>() noexcept {
+  static constexpr std::array kRows {
+#if defined(__x86_64__)
+    &kGemmU8S8Avx512Vnni, &kGemmU8S8Avx2,
+#elif defined(__aarch64__)
+    &kGemmU8S8NeonDot,
+#endif
+        &kGemmU8S8Scalar,
+  };
+  return kRows;
+}
+
+}  // namespace intact
