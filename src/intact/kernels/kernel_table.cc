@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "kernels/dwconv_u8s8.h"
 #include "kernels/gemm_u8s8.h"
 
 namespace intact {
@@ -9,10 +10,13 @@ namespace intact {
 // The rows, each defined in the ISA file of its name.
 #if defined(__x86_64__)
 extern const GemmU8S8Kernel kGemmU8S8Avx512Vnni, kGemmU8S8Avx2;
+extern const DwconvU8S8Kernel kDwconvU8S8Avx512Vnni, kDwconvU8S8Avx2;
 #elif defined(__aarch64__)
 extern const GemmU8S8Kernel kGemmU8S8NeonDot;
+extern const DwconvU8S8Kernel kDwconvU8S8NeonDot;
 #endif
 extern const GemmU8S8Kernel kGemmU8S8Scalar;
+extern const DwconvU8S8Kernel kDwconvU8S8Scalar;
 
 template <>
 std::span<const GemmU8S8Kernel* const> kernel_rows<GemmU8S8Kernel>() noexcept {
@@ -23,6 +27,19 @@ std::span<const GemmU8S8Kernel* const> kernel_rows<GemmU8S8Kernel>() noexcept {
     &kGemmU8S8NeonDot,
 #endif
         &kGemmU8S8Scalar,
+  };
+  return kRows;
+}
+
+template <>
+std::span<const DwconvU8S8Kernel* const> kernel_rows<DwconvU8S8Kernel>() noexcept {
+  static constexpr std::array kRows {
+#if defined(__x86_64__)
+    &kDwconvU8S8Avx512Vnni, &kDwconvU8S8Avx2,
+#elif defined(__aarch64__)
+    &kDwconvU8S8NeonDot,
+#endif
+        &kDwconvU8S8Scalar,
   };
   return kRows;
 }

@@ -188,12 +188,17 @@ struct Avx2 {
       d.v[1][1] = _mm256_unpackhi_epi16(r2, r3);
     }
   }
-  template <int kVec>
-  [[gnu::always_inline]] static inline void dw_dot(I32& acc, const Column& d,
+  static constexpr int kDwHeldWeights = 0;
+  using DwWeight = I32;
+  [[gnu::always_inline]] static inline DwWeight dw_weight(const std::byte* group,
+                                                          int vec) noexcept {
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(group + 64 * vec));
+  }
+  [[gnu::always_inline]] static inline void dw_dot(I32& acc, const Column& d, int vec,
                                                    const std::byte* group) noexcept {
-    const auto* w = reinterpret_cast<const __m256i*>(group + 64 * kVec);
-    dot(acc, d.v[kVec][0], _mm256_load_si256(w));
-    if (d.second) dot(acc, d.v[kVec][1], _mm256_load_si256(w + 1));
+    const auto* w = reinterpret_cast<const __m256i*>(group + 64 * vec);
+    dot(acc, d.v[vec][0], _mm256_load_si256(w));
+    if (d.second) dot(acc, d.v[vec][1], _mm256_load_si256(w + 1));
   }
   [[gnu::always_inline]] static inline void dw_load(F32 (&v)[2], const float* p) noexcept {
     const __m256 a = _mm256_loadu_ps(p);

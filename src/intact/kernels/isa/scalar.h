@@ -192,10 +192,17 @@ struct Scalar {
         std::memset(d.v[r], 0, kDwBlock);
     }
   }
-  template <int kVec>
-  static void dw_dot(I32& acc, const Column& d, const std::byte* group) noexcept {
+  // dw_dot of one vector; weights from memory, or loaded before (kDwHeldWeights vectors at most).
+  static constexpr int kDwHeldWeights = 0;
+  using DwWeight = I32;
+  static DwWeight dw_weight(const std::byte* group, int vec) noexcept {
+    I32 r;
+    std::memcpy(r.v, group + vec * 16, 16);
+    return r;
+  }
+  static void dw_dot(I32& acc, const Column& d, int vec, const std::byte* group) noexcept {
     for (int l = 0; l < kLanes; ++l) {
-      const int c = dw_channel(kVec, l);
+      const int c = dw_channel(vec, l);
       std::int32_t s = 0;
       for (int r = 0; r < 4; ++r)
         s += d.v[r][c] * std::int32_t(std::int8_t(group[dw_weight_offset(c, r)]));
