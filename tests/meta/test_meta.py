@@ -83,9 +83,11 @@ LOOP = """
 """
 
 
-def test_spills_sees_a_vector_on_the_stack_and_not_a_scalar() -> None:
+def test_spills_sees_a_vector_stored_and_not_a_constant_read() -> None:
     ops = "\n".join(f"      {16 + i:x}:\tvpdpbusd %zmm0,%zmm1,%zmm{i + 2}" for i in range(8))
     clean = spills.hot_loops(LOOP.format(body=ops + "\n      70:\tmov 0x8(%rsp),%rax"))
     assert [(loop.ops, loop.spills) for loop in clean] == [(8, [])]
+    read = spills.hot_loops(LOOP.format(body=ops + "\n      70:\tvmovaps 0x40(%rsp),%zmm3"))
+    assert [loop.spills for loop in read] == [[]]
     spilled = spills.hot_loops(LOOP.format(body=ops + "\n      70:\tvmovaps %zmm3,-0x40(%rbp)"))
     assert [loop.spills for loop in spilled] == [["vmovaps %zmm3,-0x40(%rbp)"]]
