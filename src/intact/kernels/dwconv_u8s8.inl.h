@@ -65,26 +65,28 @@ struct DwconvBlock {
     const std::byte* weights;
     const std::int32_t* init;
     bool plain;
-    F32 m[kV], c[kV], hi;
+    const std::uint8_t* lut;
+    F32 m[kV], c[kV];
     typename Isa::CodeConsts consts;
     std::int32_t* acc;  // kDwBlock elements, when not plain.
   };
 
+  // kNoC: every c is 0, and a product alone gives the same codes with fewer loads.
+  template <bool kNoC>
   [[gnu::always_inline]] static inline void finish(const Task& t, const I32 (&acc)[kV],
-                                                   std::int64_t oy, std::int64_t ox) noexcept {
-    const DwconvU8S8Args& a = *t.a;
-    std::byte* out = static_cast<std::byte*>(a.out) + oy * a.out_row_bytes + ox * a.out_pixel_bytes;
+                                                   std::byte* out, std::int64_t pixel) noexcept {
     if (t.plain) [[likely]] {
       I32 q[kV];
 #pragma GCC unroll 4
-      for (int j = 0; j < kV; ++j)
-        q[j] = Isa::to_i32(Isa::min(Isa::fma(Isa::to_f32(acc[j]), t.m[j], t.c[j]), t.hi));
-      Isa::dw_store_codes(reinterpret_cast<std::uint8_t*>(out) + t.c0, q, t.consts, t.cols,
-                          a.epilogue.lut);
+      for (int j = 0; j < kV; ++j) {
+        const F32 x = Isa::to_f32(acc[j]);
+        q[j] = Isa::to_i32(kNoC ? Isa::mul(x, t.m[j]) : Isa::fma(x, t.m[j], t.c[j]));
+      }
+      Isa::dw_store_codes(reinterpret_cast<std::uint8_t*>(out) + t.c0, q, t.consts, t.cols, t.lut);
       return;
     }
     Isa::dw_store(t.acc, acc);
-    finish_in_memory(t, out, oy * a.shape.window.out_w + ox);
+    finish_in_memory(t, out, pixel);
   }
 
   [[gnu::noinline]] static void finish_in_memory(const Task& t, std::byte* out,
@@ -108,106 +110,155 @@ struct DwconvBlock {
     EpilogueRows<Rest>::run(tile);
   }
 
-  // The input rows of one output row; a row outside of the image is the line of zero points.
+  // A position along the input rows of one output row. A row outside of the image is the line of
+  // zero points, and stays where it is.
   template <int kH>
   struct Rows {
     const std::uint8_t* p[kH];
     std::ptrdiff_t step[kH];
     const std::uint8_t* pad;
+    std::int64_t x;  // Input column.
     std::int64_t in_w;
     Rows(const Task& t, std::int64_t oy) noexcept
-        : pad(t.a->pad + t.c0), in_w(t.a->shape.window.in_w) {
+        : pad(t.a->pad + t.c0),
+          x(-std::int64_t{t.a->shape.window.pad_left}),
+          in_w(t.a->shape.window.in_w) {
       const DwconvU8S8Args& a = *t.a;
       const WindowGeometry& g = a.shape.window;
       for (int r = 0; r < kH; ++r) {
         const std::int64_t iy = oy * g.stride_h + r * std::int64_t{g.dilation_h} - g.pad_top;
         const bool inside = iy >= 0 && iy < g.in_h;
-        p[r] = inside ? a.in + iy * a.in_row_bytes + t.c0 : pad;
         step[r] = inside ? a.in_pixel_bytes : 0;
+        p[r] = inside ? a.in + iy * a.in_row_bytes + t.c0 + x * step[r] : pad;
       }
     }
-    // Rows [4 kQuad, ...) of pixel column x.
-    template <int kQuad>
-    [[gnu::always_inline]] inline void column(Column& d, std::int64_t x) const noexcept {
+    // Rows [4 kQuad, ...) of this column; kInside: known to lie in the image.
+    template <int kQuad, bool kInside>
+    [[gnu::always_inline]] inline void column(Column& d) const noexcept {
       constexpr int kRows = kH - 4 * kQuad < 4 ? kH - 4 * kQuad : 4;
       const std::uint8_t* q[4] = {pad, pad, pad, pad};
-      if (x >= 0 && x < in_w) [[likely]] {
+      if (kInside || (x >= 0 && x < in_w)) {
 #pragma GCC unroll 4
-        for (int r = 0; r < kRows; ++r) q[r] = p[4 * kQuad + r] + x * step[4 * kQuad + r];
+        for (int r = 0; r < kRows; ++r) q[r] = p[4 * kQuad + r];
       }
       Isa::template dw_column<kRows>(d, q);
+    }
+    [[gnu::always_inline]] inline void next() noexcept {
+      ++x;
+#pragma GCC unroll 8
+      for (int r = 0; r < kH; ++r) p[r] += step[r];
     }
   };
 
   // kH x kW windows, stride kS along the row, dilation 1 along the row.
-  template <int kH, int kW, int kS>
-  [[gnu::noinline]] static void slide(const Task& task, std::int64_t row_begin,
-                                      std::int64_t row_end) noexcept {
-    constexpr int kQuads = (kH + 3) / 4;
-    constexpr int kFlight = (kW + kS - 1) / kS;  // Outputs a column reaches.
-    constexpr bool kHold = kQuads * kW * kV <= Isa::kDwHeldWeights;
+  template <int kH, int kW, int kS, bool kNoC>
+  struct Slide {
+    static constexpr int kQuads = (kH + 3) / 4;
+    static constexpr int kFlight = (kW + kS - 1) / kS;  // Outputs that one column reaches.
+    static constexpr bool kHold = kQuads * kW * kV <= Isa::kDwHeldWeights;
     using Weight = typename Isa::DwWeight;
-    const Task t = task;
+
+    const Task& t;
     Weight held[kHold ? kQuads * kW : 1][kV];
-    if constexpr (kHold) {
+    I32 acc[kFlight][kV];
+
+    // Adds column kC (relative to the first output in flight, which is acc[kRot]) and moves on.
+    template <int kC, int kRot, bool kInside, int kQuad = 0>
+    [[gnu::always_inline]] inline void add_column(Rows<kH>& rows) noexcept {
+      Column d;
+      rows.template column<kQuad, kInside>(d);
 #pragma GCC unroll 8
-      for (int k = 0; k < kQuads * kW; ++k)
+      for (int f = 0; f < kFlight; ++f) {
+        const int kx = kC - f * kS;
+        if (kx < 0 || kx >= kW) continue;
 #pragma GCC unroll 4
-        for (int j = 0; j < kV; ++j)
-          held[k][j] = Isa::dw_weight(t.weights + k * Isa::kDwWeightBytes, j);
+        for (int j = 0; j < kV; ++j) {
+          I32& sum = acc[(f + kRot) % kFlight][j];
+          if constexpr (kHold)
+            Isa::dw_dot(sum, d, j, held[kQuad * kW + kx][j]);
+          else
+            Isa::dw_dot(sum, d, j, t.weights + (kQuad * kW + kx) * Isa::kDwWeightBytes);
+        }
+      }
+      if constexpr (kQuad + 1 < kQuads)
+        add_column<kC, kRot, kInside, kQuad + 1>(rows);
+      else
+        rows.next();
     }
-    const std::int64_t out_w = t.a->shape.window.out_w;
-    const std::int64_t pad_left = t.a->shape.window.pad_left;
-    for (std::int64_t oy = row_begin; oy < row_end; ++oy) {
-      const Rows<kH> rows(t, oy);
-      I32 acc[kFlight][kV];
-      // Adds column x0 * kS + kC of the outputs in flight (kC is relative to the first one).
-      const auto add_column = [&]<int kC>(std::int64_t x0) __attribute__((always_inline)) {
-        const std::int64_t x = x0 * kS + kC - pad_left;
-        Column d;
-        const auto add_quad = [&]<int kQuad>() __attribute__((always_inline)) {
-          rows.template column<kQuad>(d, x);
-#pragma GCC unroll 8
-          for (int f = 0; f < kFlight; ++f) {
-            const int kx = kC - f * kS;
-            if (kx < 0 || kx >= kW) continue;
-#pragma GCC unroll 4
-            for (int j = 0; j < kV; ++j) {
-              if constexpr (kHold)
-                Isa::dw_dot(acc[f][j], d, j, held[kQuad * kW + kx][j]);
-              else
-                Isa::dw_dot(acc[f][j], d, j, t.weights + (kQuad * kW + kx) * Isa::kDwWeightBytes);
-            }
-          }
-        };
-        add_quad.template operator()<0>();
-        if constexpr (kQuads > 1) add_quad.template operator()<1>();
-      };
-#pragma GCC unroll 8
-      for (int f = 0; f < kFlight; ++f) start(acc[f], t.init);
-      // The columns before the first output's last kS.
-      add_head<0, kW - kS>(add_column);
-#pragma GCC unroll 1
-      for (std::int64_t ox = 0; ox < out_w; ++ox) {
-        add_column.template operator()<kW - kS>(ox);
-        if constexpr (kS > 1) add_column.template operator()<kW - kS + 1>(ox);
-        finish(t, acc[0], oy, ox);
-#pragma GCC unroll 8
-        for (int f = 0; f + 1 < kFlight; ++f)
-#pragma GCC unroll 4
-          for (int j = 0; j < kV; ++j) acc[f][j] = acc[f + 1][j];
-        start(acc[kFlight - 1], t.init);
+    template <int kC, int kEnd, int kRot, bool kInside>
+    [[gnu::always_inline]] inline void add_columns(Rows<kH>& rows) noexcept {
+      if constexpr (kC < kEnd) {
+        add_column<kC, kRot, kInside>(rows);
+        add_columns<kC + 1, kEnd, kRot, kInside>(rows);
       }
     }
-  }
-
-  template <int kC, int kEnd, class Add>
-  [[gnu::always_inline]] static inline void add_head(const Add& add) noexcept {
-    if constexpr (kC < kEnd) {
-      add.template operator()<kC>(0);
-      add_head<kC + 1, kEnd>(add);
+    // Completes the first output in flight; its accumulators start the one kFlight later.
+    template <int kRot, bool kInside>
+    [[gnu::always_inline]] inline void step(Rows<kH>& rows, std::byte* out,
+                                            std::int64_t pixel) noexcept {
+      add_columns<kW - kS, kW, kRot, kInside>(rows);
+      finish<kNoC>(t, acc[kRot], out, pixel);
+      start(acc[kRot], t.init);
     }
-  }
+    // kFlight outputs, after which every accumulator has its place again.
+    template <int kRot>
+    [[gnu::always_inline]] inline void round(Rows<kH>& rows, std::byte*& out,
+                                             std::int64_t pixel) noexcept {
+      if constexpr (kRot < kFlight) {
+        step<kRot, true>(rows, out, pixel + kRot);
+        out += t.a->out_pixel_bytes;
+        round<kRot + 1>(rows, out, pixel);
+      }
+    }
+
+    [[gnu::always_inline]] inline void row(std::int64_t oy) noexcept {
+      const WindowGeometry& g = t.a->shape.window;
+      Rows<kH> rows(t, oy);
+#pragma GCC unroll 8
+      for (int f = 0; f < kFlight; ++f) start(acc[f], t.init);
+      add_columns<0, kW - kS, 0, false>(rows);
+      std::byte* out = static_cast<std::byte*>(t.a->out) + oy * t.a->out_row_bytes;
+      const std::int64_t pixel = oy * g.out_w;
+      // Outputs [.., inside_end) need no more columns right of the image, once x >= 0.
+      const std::int64_t reach = g.in_w - kW + g.pad_left;
+      const std::int64_t inside_end = reach < 0 ? 0 : reach / kS + 1;
+      for (std::int64_t ox = 0; ox < g.out_w;) {
+        if (rows.x >= 0 && ox + kFlight <= inside_end) {
+#pragma GCC unroll 1
+          do {
+            round<0>(rows, out, pixel + ox);
+            ox += kFlight;
+          } while (ox + kFlight <= inside_end);
+          continue;
+        }
+        step<0, false>(rows, out, pixel + ox);
+        out += t.a->out_pixel_bytes;
+        ++ox;
+        I32 first[kV];
+#pragma GCC unroll 4
+        for (int j = 0; j < kV; ++j) {
+          first[j] = acc[0][j];
+#pragma GCC unroll 8
+          for (int f = 0; f + 1 < kFlight; ++f) acc[f][j] = acc[f + 1][j];
+          acc[kFlight - 1][j] = first[j];
+        }
+      }
+    }
+
+    [[gnu::noinline]] static void run(const Task& task, std::int64_t row_begin,
+                                      std::int64_t row_end) noexcept {
+      Slide s{task, {}, {}};
+      if constexpr (kHold) {
+#pragma GCC unroll 8
+        for (int k = 0; k < kQuads * kW; ++k)
+#pragma GCC unroll 4
+          for (int j = 0; j < kV; ++j)
+            s.held[k][j] = Isa::dw_weight(task.weights + k * Isa::kDwWeightBytes, j);
+      }
+#pragma GCC unroll 1
+      for (std::int64_t oy = row_begin; oy < row_end; ++oy) s.row(oy);
+    }
+  };
 
   [[gnu::always_inline]] static inline void start(I32 (&acc)[kV],
                                                   const std::int32_t* init) noexcept {
@@ -265,8 +316,30 @@ struct DwconvBlock {
         if (left == 3) add_quad<3>(t, oy, ox, quad, acc);
         if (left == 2) add_quad<2>(t, oy, ox, quad, acc);
         if (left == 1) add_quad<1>(t, oy, ox, quad, acc);
-        finish(t, acc, oy, ox);
+        finish<false>(
+            t, acc,
+            static_cast<std::byte*>(t.a->out) + oy * t.a->out_row_bytes + ox * t.a->out_pixel_bytes,
+            oy * g.out_w + ox);
       }
+  }
+
+  // Runs the windows that have a sliding kernel; returns false for the others.
+  template <bool kNoC>
+  static bool slide(const Task& t) noexcept {
+    const DwconvU8S8Args& a = *t.a;
+    const WindowGeometry& g = a.shape.window;
+    if (g.dilation_w != 1 || g.kernel_h != g.kernel_w || g.stride_w > 2) return false;
+    if (g.kernel_w == 3 && g.stride_w == 1)
+      Slide<3, 3, 1, kNoC>::run(t, a.row_begin, a.row_end);
+    else if (g.kernel_w == 3)
+      Slide<3, 3, 2, kNoC>::run(t, a.row_begin, a.row_end);
+    else if (g.kernel_w == 5 && g.stride_w == 1)
+      Slide<5, 5, 1, kNoC>::run(t, a.row_begin, a.row_end);
+    else if (g.kernel_w == 5)
+      Slide<5, 5, 2, kNoC>::run(t, a.row_begin, a.row_end);
+    else
+      return false;
+    return true;
   }
 
   static void run(const DwconvU8S8Args& a, std::int64_t c0, const std::byte* packed) noexcept {
@@ -278,7 +351,8 @@ struct DwconvBlock {
     t.weights = packed;
     t.init =
         reinterpret_cast<const std::int32_t*>(packed + quads(g) * g.kernel_w * Isa::kDwWeightBytes);
-    t.plain = is_plain_codes(a.epilogue);
+    t.plain = EpilogueRows<Rest>::is_plain(a.epilogue, c0, t.cols);
+    t.lut = a.epilogue.lut;
     t.acc = reinterpret_cast<std::int32_t*>(a.scratch);
     if (t.plain) {
       float m[Isa::kDwBlock] = {};
@@ -288,17 +362,11 @@ struct DwconvBlock {
       Isa::dw_load(t.m, m);
       Isa::dw_load(t.c, c);
       const CodeLimits& k = a.epilogue.codes;
-      t.hi = Isa::set_f32(static_cast<float>(k.hi - k.zero));
-      t.consts = Isa::code_consts(k.zero, k.lo);
+      t.consts = Isa::code_consts(k.zero, k.lo, k.hi);
     }
-    if (g.dilation_w == 1 && g.kernel_h == g.kernel_w && g.stride_w <= 2) {
-      if (g.kernel_w == 3)
-        return g.stride_w == 1 ? slide<3, 3, 1>(t, a.row_begin, a.row_end)
-                               : slide<3, 3, 2>(t, a.row_begin, a.row_end);
-      if (g.kernel_w == 5)
-        return g.stride_w == 1 ? slide<5, 5, 1>(t, a.row_begin, a.row_end)
-                               : slide<5, 5, 2>(t, a.row_begin, a.row_end);
-    }
+    bool no_c = t.plain;
+    for (std::int64_t i = c0; no_c && i < c0 + t.cols; ++i) no_c = a.epilogue.c[i] == 0.0f;
+    if (no_c ? slide<true>(t) : slide<false>(t)) return;
     any_window(t, a.row_begin, a.row_end);
   }
 };

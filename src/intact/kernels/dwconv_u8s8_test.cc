@@ -30,6 +30,8 @@ struct Case {
   EpilogueKind kind = EpilogueKind::kCodes;
   Residual residual = Residual::kNone;
   bool lut = false, views = false, narrow_limits = false;
+  bool zero_c = false;      // c = 0, as with an int32 bias.
+  bool huge_scale = false;  // m[0] overflows int32 after scaling: the clamp must come first.
 };
 
 std::string describe(const Case& c) {
@@ -76,8 +78,9 @@ void check(const Case& c) {
   Guarded<float> m(n16), cc(n16);
   for (auto& b : bias.span()) b = uniform(rng, -5000, 5000);
   for (auto& x : m.span()) x = static_cast<float>(uniform(rng, 500, 1500)) / 2e5f;
-  for (auto& x : cc.span()) x = static_cast<float>(uniform(rng, -300, 300)) / 7.0f;
-  m[0] = 1e6f;
+  for (auto& x : cc.span())
+    x = c.zero_c ? 0.0f : static_cast<float>(uniform(rng, -300, 300)) / 7.0f;
+  if (c.huge_scale) m[0] = 1e6f;
   const DwconvWeights weights{.w = w.data(),
                               .channel_bytes = taps,
                               .y_bytes = c.kernel_w,
@@ -146,11 +149,13 @@ TEST(DwconvU8S8, EqualsReferenceAroundEveryBlockEdge) {
        {1, 7, 8, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 72, 95, 96, 97, 128, 144, 161})
     for (const int kernel : {3, 5})
       for (const int stride : {1, 2})
-        check({.channels = channels,
-               .kernel_h = kernel,
-               .kernel_w = kernel,
-               .stride = stride,
-               .pad = kernel / 2});
+        for (const bool zero_c : {false, true})
+          check({.channels = channels,
+                 .kernel_h = kernel,
+                 .kernel_w = kernel,
+                 .stride = stride,
+                 .pad = kernel / 2,
+                 .zero_c = zero_c});
 }
 
 TEST(DwconvU8S8, EqualsReferenceForEveryImageEdge) {
@@ -207,6 +212,7 @@ TEST(DwconvU8S8, AppliesEveryEpilogue) {
         c.narrow_limits = narrow;
         for (const bool lut : {false, true}) {
           c.lut = lut;
+          c.huge_scale = lut == narrow;
           for (const auto r : {Residual::kNone, Residual::kAfterCode, Residual::kBeforeCode}) {
             c.residual = r;
             check(c);

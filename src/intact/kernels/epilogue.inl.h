@@ -32,11 +32,6 @@ struct EpilogueTile {
   const std::int32_t* row_sums;
 };
 
-// True when the kernel's own register epilogue, equation (1), is all there is to do.
-inline bool is_plain_codes(const Epilogue& e) noexcept {
-  return e.kind == EpilogueKind::kCodes && e.residual == Residual::kNone;
-}
-
 template <class Isa>
 struct EpilogueRows {
   using I32 = typename Isa::I32;
@@ -54,6 +49,20 @@ struct EpilogueRows {
       return Isa::to_i32(Isa::max(Isa::min(f, hi), lo));
     }
   };
+
+  // True when the kernel may use its own register epilogue: codes without residual, and no value of
+  // equation (1) can leave int32 (|acc| <= 2^31), so that the bounds may wait until the codes are
+  // packed bytes, where they cost a sixteenth. `cols` channels from n on.
+  static bool is_plain(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
+    if (e.kind != EpilogueKind::kCodes || e.residual != Residual::kNone) return false;
+    bool small = true;
+    for (std::int64_t i = n; i < n + cols; ++i) {
+      const bool m = e.m[i] <= 0.5f && e.m[i] >= -0.5f;
+      const bool c = e.c[i] <= 0x1p29f && e.c[i] >= -0x1p29f;
+      small = small && m && c;
+    }
+    return small;
+  }
 
   template <bool kCorrect>
   [[gnu::always_inline]] static inline I32 load(const EpilogueTile& t, std::int64_t i,

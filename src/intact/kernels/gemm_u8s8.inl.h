@@ -157,26 +157,24 @@ struct GemmU8S8 {
       for (int j = 0; j < NV; ++j) Isa::keep(acc[i][j]);
   }
 
-  // Equation (1) of epilogue.h. The lower bound is applied to the packed bytes: saturation brings
-  // everything below to 0 first. The upper bound must come before the conversion.
+  // Equation (1) of epilogue.h where EpilogueRows::is_plain: the bounds are applied to the bytes.
   template <int MR, int NP>
   [[gnu::always_inline]] static inline void store_plain_codes(
       const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
     constexpr int kPV = Isa::kPanelVecs;
     constexpr int NV = NP * kPV;
     const CodeLimits& k = t.e->codes;
-    const F32 hi = Isa::set_f32(static_cast<float>(k.hi - k.zero));
 #pragma GCC unroll 16
     for (int j = 0; j < NV; ++j) {
       const F32 m = Isa::load_f32(t.m + j * Isa::kLanes);
       const F32 c = Isa::load_f32(t.c + j * Isa::kLanes);
 #pragma GCC unroll 32
       for (int i = 0; i < MR; ++i) {
-        acc[i][j] = Isa::to_i32(Isa::min(Isa::fma(Isa::to_f32(acc[i][j]), m, c), hi));
+        acc[i][j] = Isa::to_i32(Isa::fma(Isa::to_f32(acc[i][j]), m, c));
         Isa::keep(acc[i][j]);
       }
     }
-    const auto consts = Isa::code_consts(k.zero, k.lo);
+    const auto consts = Isa::code_consts(k.zero, k.lo, k.hi);
     auto* out = reinterpret_cast<std::uint8_t*>(t.out);
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i)
@@ -251,7 +249,11 @@ struct GemmU8S8 {
     if (a.row_begin >= a.row_end || a.panel_begin >= a.panel_end) return;
     const GemmLayout<Isa> l(a.shape);
     const bool corrected = a.za_rows != nullptr || a.b.zb != nullptr;
-    const bool plain = is_plain_codes(a.epilogue) && !corrected;
+    const std::int64_t n_begin = a.panel_begin * kPanelCols;
+    const std::int64_t n_end =
+        a.panel_end * kPanelCols < a.shape.n ? a.panel_end * kPanelCols : a.shape.n;
+    const bool plain =
+        !corrected && EpilogueRows<Isa>::is_plain(a.epilogue, n_begin, n_end - n_begin);
     const std::int64_t element_bytes = a.epilogue.kind == EpilogueKind::kCodes ? 1 : 4;
     auto** pointers = reinterpret_cast<const std::uint8_t**>(a.scratch);
     auto* sums = reinterpret_cast<std::int32_t*>(a.scratch + GemmLayout<Isa>::kSumsAt);

@@ -141,10 +141,13 @@ struct Avx2 {
   struct CodeConsts {
     __m256i zero;  // int16 lanes
     __m128i lo;    // u8 lanes
+    __m128i hi;
+    bool bounded;  // Packing saturates to [0, 255] already.
   };
-  [[gnu::always_inline]] static inline CodeConsts code_consts(std::int32_t zero,
-                                                              std::int32_t lo) noexcept {
-    return {_mm256_set1_epi16(static_cast<short>(zero)), _mm_set1_epi8(static_cast<char>(lo))};
+  [[gnu::always_inline]] static inline CodeConsts code_consts(std::int32_t zero, std::int32_t lo,
+                                                              std::int32_t hi) noexcept {
+    return {_mm256_set1_epi16(static_cast<short>(zero)), _mm_set1_epi8(static_cast<char>(lo)),
+            _mm_set1_epi8(static_cast<char>(hi)), lo != 0 || hi != 255};
   }
   template <int NV>
   [[gnu::always_inline]] static inline void store_codes(std::uint8_t* dst, const I32 (&q)[NV],
@@ -242,8 +245,8 @@ struct Avx2 {
   [[gnu::always_inline]] static inline void finish(std::uint8_t* dst, __m256i p,
                                                    const CodeConsts& k, std::int64_t n,
                                                    const std::uint8_t* table) noexcept {
-    const __m128i r = _mm_max_epu8(
-        _mm_packus_epi16(_mm256_castsi256_si128(p), _mm256_extracti128_si256(p, 1)), k.lo);
+    __m128i r = _mm_packus_epi16(_mm256_castsi256_si128(p), _mm256_extracti128_si256(p, 1));
+    if (k.bounded) r = _mm_min_epu8(_mm_max_epu8(r, k.lo), k.hi);
     n = n < 16 ? n : 16;
     if (n == 16) [[likely]]
       _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), r);

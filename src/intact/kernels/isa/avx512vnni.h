@@ -139,10 +139,13 @@ struct Avx512Vnni {
   struct CodeConsts {
     __m512i zero;  // int16 lanes
     __m512i lo;    // u8 lanes
+    __m512i hi;
+    bool bounded;  // Packing saturates to [0, 255] already.
   };
-  [[gnu::always_inline]] static inline CodeConsts code_consts(std::int32_t zero,
-                                                              std::int32_t lo) noexcept {
-    return {_mm512_set1_epi16(static_cast<short>(zero)), _mm512_set1_epi8(static_cast<char>(lo))};
+  [[gnu::always_inline]] static inline CodeConsts code_consts(std::int32_t zero, std::int32_t lo,
+                                                              std::int32_t hi) noexcept {
+    return {_mm512_set1_epi16(static_cast<short>(zero)), _mm512_set1_epi8(static_cast<char>(lo)),
+            _mm512_set1_epi8(static_cast<char>(hi)), lo != 0 || hi != 255};
   }
   template <int NV>
   [[gnu::always_inline]] static inline void store_codes(std::uint8_t* dst, const I32 (&q)[NV],
@@ -241,12 +244,12 @@ struct Avx512Vnni {
   static __mmask64 mask64(std::int64_t n) noexcept {
     return n >= 64 ? ~__mmask64{0} : (__mmask64{1} << n) - 1;
   }
-  // Lower bound, table and store of the first min(n, kFull) bytes of r.
+  // Bounds, table and store of the first min(n, kFull) bytes of r.
   template <int kFull>
   [[gnu::always_inline]] static inline void finish(std::uint8_t* dst, __m512i r,
                                                    const CodeConsts& k, std::int64_t n,
                                                    const std::uint8_t* table) noexcept {
-    r = _mm512_max_epu8(r, k.lo);
+    if (k.bounded) r = _mm512_min_epu8(_mm512_max_epu8(r, k.lo), k.hi);
     if (table != nullptr) r = lut64(r, table);
     if (n < kFull) [[unlikely]] {
       _mm512_mask_storeu_epi8(dst, mask64(n), r);
@@ -277,6 +280,9 @@ struct Avx512VnniHalf {
   [[gnu::always_inline]] static inline F32 set_f32(float x) noexcept { return _mm256_set1_ps(x); }
   [[gnu::always_inline]] static inline F32 to_f32(I32 x) noexcept { return _mm256_cvtepi32_ps(x); }
   [[gnu::always_inline]] static inline I32 to_i32(F32 x) noexcept { return _mm256_cvtps_epi32(x); }
+  [[gnu::always_inline]] static inline F32 mul(F32 a, F32 b) noexcept {
+    return _mm256_mul_ps(a, b);
+  }
   [[gnu::always_inline]] static inline F32 fma(F32 a, F32 b, F32 c) noexcept {
     return _mm256_fmadd_ps(a, b, c);
   }
@@ -286,10 +292,13 @@ struct Avx512VnniHalf {
   struct CodeConsts {
     __m256i zero;  // int16 lanes
     __m256i lo;    // u8 lanes
+    __m256i hi;
+    bool bounded;  // Packing saturates to [0, 255] already.
   };
-  [[gnu::always_inline]] static inline CodeConsts code_consts(std::int32_t zero,
-                                                              std::int32_t lo) noexcept {
-    return {_mm256_set1_epi16(static_cast<short>(zero)), _mm256_set1_epi8(static_cast<char>(lo))};
+  [[gnu::always_inline]] static inline CodeConsts code_consts(std::int32_t zero, std::int32_t lo,
+                                                              std::int32_t hi) noexcept {
+    return {_mm256_set1_epi16(static_cast<short>(zero)), _mm256_set1_epi8(static_cast<char>(lo)),
+            _mm256_set1_epi8(static_cast<char>(hi)), lo != 0 || hi != 255};
   }
 
   static constexpr int kDwVecs = 4;
@@ -357,7 +366,8 @@ struct Avx512VnniHalf {
                                                            const std::uint8_t* table) noexcept {
     const __m256i p0 = _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), k.zero);
     const __m256i p1 = _mm256_adds_epi16(_mm256_packs_epi32(q[2], q[3]), k.zero);
-    const __m256i r = _mm256_max_epu8(_mm256_packus_epi16(p0, p1), k.lo);
+    __m256i r = _mm256_packus_epi16(p0, p1);
+    if (k.bounded) r = _mm256_min_epu8(_mm256_max_epu8(r, k.lo), k.hi);
     if (n >= 32) [[likely]]
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst), r);
     else

@@ -148,20 +148,22 @@ struct Scalar {
     for (std::int64_t i = 0; i < n; ++i) y[i] = table[x[i]];
   }
 
-  // store_codes: dst[i] = lut(max(clamp(q[i] + zero, 0, 255), lo)) for the first n lanes of NV
-  // vectors in order; q may be anything; n <= NV * kLanes. lut may be null.
+  // store_codes: dst[i] = lut(clamp(q[i] + zero, lo, hi)) for the first n lanes of NV vectors in
+  // order; q may be anything, 0 <= lo <= hi <= 255; lut may be null.
   struct CodeConsts {
     std::int32_t zero;
     std::int32_t lo;
+    std::int32_t hi;
   };
-  static CodeConsts code_consts(std::int32_t zero, std::int32_t lo) noexcept { return {zero, lo}; }
+  static CodeConsts code_consts(std::int32_t zero, std::int32_t lo, std::int32_t hi) noexcept {
+    return {zero, lo, hi};
+  }
   template <int NV>
   static void store_codes(std::uint8_t* dst, const I32 (&q)[NV], const CodeConsts& k,
                           std::int64_t n, const std::uint8_t* table) noexcept {
     for (std::int64_t i = 0; i < n; ++i) {
       std::int64_t x = std::int64_t(q[i / kLanes].v[i % kLanes]) + k.zero;
-      x = x < 0 ? 0 : x > 255 ? 255 : x;
-      x = x < k.lo ? k.lo : x;
+      x = x < k.lo ? k.lo : x > k.hi ? k.hi : x;
       dst[i] = table == nullptr ? std::uint8_t(x) : table[x];
     }
   }
