@@ -1,0 +1,93 @@
+#include "quant/cholesky.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace intact {
+namespace {
+
+constexpr std::size_t kPanel = 64;     // Columns factored at a time.
+constexpr std::size_t kRowTask = 32;   // Rows of the trailing matrix a task updates.
+constexpr std::size_t kColumns = 512;  // Columns per sweep: panel and sweep fit the cache.
+
+}  // namespace
+
+void add_rows(double* __restrict c, const double* factor, const double* m, std::size_t rows,
+              std::size_t stride, std::size_t n) noexcept {
+  std::size_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const double* __restrict m0 = m + r * stride;
+    const double* __restrict m1 = m0 + stride;
+    const double* __restrict m2 = m1 + stride;
+    const double* __restrict m3 = m2 + stride;
+    const double f0 = factor[r], f1 = factor[r + 1], f2 = factor[r + 2], f3 = factor[r + 3];
+    for (std::size_t j = 0; j < n; ++j) {
+      c[j] += (f0 * m0[j] + f1 * m1[j]) + (f2 * m2[j] + f3 * m3[j]);
+    }
+  }
+  for (; r < rows; ++r) {
+    const double* __restrict m0 = m + r * stride;
+    const double f0 = factor[r];
+    for (std::size_t j = 0; j < n; ++j) c[j] += f0 * m0[j];
+  }
+}
+
+Status cholesky(std::span<double> a, std::size_t n, ThreadPool* pool) {
+  std::vector<double> transposed(kPanel * n);
+  for (std::size_t b = 0; b < n; b += kPanel) {
+    const std::size_t e = std::min(b + kPanel, n);
+    const std::size_t width = e - b;
+    // The diagonal block.
+    for (std::size_t j = b; j < e; ++j) {
+      double pivot = a[j * n + j];
+      for (std::size_t k = b; k < j; ++k) pivot -= a[j * n + k] * a[j * n + k];
+      if (!(pivot > 0.0) || !std::isfinite(pivot)) {
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("a matrix of second moments is not positive definite at row {} "
+                                "(pivot {}); raise the damping",
+                                j, pivot));
+      }
+      pivot = std::sqrt(pivot);
+      a[j * n + j] = pivot;
+      for (std::size_t i = j + 1; i < e; ++i) {
+        double x = a[i * n + j];
+        for (std::size_t k = b; k < j; ++k) x -= a[i * n + k] * a[j * n + k];
+        a[i * n + j] = x / pivot;
+      }
+    }
+    if (e == n) break;
+    // The panel below it, and its transpose for the update.
+    const std::size_t below = n - e;
+    const std::size_t tasks = (below + kRowTask - 1) / kRowTask;
+    run_tasks(pool, tasks, [&](std::size_t t) {
+      for (std::size_t i = e + t * kRowTask; i < std::min(n, e + (t + 1) * kRowTask); ++i) {
+        for (std::size_t j = b; j < e; ++j) {
+          double x = a[i * n + j];
+          for (std::size_t k = b; k < j; ++k) x -= a[i * n + k] * a[j * n + k];
+          x /= a[j * n + j];
+          a[i * n + j] = x;
+          transposed[(j - b) * below + (i - e)] = x;
+        }
+      }
+    });
+    // Everything below and right: row i -= L[i, b..e] L[., b..e]^T, lower triangle only.
+    run_tasks(pool, tasks, [&](std::size_t t) {
+      double minus[kPanel];
+      const std::size_t last = std::min(n, e + (t + 1) * kRowTask);
+      for (std::size_t from = e; from < last; from += kColumns) {
+        for (std::size_t i = std::max(from, e + t * kRowTask); i < last; ++i) {
+          for (std::size_t k = 0; k < width; ++k) minus[k] = -a[i * n + b + k];
+          const std::size_t to = std::min(from + kColumns, i + 1);
+          add_rows(a.data() + i * n + from, minus, transposed.data() + (from - e), width, below,
+                   to - from);
+        }
+      }
+    });
+  }
+  return {};
+}
+
+}  // namespace intact
