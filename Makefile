@@ -62,7 +62,7 @@ bench: build
 	@for b in build/release/intact_*_bench; do [ -x $$b ] && $$b || true; done
 
 wheel: bootstrap venv
-	$(NICE) $(VENV)/python -m pip wheel . --no-deps --no-build-isolation --wheel-dir dist
+	@$(NICE) scripts/wheel
 
 install: build
 	cmake --install build/release --prefix $(PREFIX)

@@ -278,6 +278,9 @@ def aarch64_stage(stage: Stage) -> None:
         return
     if stage.build("aarch64", f"INTACT_ROOMS={CORE_ROOMS}"):
         stage.ctest("aarch64")
+        for meta in ("isa_symbols", "spills"):
+            script = [sys.executable, f"tests/meta/{meta}.py", ".", "build/aarch64"]
+            stage.check(meta, [*script, "aarch64-linux-gnu-"])
 
 
 def fuzz_stage(stage: Stage) -> None:
