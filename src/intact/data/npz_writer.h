@@ -16,7 +16,7 @@ namespace intact {
 // (stored, zip64 where needed, fixed times: equal arrays give equal bytes) and renames it.
 class NpzWriter {
  public:
-  // Errors: kIo when the folder cannot be written, or the file exists and is not to be replaced.
+  // An existing file is replaced by finish(). Errors: kIo when the folder cannot be written.
   static Result<NpzWriter> create(std::string path);
   NpzWriter(NpzWriter&&) noexcept;
   NpzWriter& operator=(NpzWriter&&) noexcept;
@@ -27,16 +27,19 @@ class NpzWriter {
   // append's; kUnsupported for types that numpy lacks (bfloat16, int4).
   Status append(std::string_view name, const Tensor& rows);
 
-  // Writes the archive. Errors: kIo. Nothing may be appended after it.
+  // Writes the archive. Errors: kIo; kInvalidArgument without a single array. Nothing may be
+  // appended after it.
   Status finish();
 
  private:
+  friend Status write_npz(const std::string& path, std::span<const NamedTensor> arrays);
   struct State;
   explicit NpzWriter(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 
-// Writes whole arrays (one sample of a folder of .npz, say). Errors: as NpzWriter.
+// Writes whole arrays; scalars stay scalars (one sample of a folder of .npz, say). Errors: as
+// NpzWriter.
 Status write_npz(const std::string& path, std::span<const NamedTensor> arrays);
 
 }  // namespace intact
