@@ -18,14 +18,8 @@ bool has_subgraph(const Node& node) {
 
 Editor::Editor(Graph& graph) : graph_(graph), uses_(graph.uses()) {
   kept_ = uses_.is_output;
-  pinned_.assign(graph.values.size(), false);
   is_input_.assign(graph.values.size(), false);
   for (const ValueId v : graph.inputs) is_input_[index(v)] = true;
-  for (const Node& node : graph.nodes) {
-    if (node.op.empty() || !has_subgraph(node)) continue;
-    for (const ValueId v : node.inputs)
-      if (v != kNoValue) kept_[index(v)] = pinned_[index(v)] = true;
-  }
 }
 
 std::int32_t Editor::producer(ValueId value) const {
@@ -136,7 +130,6 @@ void Editor::grow() {
   uses_.readers.resize(size);
   uses_.is_output.resize(size, false);
   kept_.resize(size, false);
-  pinned_.resize(size, false);
   is_input_.resize(size, false);
 }
 
@@ -150,6 +143,16 @@ ValueId Editor::add_constant(std::string name, Tensor tensor) {
   const ValueId id = graph_.add_constant(std::move(name), std::move(tensor));
   grow();
   return id;
+}
+
+ValueId Editor::changed_constant(std::int32_t n, ValueId old, Tensor tensor) {
+  if (!used_only_by(old, {n})) return add_constant(graph_.value(old).name, std::move(tensor));
+  Value& v = graph_.value(old);
+  v.type.dtype = tensor.dtype();
+  v.type.shape.emplace(tensor.shape().begin(), tensor.shape().end());
+  v.constant = std::move(tensor);
+  changed_ = true;
+  return old;
 }
 
 void Editor::set_constant(ValueId id, Tensor tensor) {
@@ -172,10 +175,15 @@ void Editor::set_constant(ValueId id, Tensor tensor) {
 
 bool Editor::replace_uses(ValueId from, ValueId to) {
   if (from == to) return false;
-  if (pinned_[index(from)]) return false;
-  if (uses_.is_output[index(from)] && (is_input_[index(to)] || uses_.is_output[index(to)] ||
-                                       pinned_[index(to)] || graph_.constant(to) != nullptr))
+  if (uses_.is_output[index(from)] &&
+      (is_input_[index(to)] || uses_.is_output[index(to)] || graph_.constant(to) != nullptr))
     return false;
+  // What the model declares of an output is its interface, whoever computes it.
+  if (uses_.is_output[index(from)]) {
+    const Layout layout = graph_.value(to).type.layout;
+    graph_.value(to).type = graph_.value(from).type;
+    graph_.value(to).type.layout = layout;
+  }
   graph_.replace_uses(from, to);
   auto& old_readers = uses_.readers[index(from)];
   auto& new_readers = uses_.readers[index(to)];

@@ -31,7 +31,7 @@ class Editor {
   [[nodiscard]] const std::vector<std::int32_t>& readers(ValueId value) const {
     return uses_.readers[static_cast<std::size_t>(value)];
   }
-  // True for graph outputs and for values that a subgraph reads by name: they cannot disappear.
+  // True for graph outputs: they cannot disappear.
   [[nodiscard]] bool kept(ValueId value) const { return kept_[static_cast<std::size_t>(value)]; }
   // True when one input of one node is all that uses the value.
   [[nodiscard]] bool single_use(ValueId value) const {
@@ -49,13 +49,16 @@ class Editor {
   std::int32_t add(Node node);
   ValueId add_value(std::string name, ValueType type = {});
   ValueId add_constant(std::string name, Tensor tensor);
+  // A constant in the place of another that node n reads: the old one itself, changed, when nobody
+  // else uses it, so that its name stays; a new one otherwise.
+  ValueId changed_constant(std::int32_t n, ValueId old, Tensor tensor);
   // Makes a value constant, and removes the node that produced it when its other outputs are
   // unused.
   void set_constant(ValueId value, Tensor tensor);
 
   // Lets every reader of `from` read `to`, and removes what computed only `from`. Returns false and
-  // does nothing when a name would be lost: `from` is read by a subgraph, or is a graph output and
-  // `to` is an input, an output or a constant.
+  // does nothing when a name would be lost: `from` is a graph output and `to` is an input, an
+  // output or a constant.
   bool replace_uses(ValueId from, ValueId to);
 
   [[nodiscard]] bool changed() const noexcept { return changed_; }
@@ -71,7 +74,6 @@ class Editor {
   Graph& graph_;
   Uses uses_;
   std::vector<bool> kept_;
-  std::vector<bool> pinned_;  // Read by name from a subgraph.
   std::vector<bool> is_input_;
   bool changed_ = false;
 };

@@ -32,7 +32,8 @@ bool is_expanding(const Node& node) {
 
 std::optional<double> scalar_of(const Graph& graph, ValueId id) {
   const Tensor* t = graph.constant(id);
-  if (t == nullptr || t->size() != 1 || t->dtype() == Dtype::kString) return std::nullopt;
+  if (t == nullptr || t->size() != 1 || t->rank() > 1 || t->dtype() == Dtype::kString)
+    return std::nullopt;
   return to_float64(*t)[0];
 }
 

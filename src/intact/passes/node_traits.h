@@ -14,9 +14,10 @@ bool is_random(const Node& node);
 // True when a small input may give a very large output (ConstantOfShape, Expand, Tile, Range, ...).
 bool is_expanding(const Node& node);
 
-// The value of a constant with one element (any rank), as a double, or nothing.
+// The value of a constant with one element, as a double, or nothing. Of rank 0 or 1, so that it
+// adds no axes to what it is combined with.
 std::optional<double> scalar_of(const Graph& graph, ValueId id);
-// True when `id` is a one-element constant equal to x within one part in 10^5: what survives of a
+// True when `id` is such a constant, equal to x within one part in 10^5: what survives of a
 // mathematical constant after an exporter rounded it to float or float16-like text.
 bool is_scalar(const Graph& graph, ValueId id, double x);
 

@@ -1,6 +1,7 @@
 #include "passes/pass.h"
 
 #include "base/check.h"
+#include "ir/verify.h"
 #include "passes/registry.h"
 
 namespace intact {
@@ -12,8 +13,8 @@ Status run_passes(Graph& graph, std::span<const std::string_view> names, PassCon
       return fail(ErrorCode::kInvalidArgument, fmt::format("there is no pass '{}'", name));
     if (auto status = pass->run(graph, context); !status)
       return fail(status.error().with_context(fmt::format("pass '{}'", name)));
-    const Status sorted = graph.sort();
-    INTACT_CHECK(sorted.has_value(), "pass '{}' broke the graph: {}", name, sorted.error().text());
+    const Status intact = verify(graph);
+    INTACT_CHECK(intact.has_value(), "pass '{}' broke the graph: {}", name, intact.error().text());
   }
   return {};
 }

@@ -6,7 +6,8 @@ namespace intact {
 namespace {
 
 // Folding the weights shows the pads; folding the shapes shows more constants; batch
-// normalizations fold once the pads and no-ops between them and their convolutions are gone.
+// normalizations fold once the pads and no-ops between them and their convolutions are gone, and
+// after the patterns that begin with an addition (x + 3 of hard swish) have been recognized.
 constexpr std::array<std::string_view, 10> kQuantize = {
     "eliminate_dead_code", "fold_constants",
     "fold_shapes",         "fold_constants",
@@ -15,22 +16,21 @@ constexpr std::array<std::string_view, 10> kQuantize = {
     "fold_constants",      "eliminate_dead_code",
 };
 
-constexpr std::array<std::string_view, 16> kSession = {
+constexpr std::array<std::string_view, 15> kSession = {
     "eliminate_dead_code",
     "fold_constants",
     "fold_shapes",
     "fold_constants",
     "remove_no_ops",
     "fold_pad",
-    "fold_batch_norm",
     "eliminate_common_subexpressions",
     "fuse_swish",
     "fuse_gelu",
     "fuse_layer_norm",
+    "fold_batch_norm",
     "fuse_linear",
     "simplify",
     "eliminate_dead_code",
-    "infer_shapes",
     "assign_layout",
 };
 

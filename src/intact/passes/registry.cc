@@ -7,11 +7,28 @@ namespace intact {
 namespace {
 
 constexpr std::array kPasses = {
+    Pass{"assign_layout",
+         "gives spatial regions channels-last memory order, with as few conversions as it can",
+         &assign_layout},
     Pass{"eliminate_common_subexpressions",
          "computes equal expressions and stores equal constants once",
          &eliminate_common_subexpressions},
     Pass{"eliminate_dead_code", "drops what no output depends on", &eliminate_dead_code},
+    Pass{"fold_batch_norm", "moves per-channel scales and shifts into the weights before them",
+         &fold_batch_norm},
     Pass{"fold_constants", "computes what depends on constants only", &fold_constants},
+    Pass{"fold_pad", "lets convolutions and pools do the padding before them", &fold_pad},
+    Pass{"fold_shapes",
+         "replaces computed shapes by constants, also where some dimensions are unknown",
+         &fold_shapes},
+    Pass{"fuse_gelu", "recognizes the two GELUs", &fuse_gelu},
+    Pass{"fuse_layer_norm", "recognizes layer normalization", &fuse_layer_norm},
+    Pass{"fuse_linear", "turns products with constant matrices and their bias into one operator",
+         &fuse_linear},
+    Pass{"fuse_swish", "recognizes hard sigmoid, hard swish and SiLU", &fuse_swish},
+    Pass{"infer_shapes", "writes down what is known of types and shapes", &infer_shapes},
+    Pass{"remove_no_ops", "removes what gives back what it is given", &remove_no_ops},
+    Pass{"simplify", "merges neighbouring clamps, transposes and reshapes", &simplify},
 };
 
 }  // namespace

@@ -34,8 +34,10 @@ class ShapeAnalysis {
   // Analyses the whole graph.
   explicit ShapeAnalysis(const Graph& graph);
 
+  // Nothing is known of values that were added since.
   [[nodiscard]] const Known& operator[](ValueId v) const {
-    return v == kNoValue ? nothing_ : known_[static_cast<std::size_t>(v)];
+    const auto i = static_cast<std::size_t>(v);
+    return v == kNoValue || i >= known_.size() ? nothing_ : known_[i];
   }
   [[nodiscard]] const std::optional<Dims>& shape(ValueId v) const { return (*this)[v].shape; }
   // The rank, or -1.
