@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "quant/vector_clones.h"
+
 namespace intact {
 namespace {
 
@@ -15,6 +17,7 @@ constexpr std::size_t kColumns = 512;  // Columns per sweep: panel and sweep fit
 
 }  // namespace
 
+INTACT_VECTOR_CLONES
 void add_rows(double* __restrict c, const double* factor, const double* m, std::size_t rows,
               std::size_t stride, std::size_t n) noexcept {
   std::size_t r = 0;

@@ -18,6 +18,16 @@ float guarded(double s, const EqualizeOptions& options) {
 
 bool usable(float r) { return std::isnormal(r) && r > 0.0f; }
 
+// Returns the largest value; NaN when there is one.
+double largest(std::span<const float> r) {
+  double top = 0.0;
+  for (const float x : r) {
+    if (std::isnan(x)) return std::nan("");
+    top = std::max(top, static_cast<double>(x));
+  }
+  return top;
+}
+
 void check_equal(std::size_t a, std::size_t b) {
   INTACT_CHECK(a == b, "equalizing {} channels with {}", a, b);
 }
@@ -77,6 +87,43 @@ std::vector<float> smoothing_scales(std::span<const float> x_absmax,
                    options);
   }
   return s;
+}
+
+std::vector<float> channel_gains(std::span<const float> x_absmax, std::span<const float> w_absmax,
+                                 double alpha, const ChannelGainOptions& options) {
+  const bool has_weights = !w_absmax.empty();
+  if (has_weights) check_equal(x_absmax.size(), w_absmax.size());
+  INTACT_CHECK(alpha >= 0.0 && alpha <= 1.0, "channel gains with alpha = {}", alpha);
+  std::vector<float> v(x_absmax.size(), 1.0f);
+  const double a_top = largest(x_absmax);
+  const double w_top = has_weights ? largest(w_absmax) : 1.0;
+  if (!(a_top > 0.0 && std::isfinite(a_top) && w_top > 0.0 && std::isfinite(w_top))) return v;
+  std::vector<double> c(v.size());
+  double c_top = 0.0;
+  for (std::size_t i = 0; i < c.size(); ++i) {
+    // Relative values, so that the powers can neither overflow nor vanish.
+    const double a = std::max(static_cast<double>(x_absmax[i]) / a_top, options.floor);
+    const double w =
+        has_weights ? std::max(static_cast<double>(w_absmax[i]) / w_top, options.floor) : 1.0;
+    c[i] = std::pow(a, alpha) / std::pow(w, 1.0 - alpha);
+    c_top = std::max(c_top, c[i]);
+  }
+  for (std::size_t i = 0; i < c.size(); ++i) {
+    v[i] = static_cast<float>(1.0 / std::max(c[i] / c_top, options.lowest));
+  }
+  return v;
+}
+
+ScaledRange scaled_range(std::span<const float> min, std::span<const float> max,
+                         std::span<const float> gains) {
+  check_equal(min.size(), max.size());
+  check_equal(min.size(), gains.size());
+  ScaledRange range;
+  for (std::size_t i = 0; i < gains.size(); ++i) {
+    range.lo = std::min(range.lo, min[i] * gains[i]);
+    range.hi = std::max(range.hi, max[i] * gains[i]);
+  }
+  return range;
 }
 
 std::vector<float> channel_absmax(std::span<const float> w, const AxisView& view) {

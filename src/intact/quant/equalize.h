@@ -13,6 +13,9 @@
 //   smoothing:     s_i = max|x_i|^a / max|w_i|^(1 - a) (13)
 //     divide input channel i by s_i, multiply the weights that read it by s_i. Xiao, Lin et al.:
 //     SmoothQuant, ICML 2023, equation 4.
+//   channel gains: v_i = 1 / max(c_i / max c, lowest), c as s in (13) (13v)
+//     with a and w floored at a share of their largest, so that v is in [1, 1 / lowest]: multiply
+//     the tensor's channel i by v_i before its Q, divide the weights that read it by v_i.
 //
 // Safeguards, the same for all: a channel whose ranges are zero, subnormal or not finite gets 1;
 // every scale is clamped to [1 / limit, limit].
@@ -47,6 +50,27 @@ DepthwiseScales equalization_scales(std::span<const float> r1, std::span<const f
 std::vector<float> smoothing_scales(std::span<const float> x_absmax,
                                     std::span<const float> w_absmax, double alpha,
                                     const EqualizeOptions& options = {});
+
+struct ChannelGainOptions {
+  double floor = 1e-3;         // Of a and of w, relative to their maxima; keeps dead channels tame.
+  double lowest = 1.0 / 16.0;  // Of c relative to its maximum: no gain above 1 / lowest.
+};
+
+// Returns v of (13v): [channels].   x_absmax: a   w_absmax: w, or empty when the weights have a
+// scale for each channel anyway (depthwise consumers): then c = a^alpha   alpha in [0, 1]
+// All ones when a or w is zero everywhere or not finite.
+std::vector<float> channel_gains(std::span<const float> x_absmax, std::span<const float> w_absmax,
+                                 double alpha, const ChannelGainOptions& options = {});
+
+struct ScaledRange {
+  float lo = 0.0f;
+  float hi = 0.0f;
+};
+
+// Returns the range, widened to 0, of a tensor whose channels are multiplied by their gains.
+//   min, max, gains: [channels]
+ScaledRange scaled_range(std::span<const float> min, std::span<const float> max,
+                         std::span<const float> gains);
 
 // Returns max |w| of each channel of the view.
 std::vector<float> channel_absmax(std::span<const float> w, const AxisView& view);

@@ -115,6 +115,35 @@ TEST(SmoothingScales, AreEquation13) {
   }
 }
 
+TEST(ChannelGains, FollowTheirFormulaWithFloors) {
+  const std::vector<float> a{4.0f, 1.0f, 0.0f, 2.0f};
+  const std::vector<float> w{0.5f, 2.0f, 2.0f, 1e-9f};
+  for (const double alpha : {0.0, 0.5, 1.0}) {
+    for (const bool depthwise : {false, true}) {
+      std::vector<double> c(4);
+      for (std::size_t i = 0; i < 4; ++i) {
+        const double ai = std::fmax(static_cast<double>(a[i]), 4e-3);
+        const double wi = depthwise ? 1.0 : std::fmax(static_cast<double>(w[i]), 2e-3);
+        c[i] = std::pow(ai, alpha) / std::pow(wi, 1.0 - alpha);
+      }
+      const double top = *std::max_element(c.begin(), c.end());
+      const auto v = channel_gains(a, depthwise ? std::vector<float>{} : w, alpha);
+      for (std::size_t i = 0; i < 4; ++i) {
+        const double expected = 1.0 / std::fmax(c[i] / top, 1.0 / 16.0);
+        EXPECT_NEAR(static_cast<double>(v[i]), expected, expected * 1e-6) << alpha << " " << i;
+      }
+    }
+  }
+  EXPECT_EQ(channel_gains(std::vector<float>{0, 0}, std::vector<float>{1, 1}, 0.5),
+            (std::vector<float>{1, 1}));
+  EXPECT_EQ(channel_gains(std::vector<float>{1, NAN}, std::vector<float>{1, 1}, 0.5),
+            (std::vector<float>{1, 1}));
+  const ScaledRange r = scaled_range(std::vector<float>{-1, 0.5f}, std::vector<float>{2, 3},
+                                     std::vector<float>{4, 1});
+  EXPECT_EQ(r.lo, -4.0f);
+  EXPECT_EQ(r.hi, 8.0f);
+}
+
 TEST(AbsorbableBias, IsTheMeanBeyondThreeDeviations) {
   const std::vector<float> mean{5.0f, 1.0f, -4.0f};
   const std::vector<float> deviation{1.0f, 1.0f, 0.5f};

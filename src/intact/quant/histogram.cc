@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <vector>
+
+#include "quant/vector_clones.h"
 
 namespace intact {
 namespace {
@@ -21,6 +24,7 @@ constexpr int kSlots = Histogram::kBins + 8;  // Slot kBins counts zeros; the re
 
 // Writes the slot of each value: (7), or kBins for a zero of either sign. Integer tests make the
 // answer independent of denormals-are-zero.
+INTACT_VECTOR_CLONES
 void slots_of(const float* x, std::size_t n, float inv_width, std::int32_t* slots) noexcept {
   for (std::size_t i = 0; i < n; ++i) {
     const auto bits = std::bit_cast<std::int32_t>(x[i]);
@@ -169,38 +173,41 @@ void Histogram::merge(const Histogram& other) noexcept {
 }
 
 Extremes find_extremes(std::span<const float> x) noexcept {
-  // Independent lanes; written so that compilers turn each into one min, max, and, or.
-  constexpr std::size_t kLanes = 16;
-  float low[kLanes];
-  float high[kLanes];
-  std::uint32_t top[kLanes] = {};  // The largest magnitude, as bits: order-preserving.
-  std::fill_n(low, kLanes, x[0]);
-  std::fill_n(high, kLanes, x[0]);
+  // Four independent chains of four lanes; every supported processor has vectors of 16 bytes.
+  using Floats = float __attribute__((vector_size(16)));
+  using Words = std::uint32_t __attribute__((vector_size(16)));
+  constexpr std::size_t kChains = 4;
+  constexpr std::size_t kStep = 4 * kChains;
+  Floats low[kChains];
+  Floats high[kChains];
+  Words bad[kChains] = {};  // Bit 31: an exponent of all ones was seen.
+  for (std::size_t c = 0; c < kChains; ++c) low[c] = high[c] = Floats{x[0], x[0], x[0], x[0]};
   const float* p = x.data();
-  const std::size_t whole = x.size() / kLanes * kLanes;
-  for (std::size_t i = 0; i < whole; i += kLanes) {
-    for (std::size_t l = 0; l < kLanes; ++l) {
-      const float v = p[i + l];
-      low[l] = v < low[l] ? v : low[l];
-      high[l] = v > high[l] ? v : high[l];
-      // Exponent all ones: the sign of (magnitude + 2^23) becomes 1 exactly then.
-      top[l] |= (std::bit_cast<std::uint32_t>(v) & 0x7FFFFFFFu) + 0x00800000u;
+  const std::size_t whole = x.size() / kStep * kStep;
+  for (std::size_t i = 0; i < whole; i += kStep) {
+    for (std::size_t c = 0; c < kChains; ++c) {
+      Floats v;
+      std::memcpy(&v, p + i + 4 * c, sizeof v);
+      low[c] = v < low[c] ? v : low[c];
+      high[c] = v > high[c] ? v : high[c];
+      bad[c] |= (reinterpret_cast<Words>(v) & 0x7FFFFFFFu) + 0x00800000u;
+    }
+  }
+  Extremes e{x[0], x[0], true};
+  std::uint32_t any_bad = 0;
+  for (std::size_t c = 0; c < kChains; ++c) {
+    for (int l = 0; l < 4; ++l) {
+      e.min = std::min(e.min, low[c][l]);
+      e.max = std::max(e.max, high[c][l]);
+      any_bad |= bad[c][l];
     }
   }
   for (std::size_t i = whole; i < x.size(); ++i) {
-    const float v = p[i];
-    low[0] = v < low[0] ? v : low[0];
-    high[0] = v > high[0] ? v : high[0];
-    top[0] |= (std::bit_cast<std::uint32_t>(v) & 0x7FFFFFFFu) + 0x00800000u;
+    e.min = p[i] < e.min ? p[i] : e.min;
+    e.max = p[i] > e.max ? p[i] : e.max;
+    any_bad |= (std::bit_cast<std::uint32_t>(p[i]) & 0x7FFFFFFFu) + 0x00800000u;
   }
-  Extremes e{low[0], high[0], true};
-  std::uint32_t bad = top[0];
-  for (std::size_t l = 1; l < kLanes; ++l) {
-    e.min = std::min(e.min, low[l]);
-    e.max = std::max(e.max, high[l]);
-    bad |= top[l];
-  }
-  e.finite = bad >> 31 == 0;
+  e.finite = any_bad >> 31 == 0;
   e.min += 0.0f;  // -0 becomes +0: which zero a minimum finds would depend on the order.
   e.max += 0.0f;
   return e;
