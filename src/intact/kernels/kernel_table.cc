@@ -2,8 +2,10 @@
 
 #include <array>
 
+#include "kernels/codes_u8.h"
 #include "kernels/dwconv_u8s8.h"
 #include "kernels/gemm_u8s8.h"
+#include "kernels/pool_u8.h"
 
 namespace intact {
 
@@ -11,12 +13,18 @@ namespace intact {
 #if defined(__x86_64__)
 extern const GemmU8S8Kernel kGemmU8S8Avx512Vnni, kGemmU8S8Avx2;
 extern const DwconvU8S8Kernel kDwconvU8S8Avx512Vnni, kDwconvU8S8Avx2;
+extern const PoolU8Kernel kPoolU8Avx512Vnni, kPoolU8Avx2;
+extern const CodesU8Kernel kCodesU8Avx512Vnni, kCodesU8Avx2;
 #elif defined(__aarch64__)
 extern const GemmU8S8Kernel kGemmU8S8NeonDot;
 extern const DwconvU8S8Kernel kDwconvU8S8NeonDot;
+extern const PoolU8Kernel kPoolU8NeonDot;
+extern const CodesU8Kernel kCodesU8NeonDot;
 #endif
 extern const GemmU8S8Kernel kGemmU8S8Scalar;
 extern const DwconvU8S8Kernel kDwconvU8S8Scalar;
+extern const PoolU8Kernel kPoolU8Scalar;
+extern const CodesU8Kernel kCodesU8Scalar;
 
 template <>
 std::span<const GemmU8S8Kernel* const> kernel_rows<GemmU8S8Kernel>() noexcept {
@@ -40,6 +48,32 @@ std::span<const DwconvU8S8Kernel* const> kernel_rows<DwconvU8S8Kernel>() noexcep
     &kDwconvU8S8NeonDot,
 #endif
         &kDwconvU8S8Scalar,
+  };
+  return kRows;
+}
+
+template <>
+std::span<const CodesU8Kernel* const> kernel_rows<CodesU8Kernel>() noexcept {
+  static constexpr std::array kRows {
+#if defined(__x86_64__)
+    &kCodesU8Avx512Vnni, &kCodesU8Avx2,
+#elif defined(__aarch64__)
+    &kCodesU8NeonDot,
+#endif
+        &kCodesU8Scalar,
+  };
+  return kRows;
+}
+
+template <>
+std::span<const PoolU8Kernel* const> kernel_rows<PoolU8Kernel>() noexcept {
+  static constexpr std::array kRows {
+#if defined(__x86_64__)
+    &kPoolU8Avx512Vnni, &kPoolU8Avx2,
+#elif defined(__aarch64__)
+    &kPoolU8NeonDot,
+#endif
+        &kPoolU8Scalar,
   };
   return kRows;
 }

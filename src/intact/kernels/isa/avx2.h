@@ -93,6 +93,9 @@ struct Avx2 {
   [[gnu::always_inline]] static inline F32 load_f32(const float* p) noexcept {
     return _mm256_loadu_ps(p);
   }
+  [[gnu::always_inline]] static inline F32 load_f32(const float* p, std::int64_t n) noexcept {
+    return _mm256_maskload_ps(p, lanes_below(n));
+  }
   [[gnu::always_inline]] static inline void store_f32(float* p, F32 x) noexcept {
     _mm256_storeu_ps(p, x);
   }
@@ -107,6 +110,15 @@ struct Avx2 {
   }
   [[gnu::always_inline]] static inline F32 add(F32 a, F32 b) noexcept {
     return _mm256_add_ps(a, b);
+  }
+  [[gnu::always_inline]] static inline F32 sub(F32 a, F32 b) noexcept {
+    return _mm256_sub_ps(a, b);
+  }
+  [[gnu::always_inline]] static inline F32 div(F32 a, F32 b) noexcept {
+    return _mm256_div_ps(a, b);
+  }
+  [[gnu::always_inline]] static inline F32 nan_to_zero(F32 a) noexcept {
+    return _mm256_and_ps(a, _mm256_cmp_ps(a, a, _CMP_ORD_Q));
   }
   [[gnu::always_inline]] static inline F32 fma(F32 a, F32 b, F32 c) noexcept {
     return _mm256_fmadd_ps(a, b, c);
@@ -138,6 +150,27 @@ struct Avx2 {
     for (; i < n; ++i) y[i] = table[x[i]];
   }
 
+  static constexpr int kBytes = 16;
+  [[gnu::always_inline]] static inline __m128i zero_bytes() noexcept { return _mm_setzero_si128(); }
+  [[gnu::always_inline]] static inline __m128i load_bytes(const std::uint8_t* p) noexcept {
+    return load16(p);
+  }
+  [[gnu::always_inline]] static inline __m128i max_bytes(__m128i a, __m128i b) noexcept {
+    return _mm_max_epu8(a, b);
+  }
+  static void store_bytes(std::uint8_t* dst, __m128i r, std::int64_t n) noexcept {
+    if (n >= 16) [[likely]] {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), r);
+    } else if (n == 8) {
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(dst), r);
+    } else {
+      alignas(16) std::uint8_t bytes[16];
+      _mm_store_si128(reinterpret_cast<__m128i*>(bytes), r);
+      for (std::int64_t i = 0; i < n; ++i) dst[i] = bytes[i];
+    }
+  }
+
+  static constexpr int kCodeVecs = 2;
   struct CodeConsts {
     __m256i zero;  // int16 lanes
     __m128i lo;    // u8 lanes
@@ -230,17 +263,6 @@ struct Avx2 {
   [[gnu::always_inline]] static inline __m256i pack16(const I32 (&q)[2],
                                                       const CodeConsts& k) noexcept {
     return _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), k.zero);
-  }
-  static void store_bytes(std::uint8_t* dst, __m128i r, std::int64_t n) noexcept {
-    if (n == 16) {
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), r);
-    } else if (n == 8) {
-      _mm_storel_epi64(reinterpret_cast<__m128i*>(dst), r);
-    } else {
-      alignas(16) std::uint8_t bytes[16];
-      _mm_store_si128(reinterpret_cast<__m128i*>(bytes), r);
-      for (std::int64_t i = 0; i < n; ++i) dst[i] = bytes[i];
-    }
   }
   [[gnu::always_inline]] static inline void finish(std::uint8_t* dst, __m256i p,
                                                    const CodeConsts& k, std::int64_t n,

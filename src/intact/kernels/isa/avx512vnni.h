@@ -91,6 +91,9 @@ struct Avx512Vnni {
   [[gnu::always_inline]] static inline F32 load_f32(const float* p) noexcept {
     return _mm512_loadu_ps(p);
   }
+  [[gnu::always_inline]] static inline F32 load_f32(const float* p, std::int64_t n) noexcept {
+    return _mm512_maskz_loadu_ps(mask16(n), p);
+  }
   [[gnu::always_inline]] static inline void store_f32(float* p, F32 x) noexcept {
     _mm512_storeu_ps(p, x);
   }
@@ -105,6 +108,15 @@ struct Avx512Vnni {
   }
   [[gnu::always_inline]] static inline F32 add(F32 a, F32 b) noexcept {
     return _mm512_add_ps(a, b);
+  }
+  [[gnu::always_inline]] static inline F32 sub(F32 a, F32 b) noexcept {
+    return _mm512_sub_ps(a, b);
+  }
+  [[gnu::always_inline]] static inline F32 div(F32 a, F32 b) noexcept {
+    return _mm512_div_ps(a, b);
+  }
+  [[gnu::always_inline]] static inline F32 nan_to_zero(F32 a) noexcept {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, a, _CMP_ORD_Q), a);
   }
   [[gnu::always_inline]] static inline F32 fma(F32 a, F32 b, F32 c) noexcept {
     return _mm512_fmadd_ps(a, b, c);
@@ -136,6 +148,25 @@ struct Avx512Vnni {
     }
   }
 
+  static constexpr int kBytes = 64;
+  [[gnu::always_inline]] static inline __m512i zero_bytes() noexcept {
+    return _mm512_setzero_si512();
+  }
+  [[gnu::always_inline]] static inline __m512i load_bytes(const std::uint8_t* p) noexcept {
+    return _mm512_loadu_si512(p);
+  }
+  [[gnu::always_inline]] static inline __m512i max_bytes(__m512i a, __m512i b) noexcept {
+    return _mm512_max_epu8(a, b);
+  }
+  [[gnu::always_inline]] static inline void store_bytes(std::uint8_t* p, __m512i x,
+                                                        std::int64_t n) noexcept {
+    if (n >= kBytes)
+      _mm512_storeu_si512(p, x);
+    else
+      _mm512_mask_storeu_epi8(p, mask64(n), x);
+  }
+
+  static constexpr int kCodeVecs = 4;
   struct CodeConsts {
     __m512i zero;  // int16 lanes
     __m512i lo;    // u8 lanes

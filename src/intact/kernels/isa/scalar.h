@@ -105,6 +105,11 @@ struct Scalar {
     std::memcpy(r.v, p, sizeof(r.v));
     return r;
   }
+  static F32 load_f32(const float* p, std::int64_t n) noexcept {  // n < kLanes lanes, then 0
+    F32 r{};
+    std::memcpy(r.v, p, std::size_t(n) * 4);
+    return r;
+  }
   static void store_f32(float* p, F32 x) noexcept { std::memcpy(p, x.v, sizeof(x.v)); }
   static void store_f32(float* p, F32 x, std::int64_t n) noexcept {  // n < kLanes lanes
     std::memcpy(p, x.v, std::size_t(n) * 4);
@@ -129,6 +134,18 @@ struct Scalar {
     for (int l = 0; l < kLanes; ++l) a.v[l] += b.v[l];
     return a;
   }
+  static F32 sub(F32 a, F32 b) noexcept {
+    for (int l = 0; l < kLanes; ++l) a.v[l] -= b.v[l];
+    return a;
+  }
+  static F32 div(F32 a, F32 b) noexcept {
+    for (int l = 0; l < kLanes; ++l) a.v[l] /= b.v[l];
+    return a;
+  }
+  static F32 nan_to_zero(F32 a) noexcept {
+    for (int l = 0; l < kLanes; ++l) a.v[l] = a.v[l] == a.v[l] ? a.v[l] : 0.0f;
+    return a;
+  }
   static F32 fma(F32 a, F32 b, F32 c) noexcept {
     for (int l = 0; l < kLanes; ++l) a.v[l] = __builtin_fmaf(a.v[l], b.v[l], c.v[l]);
     return a;
@@ -148,8 +165,28 @@ struct Scalar {
     for (std::int64_t i = 0; i < n; ++i) y[i] = table[x[i]];
   }
 
+  // Bytes: load_bytes reads kBytes; store_bytes writes the first n.
+  static constexpr int kBytes = 16;
+  struct Bytes16 {
+    std::uint8_t v[kBytes];
+  };
+  static Bytes16 zero_bytes() noexcept { return {}; }
+  static Bytes16 load_bytes(const std::uint8_t* p) noexcept {
+    Bytes16 r;
+    std::memcpy(r.v, p, kBytes);
+    return r;
+  }
+  static Bytes16 max_bytes(Bytes16 a, const Bytes16& b) noexcept {
+    for (int i = 0; i < kBytes; ++i) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+    return a;
+  }
+  static void store_bytes(std::uint8_t* p, const Bytes16& x, std::int64_t n) noexcept {
+    std::memcpy(p, x.v, std::size_t(n < kBytes ? n : kBytes));
+  }
+
   // store_codes: dst[i] = lut(clamp(q[i] + zero, lo, hi)) for the first n lanes of NV vectors in
   // order; q may be anything, 0 <= lo <= hi <= 255; lut may be null.
+  static constexpr int kCodeVecs = 4;  // Vectors that one store_codes takes best.
   struct CodeConsts {
     std::int32_t zero;
     std::int32_t lo;
@@ -161,7 +198,7 @@ struct Scalar {
   template <int NV>
   static void store_codes(std::uint8_t* dst, const I32 (&q)[NV], const CodeConsts& k,
                           std::int64_t n, const std::uint8_t* table) noexcept {
-    for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t i = 0; i < n && i < NV * kLanes; ++i) {
       std::int64_t x = std::int64_t(q[i / kLanes].v[i % kLanes]) + k.zero;
       x = x < k.lo ? k.lo : x > k.hi ? k.hi : x;
       dst[i] = table == nullptr ? std::uint8_t(x) : table[x];

@@ -1,0 +1,171 @@
+// codes_u8.inl.h: codes_u8.h over an ISA vocabulary (isa/scalar.h defines the words).
+//
+// Everything runs on runs of kRun codes (kCodeVecs vectors of int32 or float lanes); a run that is
+// not full reads whole vectors of codes (the operands have slack) and stores what is valid.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/codes_u8.h"
+
+namespace intact {
+
+template <class Isa>
+struct CodesU8 {
+  using I32 = typename Isa::I32;
+  using F32 = typename Isa::F32;
+  static constexpr int kV = Isa::kCodeVecs;
+  static constexpr std::int64_t kRun = std::int64_t{kV} * Isa::kLanes;
+
+  static void lut(const std::uint8_t* x, std::uint8_t* y, std::int64_t count,
+                  const std::uint8_t* table) {
+    Isa::lut(x, y, count, table);
+  }
+
+  // `n` valid lanes of a vector, read exactly.
+  [[gnu::always_inline]] static inline F32 load_exact(const float* p, std::int64_t n) noexcept {
+    if (n >= Isa::kLanes) [[likely]]
+      return Isa::load_f32(p);
+    return n > 0 ? Isa::load_f32(p, n) : Isa::set_f32(0.0f);
+  }
+
+  template <bool kPerCol>
+  static void quantize_row(const float* x, std::int64_t cols, const QuantParams& p,
+                           std::uint8_t* q) noexcept {
+    F32 scale = Isa::set_f32(p.scale[0]);
+    F32 lo = Isa::set_f32(static_cast<float>(p.lo - p.zero[0]));
+    F32 hi = Isa::set_f32(static_cast<float>(p.hi - p.zero[0]));
+    I32 zero = Isa::set_i32(p.zero[0]);
+    const F32 lo_code = Isa::set_f32(static_cast<float>(p.lo));
+    const F32 hi_code = Isa::set_f32(static_cast<float>(p.hi));
+    const auto none = Isa::code_consts(0, 0, 255);
+    for (std::int64_t i = 0; i < cols; i += kRun) {
+      I32 r[kV];
+#pragma GCC unroll 4
+      for (int j = 0; j < kV; ++j) {
+        const std::int64_t at = i + std::int64_t{j} * Isa::kLanes;
+        const std::int64_t n = cols - at;
+        if constexpr (kPerCol) {
+          std::int32_t zeros[Isa::kLanes] = {};
+          for (int l = 0; l < Isa::kLanes && l < n; ++l) zeros[l] = p.zero[at + l];
+          zero = Isa::load_i32(zeros);
+          scale = n > 0 ? load_exact(p.scale + at, n) : scale;
+          const F32 z = Isa::to_f32(zero);
+          lo = Isa::sub(lo_code, z);
+          hi = Isa::sub(hi_code, z);
+        }
+        const F32 f = Isa::nan_to_zero(Isa::div(load_exact(x + at, n), scale));
+        r[j] = Isa::add(Isa::to_i32(Isa::max(Isa::min(f, hi), lo)), zero);
+      }
+      Isa::template store_codes<kV>(q + i, r, none, cols - i, nullptr);
+    }
+  }
+
+  static void quantize(const float* x, std::int64_t rows, std::int64_t cols, const QuantParams& p,
+                       std::uint8_t* q) {
+    if (!p.per_col) return quantize_row<false>(x, rows * cols, p, q);
+    for (std::int64_t r = 0; r < rows; ++r) quantize_row<true>(x + r * cols, cols, p, q + r * cols);
+  }
+
+  template <bool kPerCol>
+  static void dequantize_row(const std::uint8_t* q, std::int64_t cols, const QuantParams& p,
+                             float* x) noexcept {
+    F32 scale = Isa::set_f32(p.scale[0]);
+    I32 zero = Isa::set_i32(p.zero[0]);
+    for (std::int64_t i = 0; i < cols; i += Isa::kLanes) {
+      const std::int64_t n = cols - i;
+      if constexpr (kPerCol) {
+        std::int32_t zeros[Isa::kLanes] = {};
+        for (int l = 0; l < Isa::kLanes && l < n; ++l) zeros[l] = p.zero[i + l];
+        zero = Isa::load_i32(zeros);
+        scale = load_exact(p.scale + i, n);
+      }
+      const F32 f = Isa::mul(Isa::to_f32(Isa::sub(Isa::load_u8(q + i), zero)), scale);
+      if (n >= Isa::kLanes)
+        Isa::store_f32(x + i, f);
+      else
+        Isa::store_f32(x + i, f, n);
+    }
+  }
+
+  static void dequantize(const std::uint8_t* q, std::int64_t rows, std::int64_t cols,
+                         const QuantParams& p, float* x) {
+    if (!p.per_col) return dequantize_row<false>(q, rows * cols, p, x);
+    for (std::int64_t r = 0; r < rows; ++r)
+      dequantize_row<true>(q + r * cols, cols, p, x + r * cols);
+  }
+
+  // One row of equation (3) or (4). kSafe: no value can leave int32, so that the bounds may wait
+  // until the codes are packed bytes.
+  template <bool kMul, Operand kB, bool kSafe>
+  static void binary_row(const BinaryU8Args& g, const std::uint8_t* a, const std::uint8_t* b,
+                         std::int64_t cols, std::uint8_t* y) noexcept {
+    const I32 za = Isa::set_i32(g.za);
+    const I32 zb = Isa::set_i32(g.zb);
+    const F32 ra = Isa::set_f32(g.ra);
+    const F32 rb = Isa::set_f32(g.rb);
+    const F32 lo = Isa::set_f32(static_cast<float>(g.codes.lo - g.codes.zero));
+    const F32 hi = Isa::set_f32(static_cast<float>(g.codes.hi - g.codes.zero));
+    const auto consts = Isa::code_consts(g.codes.zero, g.codes.lo, g.codes.hi);
+    F32 fb = kB == Operand::kScalar ? Isa::set_f32(static_cast<float>(b[0] - g.zb)) : ra;
+    if (!kMul && kB == Operand::kScalar) fb = Isa::mul(fb, rb);
+    for (std::int64_t i = 0; i < cols; i += kRun) {
+      I32 r[kV];
+#pragma GCC unroll 4
+      for (int j = 0; j < kV; ++j) {
+        const std::int64_t at = i + std::int64_t{j} * Isa::kLanes;
+        const F32 fa = Isa::to_f32(Isa::sub(Isa::load_u8(a + at), za));
+        if constexpr (kB != Operand::kScalar) {
+          fb = Isa::to_f32(Isa::sub(Isa::load_u8(b + at), zb));
+          if constexpr (!kMul) fb = Isa::mul(fb, rb);
+        }
+        // The product of two differences of codes is below 2^24: exact in float.
+        F32 f = kMul ? Isa::mul(Isa::mul(fa, fb), ra) : Isa::fma(fa, ra, fb);
+        if constexpr (!kSafe) f = Isa::max(Isa::min(f, hi), lo);
+        r[j] = Isa::to_i32(f);
+      }
+      Isa::template store_codes<kV>(y + i, r, consts, cols - i, g.lut);
+    }
+  }
+
+  template <bool kMul, Operand kB>
+  static void binary_rows(const BinaryU8Args& g) noexcept {
+    // |f| <= 255 (|ra| + |rb|) or 255^2 |ra|.
+    const bool safe = g.ra < 0x1p14f && g.ra > -0x1p14f && g.rb < 0x1p14f && g.rb > -0x1p14f;
+    std::int64_t rows = g.rows;
+    std::int64_t cols = g.cols;
+    if (g.a_row_bytes == cols && g.y_row_bytes == cols &&
+        (kB == Operand::kScalar || (kB == Operand::kSame && g.b_row_bytes == cols))) {
+      cols *= rows;
+      rows = 1;
+    }
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const std::uint8_t* a = g.a + i * g.a_row_bytes;
+      const std::uint8_t* b = kB == Operand::kSame ? g.b + i * g.b_row_bytes : g.b;
+      std::uint8_t* y = g.y + i * g.y_row_bytes;
+      if (safe)
+        binary_row<kMul, kB, true>(g, a, b, cols, y);
+      else
+        binary_row<kMul, kB, false>(g, a, b, cols, y);
+    }
+  }
+
+  template <bool kMul>
+  static void binary(const BinaryU8Args& g) noexcept {
+    if (g.rows <= 0 || g.cols <= 0) return;
+    switch (g.b_kind) {
+      case Operand::kSame:
+        return binary_rows<kMul, Operand::kSame>(g);
+      case Operand::kScalar:
+        return binary_rows<kMul, Operand::kScalar>(g);
+      case Operand::kPerCol:
+        return binary_rows<kMul, Operand::kPerCol>(g);
+    }
+  }
+
+  static void add(const BinaryU8Args& args) { binary<false>(args); }
+  static void mul(const BinaryU8Args& args) { binary<true>(args); }
+};
+
+}  // namespace intact

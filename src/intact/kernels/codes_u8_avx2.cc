@@ -1,0 +1,15 @@
+#include "kernels/codes_u8.inl.h"
+#include "kernels/isa/avx2.h"
+
+namespace intact {
+
+extern const CodesU8Kernel kCodesU8Avx2;
+constinit const CodesU8Kernel kCodesU8Avx2 = {.name = "codes_u8/avx2",
+                                              .isa = IsaLevel::kAvx2,
+                                              .lut = &CodesU8<Avx2>::lut,
+                                              .quantize = &CodesU8<Avx2>::quantize,
+                                              .dequantize = &CodesU8<Avx2>::dequantize,
+                                              .add = &CodesU8<Avx2>::add,
+                                              .mul = &CodesU8<Avx2>::mul};
+
+}  // namespace intact

@@ -1,0 +1,15 @@
+#include "kernels/codes_u8.inl.h"
+#include "kernels/isa/avx512vnni.h"
+
+namespace intact {
+
+extern const CodesU8Kernel kCodesU8Avx512Vnni;
+constinit const CodesU8Kernel kCodesU8Avx512Vnni = {.name = "codes_u8/avx512vnni",
+                                                    .isa = IsaLevel::kAvx512Vnni,
+                                                    .lut = &CodesU8<Avx512Vnni>::lut,
+                                                    .quantize = &CodesU8<Avx512Vnni>::quantize,
+                                                    .dequantize = &CodesU8<Avx512Vnni>::dequantize,
+                                                    .add = &CodesU8<Avx512Vnni>::add,
+                                                    .mul = &CodesU8<Avx512Vnni>::mul};
+
+}  // namespace intact

@@ -1,0 +1,68 @@
+// The definition of codes_u8, one element at a time.
+#include <cmath>
+
+#include "kernels/codes_u8.h"
+#include "kernels/epilogue_ref.h"
+
+namespace intact {
+namespace {
+
+void lut(const std::uint8_t* x, std::uint8_t* y, std::int64_t count, const std::uint8_t* table) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = table[x[i]];
+}
+
+void quantize(const float* x, std::int64_t rows, std::int64_t cols, const QuantParams& p,
+              std::uint8_t* q) {
+  for (std::int64_t i = 0; i < rows * cols; ++i) {
+    const std::int64_t k = p.per_col ? i % cols : 0;
+    const float f = std::isnan(x[i]) ? 0.0f : x[i] / p.scale[k];
+    const CodeLimits limits{p.lo, p.hi, p.zero[k]};
+    q[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(round_to_limits(f, limits)) +
+                                     p.zero[k]);
+  }
+}
+
+void dequantize(const std::uint8_t* q, std::int64_t rows, std::int64_t cols, const QuantParams& p,
+                float* x) {
+  for (std::int64_t i = 0; i < rows * cols; ++i) {
+    const std::int64_t k = p.per_col ? i % cols : 0;
+    x[i] = static_cast<float>(q[i] - p.zero[k]) * p.scale[k];
+  }
+}
+
+template <class Op>
+void binary(const BinaryU8Args& g, Op op) {
+  for (std::int64_t i = 0; i < g.rows; ++i)
+    for (std::int64_t j = 0; j < g.cols; ++j) {
+      const std::uint8_t* b = g.b_kind == Operand::kSame     ? g.b + i * g.b_row_bytes + j
+                              : g.b_kind == Operand::kPerCol ? g.b + j
+                                                             : g.b;
+      const float f = op(g.a[i * g.a_row_bytes + j] - g.za, *b - g.zb);
+      const auto code = static_cast<std::uint8_t>(
+          static_cast<std::int32_t>(round_to_limits(f, g.codes)) + g.codes.zero);
+      g.y[i * g.y_row_bytes + j] = g.lut != nullptr ? g.lut[code] : code;
+    }
+}
+
+void add(const BinaryU8Args& g) {
+  binary(g, [&](int a, int b) {
+    return std::fma(static_cast<float>(a), g.ra, static_cast<float>(b) * g.rb);
+  });
+}
+
+void mul(const BinaryU8Args& g) {
+  binary(g, [&](int a, int b) { return static_cast<float>(a * b) * g.ra; });
+}
+
+constinit const CodesU8Kernel kCodesU8Ref = {.name = "codes_u8/ref",
+                                             .isa = IsaLevel::kScalar,
+                                             .lut = &lut,
+                                             .quantize = &quantize,
+                                             .dequantize = &dequantize,
+                                             .add = &add,
+                                             .mul = &mul};
+}  // namespace
+
+const CodesU8Kernel& codes_u8_ref() noexcept { return kCodesU8Ref; }
+
+}  // namespace intact

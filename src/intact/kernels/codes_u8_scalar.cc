@@ -1,0 +1,15 @@
+#include "kernels/codes_u8.inl.h"
+#include "kernels/isa/scalar.h"
+
+namespace intact {
+
+extern const CodesU8Kernel kCodesU8Scalar;
+constinit const CodesU8Kernel kCodesU8Scalar = {.name = "codes_u8/scalar",
+                                                .isa = IsaLevel::kScalar,
+                                                .lut = &CodesU8<Scalar>::lut,
+                                                .quantize = &CodesU8<Scalar>::quantize,
+                                                .dequantize = &CodesU8<Scalar>::dequantize,
+                                                .add = &CodesU8<Scalar>::add,
+                                                .mul = &CodesU8<Scalar>::mul};
+
+}  // namespace intact
