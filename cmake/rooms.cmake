@@ -56,6 +56,8 @@ function(intact_build_room name)
   intact_isa_sources(sources ${sources})
   add_library(intact_${name} STATIC ${sources})
   target_link_libraries(intact_${name} PUBLIC intact_options ${deps})
+  # Apart from the archives that are installed, one of which is called libintact_runtime.a too.
+  set_target_properties(intact_${name} PROPERTIES ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/rooms")
   if(EXISTS "${dir}/room.cmake")
     include("${dir}/room.cmake")
   endif()

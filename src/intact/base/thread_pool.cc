@@ -12,6 +12,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/fp_env.h"
@@ -20,6 +21,7 @@ namespace intact {
 namespace {
 
 thread_local bool inside_task = false;
+thread_local std::size_t worker_number = 0;
 
 }  // namespace
 
@@ -37,8 +39,9 @@ struct ThreadPool::State {
   bool stop = false;
   std::exception_ptr error;
 
-  void work() noexcept {
+  void work(std::size_t number) noexcept {
     inside_task = true;
+    worker_number = number;
     for (;;) {
       const std::size_t i = next.fetch_add(1, std::memory_order_relaxed);
       if (i >= count) break;
@@ -52,7 +55,7 @@ struct ThreadPool::State {
     inside_task = false;
   }
 
-  void serve() {
+  void serve(std::size_t number) {
     const ScopedFpEnv fp;
     std::size_t seen = 0;
     std::unique_lock lock(mutex);
@@ -61,7 +64,7 @@ struct ThreadPool::State {
       if (stop) return;
       seen = generation;
       lock.unlock();
-      work();
+      work(number);
       lock.lock();
       if (--active == 0) done.notify_one();
     }
@@ -71,7 +74,8 @@ struct ThreadPool::State {
 ThreadPool::ThreadPool(int threads)
     : threads_(std::max(1, threads)), state_(std::make_unique<State>()) {
   for (int i = 1; i < threads_; ++i)
-    state_->workers.emplace_back([state = state_.get()] { state->serve(); });
+    state_->workers.emplace_back(
+        [state = state_.get(), i] { state->serve(static_cast<std::size_t>(i)); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -85,7 +89,9 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::run(std::size_t count, const std::function<void(std::size_t)>& task) {
   if (threads_ == 1 || count <= 1 || inside_task) {
+    const std::size_t outer = std::exchange(worker_number, 0);
     for (std::size_t i = 0; i < count; ++i) task(i);
+    worker_number = outer;
     return;
   }
   State& s = *state_;
@@ -100,11 +106,13 @@ void ThreadPool::run(std::size_t count, const std::function<void(std::size_t)>& 
     ++s.generation;
   }
   s.wake.notify_all();
-  s.work();
+  s.work(0);
   std::unique_lock lock(s.mutex);
   s.done.wait(lock, [&] { return s.active == 0; });
   if (s.error) std::rethrow_exception(s.error);
 }
+
+std::size_t ThreadPool::worker() noexcept { return worker_number; }
 
 int default_threads() {
   int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));

@@ -24,6 +24,9 @@ class ThreadPool {
   // The first exception of a task is rethrown here. A call from within a task runs on that thread.
   void run(std::size_t count, const std::function<void(std::size_t)>& task);
 
+  // Within a task of run(): the number of the thread, in [0, threads()); for memory of one's own.
+  static std::size_t worker() noexcept;
+
  private:
   struct State;
   int threads_;

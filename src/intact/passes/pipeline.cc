@@ -16,7 +16,7 @@ constexpr std::array<std::string_view, 10> kQuantize = {
     "fold_constants",      "eliminate_dead_code",
 };
 
-constexpr std::array<std::string_view, 15> kSession = {
+constexpr std::array<std::string_view, 20> kSession = {
     "eliminate_dead_code",
     "fold_constants",
     "fold_shapes",
@@ -32,6 +32,11 @@ constexpr std::array<std::string_view, 15> kSession = {
     "simplify",
     "eliminate_dead_code",
     "assign_layout",
+    "recode_int8",
+    "move_codes",
+    "fuse_qdq",
+    "fuse_chain",
+    "eliminate_dead_code",
 };
 
 }  // namespace

@@ -22,11 +22,15 @@ Status fold_batch_norm(Graph& graph, PassContext& context);
 Status fold_constants(Graph& graph, PassContext& context);
 Status fold_pad(Graph& graph, PassContext& context);
 Status fold_shapes(Graph& graph, PassContext& context);
+Status fuse_chain(Graph& graph, PassContext& context);
 Status fuse_gelu(Graph& graph, PassContext& context);
 Status fuse_layer_norm(Graph& graph, PassContext& context);
 Status fuse_linear(Graph& graph, PassContext& context);
+Status fuse_qdq(Graph& graph, PassContext& context);
 Status fuse_swish(Graph& graph, PassContext& context);
 Status infer_shapes(Graph& graph, PassContext& context);
+Status move_codes(Graph& graph, PassContext& context);
+Status recode_int8(Graph& graph, PassContext& context);
 Status remove_no_ops(Graph& graph, PassContext& context);
 Status simplify(Graph& graph, PassContext& context);
 

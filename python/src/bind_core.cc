@@ -1,0 +1,112 @@
+// bind_core.cc: the Python module intact._core: sessions. Thin; Python code gives it its shapes.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "base/check.h"
+#include "intact/session.h"
+
+namespace nb = nanobind;
+
+namespace {
+
+using intact::Error;
+using intact::ErrorCode;
+
+nb::object unsupported_error;
+nb::object internal_error;
+
+[[noreturn]] void raise(const Error& error) {
+  PyObject* type = PyExc_ValueError;
+  if (error.code == ErrorCode::kIo) type = PyExc_OSError;
+  if (error.code == ErrorCode::kUnsupported) type = unsupported_error.ptr();
+  if (error.code == ErrorCode::kInterrupted) type = PyExc_KeyboardInterrupt;
+  PyErr_SetString(type, error.text().c_str());
+  throw nb::python_error();
+}
+
+template <class T>
+T take(intact::Result<T> result) {
+  if (!result) raise(result.error());
+  return std::move(*result);
+}
+
+std::string dtype_name(nb::handle array) { return nb::cast<std::string>(nb::str(array.attr("dtype").attr("name"))); }
+
+nb::object to_numpy(intact::OwnedTensor& t) {
+  auto* owner = new std::shared_ptr<void>(t.owner);
+  const nb::capsule capsule(owner, [](void* p) noexcept { delete static_cast<std::shared_ptr<void>*>(p); });
+  std::vector<std::size_t> shape(t.shape.begin(), t.shape.end());
+  const auto bytes = nb::ndarray<nb::numpy, std::uint8_t>(t.data, {t.bytes}, capsule);
+  nb::object flat = nb::cast(bytes);
+  const std::string name = t.dtype == "bfloat16" ? "uint16" : t.dtype;
+  nb::object numpy = nb::module_::import_("numpy");
+  nb::object typed = flat.attr("view")(numpy.attr("dtype")(name));
+  return typed.attr("reshape")(nb::tuple(nb::cast(shape)));
+}
+
+nb::list describe(const std::vector<intact::ValueDescription>& values) {
+  nb::list out;
+  for (const auto& v : values) {
+    nb::list shape;
+    for (std::size_t i = 0; i < v.shape.size(); ++i) {
+      if (v.shape[i] >= 0) shape.append(v.shape[i]);
+      else if (!v.symbols[i].empty()) shape.append(v.symbols[i]);
+      else shape.append(nb::none());
+    }
+    out.append(nb::make_tuple(v.name, v.dtype, shape));
+  }
+  return out;
+}
+
+}  // namespace
+
+NB_MODULE(_core, m) {
+  unsupported_error = nb::exception<std::runtime_error>(m, "UnsupportedError", PyExc_ValueError);
+  internal_error = nb::exception<intact::InternalError>(m, "InternalError", PyExc_RuntimeError);
+
+  nb::class_<intact::Session>(m, "Session")
+      .def_static("open_path", [](const std::string& path, int threads) {
+        nb::gil_scoped_release release;
+        auto session = intact::Session::open(path, {.threads = threads});
+        nb::gil_scoped_acquire acquire;
+        return take(std::move(session));
+      })
+      .def_static("open_bytes", [](const nb::bytes& model, const std::string& folder, int threads) {
+        const std::span bytes(reinterpret_cast<const std::byte*>(model.c_str()), model.size());
+        nb::gil_scoped_release release;
+        auto session = intact::Session::open(bytes, folder, {.threads = threads});
+        nb::gil_scoped_acquire acquire;
+        return take(std::move(session));
+      })
+      .def("inputs", [](const intact::Session& s) { return describe(s.inputs()); })
+      .def("outputs", [](const intact::Session& s) { return describe(s.outputs()); })
+      .def("metadata", [](const intact::Session& s) { return s.metadata(); })
+      .def("producer", [](const intact::Session& s) { return s.producer(); })
+      .def("graph_name", [](const intact::Session& s) { return s.graph_name(); })
+      // feeds: name -> C-contiguous numpy array.
+      .def("run", [](const intact::Session& s, const nb::dict& feeds) {
+        std::map<std::string, intact::TensorView> views;
+        for (auto [key, value] : feeds) {
+          const auto array = nb::cast<nb::ndarray<nb::c_contig, nb::device::cpu>>(value);
+          intact::TensorView view;
+          view.dtype = dtype_name(value);
+          for (std::size_t i = 0; i < array.ndim(); ++i) view.shape.push_back(static_cast<std::int64_t>(array.shape(i)));
+          view.data = array.data();
+          views[nb::cast<std::string>(key)] = view;
+        }
+        intact::Result<std::vector<intact::OwnedTensor>> result = tl::unexpected<Error>(Error{});
+        {
+          nb::gil_scoped_release release;
+          result = s.run(views);
+        }
+        auto outputs = take(std::move(result));
+        nb::list list;
+        for (auto& t : outputs) list.append(to_numpy(t));
+        return list;
+      });
+}

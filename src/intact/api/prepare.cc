@@ -1,0 +1,34 @@
+#include "api/prepare.h"
+
+#include "passes/pass.h"
+#include "passes/pipeline.h"
+#include "runtime/plan.h"
+
+namespace intact {
+namespace {
+
+PassContext pass_context() {
+  PassContext context;
+  context.evaluate = [](const Node& node, std::span<const Tensor> inputs, const Graph& graph) {
+    return evaluate_node(graph, node, inputs);
+  };
+  return context;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Engine>> prepare(Graph graph, const EngineOptions& options) {
+  PassContext context = pass_context();
+  INTACT_TRY(run_passes(graph, session_pipeline(), context));
+  graph.compact();
+  return std::make_shared<Engine>(std::move(graph), options);
+}
+
+Status prepare_for_quantization(Graph& graph) {
+  PassContext context = pass_context();
+  INTACT_TRY(run_passes(graph, quantize_pipeline(), context));
+  graph.compact();
+  return {};
+}
+
+}  // namespace intact

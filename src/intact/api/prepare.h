@@ -1,0 +1,17 @@
+// prepare.h: from a graph to an engine: the passes with the runtime as their evaluator.
+#pragma once
+
+#include <memory>
+
+#include "ir/graph.h"
+#include "runtime/engine.h"
+
+namespace intact {
+
+// Runs the session pipeline and makes the engine.
+Result<std::shared_ptr<Engine>> prepare(Graph graph, const EngineOptions& options);
+
+// Runs the pipeline that comes before quantization; the result is ONNX again.
+Status prepare_for_quantization(Graph& graph);
+
+}  // namespace intact

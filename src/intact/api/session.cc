@@ -1,0 +1,100 @@
+#include "intact/session.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "api/prepare.h"
+#include "onnx/import.h"
+
+namespace intact {
+
+struct Session::State {
+  std::shared_ptr<Engine> engine;
+  std::vector<ValueDescription> inputs;
+  std::vector<ValueDescription> outputs;
+};
+
+namespace {
+
+ValueDescription describe_value(const Value& value) {
+  ValueDescription d;
+  d.name = value.name;
+  d.dtype = std::string(name_of(value.type.dtype));
+  d.has_shape = value.type.shape.has_value();
+  if (!d.has_shape) return d;
+  for (const Dim& dim : *value.type.shape) {
+    d.shape.push_back(dim.known() ? dim.size : -1);
+    d.symbols.push_back(dim.known() ? std::string() : dim.symbol);
+  }
+  return d;
+}
+
+}  // namespace
+
+static Result<std::shared_ptr<Engine>> engine_of(Result<Graph> graph, const SessionOptions& options,
+                                                 std::vector<ValueDescription>& inputs,
+                                                 std::vector<ValueDescription>& outputs) {
+  if (!graph) return fail(graph.error());
+  // As the model declares them, before passes learn more.
+  for (const ValueId id : graph->inputs) inputs.push_back(describe_value(graph->value(id)));
+  for (const ValueId id : graph->outputs) outputs.push_back(describe_value(graph->value(id)));
+  return prepare(std::move(*graph), {.threads = options.threads});
+}
+
+Result<Session> Session::open(const std::string& path, const SessionOptions& options) {
+  auto state = std::make_shared<State>();
+  auto engine = engine_of(import_onnx_file(path), options, state->inputs, state->outputs);
+  if (!engine) {
+    const bool named = engine.error().text().find(path) != std::string::npos;
+    return fail(named ? engine.error() : engine.error().with_context(path));
+  }
+  state->engine = std::move(*engine);
+  return Session(std::move(state));
+}
+
+Result<Session> Session::open(std::span<const std::byte> model, const std::string& folder,
+                              const SessionOptions& options) {
+  auto state = std::make_shared<State>();
+  INTACT_ASSIGN(state->engine, engine_of(import_onnx(model, {.external_folder = folder}), options,
+                                         state->inputs, state->outputs));
+  return Session(std::move(state));
+}
+
+const std::vector<ValueDescription>& Session::inputs() const { return state_->inputs; }
+const std::vector<ValueDescription>& Session::outputs() const { return state_->outputs; }
+const std::map<std::string, std::string>& Session::metadata() const { return state_->engine->graph().metadata; }
+const std::string& Session::producer() const { return state_->engine->graph().producer_name; }
+const std::string& Session::graph_name() const { return state_->engine->graph().name; }
+Engine& Session::engine() const { return *state_->engine; }
+
+Result<std::vector<OwnedTensor>> Session::run(const std::map<std::string, TensorView>& inputs,
+                                              const std::atomic<bool>* cancel) const {
+  std::vector<Tensor> tensors;
+  for (const ValueDescription& wanted : state_->inputs) {
+    const auto it = inputs.find(wanted.name);
+    if (it == inputs.end())
+      return fail(ErrorCode::kDataMismatch, fmt::format("input '{}' is missing", wanted.name));
+    const auto dtype = dtype_from_name(it->second.dtype);
+    if (!dtype) return fail(ErrorCode::kDataMismatch, fmt::format("input '{}' has the unknown type '{}'",
+                                                                  wanted.name, it->second.dtype));
+    INTACT_TRY(check_shape(it->second.shape));
+    const std::size_t bytes = bytes_of(*dtype, num_elements(it->second.shape));
+    auto* memory = static_cast<std::byte*>(const_cast<void*>(it->second.data));
+    tensors.emplace_back(*dtype, it->second.shape, Buffer::wrap({memory, bytes}, nullptr));
+  }
+  for (const auto& [name, view] : inputs) {
+    bool known = false;
+    for (const ValueDescription& wanted : state_->inputs) known |= wanted.name == name;
+    if (!known) return fail(ErrorCode::kDataMismatch, fmt::format("the model has no input '{}'", name));
+  }
+  RunOptions options;
+  options.cancel = cancel;
+  INTACT_ASSIGN(auto results, state_->engine->run(tensors, options));
+  std::vector<OwnedTensor> outputs;
+  for (Tensor& t : results)
+    outputs.push_back({std::string(name_of(t.dtype())), t.shape(), t.raw(), t.bytes(), t.buffer()});
+  return outputs;
+}
+
+}  // namespace intact

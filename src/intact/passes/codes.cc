@@ -1,0 +1,67 @@
+#include "passes/codes.h"
+
+namespace intact {
+
+std::optional<Quant> map_of(const Graph& graph, const Node& node, Dtype* dtype) {
+  const Tensor* scale = graph.constant(node.in(1));
+  const Tensor* zero = graph.constant(node.in(2));
+  if (scale == nullptr || scale->dtype() != Dtype::kFloat32 || scale->rank() > 1) return std::nullopt;
+  if (node.in(2) != kNoValue && (zero == nullptr || zero->size() != scale->size())) return std::nullopt;
+  if (node.get_int("block_size", 0) != 0) return std::nullopt;
+  Quant map;
+  const auto scales = scale->values<float>();
+  map.scale.assign(scales.begin(), scales.end());
+  map.zero_point.assign(scales.size(), 0);
+  *dtype = zero != nullptr ? zero->dtype() : static_cast<Dtype>(node.get_int("output_dtype", 0));
+  if (*dtype == Dtype::kUndefined) {
+    const Tensor* codes = graph.constant(node.in(0));
+    *dtype = node.op == "QuantizeLinear" ? Dtype::kUint8
+             : codes != nullptr          ? codes->dtype()
+                                         : graph.value(node.in(0)).type.dtype;
+  }
+  if (*dtype != Dtype::kUint8 && *dtype != Dtype::kInt8 && *dtype != Dtype::kInt32) return std::nullopt;
+  if (zero != nullptr) {
+    const auto zeros = to_int64(*zero);
+    map.zero_point.assign(zeros.begin(), zeros.end());
+  }
+  if (scales.size() != 1) map.axis = static_cast<int>(node.get_int("axis", 1));
+  return map;
+}
+
+std::optional<Dequantized> dequantized(const Editor& editor, ValueId value) {
+  if (value == kNoValue) return std::nullopt;
+  Dequantized d;
+  d.node = editor.producer(value, "DequantizeLinear");
+  if (d.node < 0) return std::nullopt;
+  const Node& node = editor.node(d.node);
+  auto map = map_of(editor.graph(), node, &d.dtype);
+  if (!map) return std::nullopt;
+  d.map = std::move(*map);
+  d.codes = node.in(0);
+  return d;
+}
+
+std::optional<Dequantized> dequantized_codes(const Editor& editor, ValueId value) {
+  auto d = dequantized(editor, value);
+  if (!d || d->dtype != Dtype::kUint8 || !d->per_tensor()) return std::nullopt;
+  const auto& known = editor.graph().value(d->codes).quant;
+  if (known && *known != d->map) return std::nullopt;
+  return d;
+}
+
+std::optional<Quant> quantize_map(const Graph& graph, const Node& node) {
+  if (!node.is("QuantizeLinear")) return std::nullopt;
+  Dtype dtype = Dtype::kUndefined;
+  auto map = map_of(graph, node, &dtype);
+  if (!map || dtype != Dtype::kUint8 || map->scale.size() != 1) return std::nullopt;
+  return map;
+}
+
+bool annotate(Graph& graph, ValueId codes, const Quant& map) {
+  auto& known = graph.value(codes).quant;
+  if (known && *known != map) return false;
+  known = map;
+  return true;
+}
+
+}  // namespace intact

@@ -1,0 +1,119 @@
+#include "runtime/op.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "runtime/ops/tables.h"
+
+namespace intact {
+
+Shape ValueInfo::memory_shape() const {
+  if (layout == Layout::kPlain || rank() < 3) return shape;
+  Shape memory = shape;
+  std::rotate(memory.begin() + 1, memory.begin() + 2, memory.end());
+  return memory;
+}
+
+int ValueInfo::memory_axis(int axis) const noexcept {
+  if (layout == Layout::kPlain || rank() < 3 || axis == 0) return axis;
+  return axis == 1 ? static_cast<int>(rank()) - 1 : axis - 1;
+}
+
+std::vector<std::int64_t> ValueInfo::strides() const {
+  const auto memory = row_major_strides(memory_shape());
+  std::vector<std::int64_t> logical(rank());
+  for (std::size_t axis = 0; axis < rank(); ++axis)
+    logical[axis] = memory[static_cast<std::size_t>(memory_axis(static_cast<int>(axis)))];
+  return logical;
+}
+
+Result<std::vector<std::int64_t>> OpContext::ints(std::size_t i) const {
+  INTACT_TRY(require(i));
+  if (inputs_[i].constant == nullptr)
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("input {} ('{}') decides a shape but depends on data", i,
+                            graph_.value(node_.in(i)).name));
+  return to_int64(*inputs_[i].constant);
+}
+
+Result<std::vector<double>> OpContext::reals(std::size_t i) const {
+  INTACT_TRY(require(i));
+  if (inputs_[i].constant == nullptr)
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("input {} ('{}') must be known before the run, but depends on data", i,
+                            graph_.value(node_.in(i)).name));
+  return to_float64(*inputs_[i].constant);
+}
+
+Status OpContext::require(std::size_t i) const {
+  if (!has(i))
+    return fail(ErrorCode::kInvalidModel, fmt::format("input {} is missing", i));
+  return {};
+}
+
+Status OpContext::require(std::size_t i, Dtype dtype) const {
+  INTACT_TRY(require(i));
+  if (inputs_[i].dtype != dtype)
+    return fail(ErrorCode::kUnsupported, fmt::format("input {} is {}; intact takes {} here", i,
+                                                     name_of(inputs_[i].dtype), name_of(dtype)));
+  return {};
+}
+
+Status OpContext::output(std::size_t i, Dtype dtype, Shape shape, Layout layout) {
+  INTACT_TRY(check_shape(shape));
+  if (i >= outputs_.size() || node_.out(i) == kNoValue) return {};
+  ValueInfo& info = outputs_[i];
+  info.dtype = dtype;
+  info.shape = std::move(shape);
+  info.layout = layout;
+  const Value& value = graph_.value(node_.out(i));
+  info.quant = value.quant ? &*value.quant : nullptr;
+  return {};
+}
+
+Status OpContext::view(std::size_t i, std::size_t j, Shape shape, Layout layout) {
+  INTACT_CHECK(num_elements(shape) == inputs_[j].size(), "a view of {} as {}",
+               to_string(inputs_[j].shape), to_string(shape));
+  alias_[i] = static_cast<int>(j);
+  return output(i, inputs_[j].dtype, std::move(shape), layout);
+}
+
+std::vector<OpRow> all_ops() {
+  std::vector<OpRow> rows;
+  for (const auto& table : op_tables()) rows.insert(rows.end(), table.begin(), table.end());
+  return rows;
+}
+
+const OpRow* find_op(std::string_view domain, std::string_view op, std::int64_t opset) {
+  const OpRow* best = nullptr;
+  for (const auto& table : op_tables())
+    for (const OpRow& row : table)
+      if (row.op == op && row.domain == domain && row.since <= std::max<std::int64_t>(opset, 1) &&
+          (best == nullptr || row.since > best->since))
+        best = &row;
+  return best;
+}
+
+struct PackCache::State {
+  mutable std::mutex mutex;
+  std::map<std::string, std::shared_ptr<const void>> objects;
+};
+
+std::shared_ptr<PackCache::State> PackCache::make_state() { return std::make_shared<State>(); }
+
+std::shared_ptr<const void> PackCache::find(const std::string& key) const {
+  const std::lock_guard lock(state_->mutex);
+  const auto it = state_->objects.find(key);
+  return it == state_->objects.end() ? nullptr : it->second;
+}
+
+std::shared_ptr<const void> PackCache::put(const std::string& key,
+                                           std::shared_ptr<const void> object) {
+  const std::lock_guard lock(state_->mutex);
+  return state_->objects.emplace(key, std::move(object)).first->second;
+}
+
+}  // namespace intact

@@ -1,0 +1,151 @@
+// op.h: how operators are planned: the table of operators and what a row may ask for.
+//
+// A row turns one node into one step. It is called when the shapes of all inputs are known, checks
+// them, declares the outputs, and leaves a closure that computes. Nothing is inferred ahead: a
+// shape is what the values that reach a node really have (docs/architecture.md, "Plans").
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/tensor.h"
+#include "base/thread_pool.h"
+#include "intact/result.h"
+#include "ir/graph.h"
+
+namespace intact {
+
+// What is known of a value when the nodes that read it are planned.
+struct ValueInfo {
+  Dtype dtype = Dtype::kUndefined;
+  Shape shape;                        // Logical order, whatever the layout.
+  Layout layout = Layout::kPlain;
+  const Quant* quant = nullptr;       // Set when the elements are codes. Owned by the graph.
+  const Tensor* constant = nullptr;   // Set when the value is known while planning; row-major.
+
+  [[nodiscard]] std::int64_t size() const noexcept { return num_elements(shape); }
+  [[nodiscard]] std::size_t rank() const noexcept { return shape.size(); }
+  // The sizes in memory order, and where a logical axis stands in it.
+  [[nodiscard]] Shape memory_shape() const;
+  [[nodiscard]] int memory_axis(int axis) const noexcept;
+  // Element strides by logical axis.
+  [[nodiscard]] std::vector<std::int64_t> strides() const;
+};
+
+// The arguments of a step when it runs. Pointers are null for omitted operands.
+struct StepArgs {
+  std::span<std::byte* const> in;
+  std::span<std::byte* const> out;
+  std::byte* scratch;  // The bytes that the row asked for, aligned to kAlignBytes.
+  ThreadPool& pool;
+  Status& status;      // Set by a step that meets data it cannot use (an index out of range).
+
+  template <class T>
+  [[nodiscard]] const T* input(std::size_t i) const noexcept {
+    return reinterpret_cast<const T*>(in[i]);
+  }
+  template <class T>
+  [[nodiscard]] T* output(std::size_t i) const noexcept {
+    return reinterpret_cast<T*>(out[i]);
+  }
+};
+using StepFn = std::function<void(const StepArgs&)>;
+
+// Weights in the form that kernels want, made once a model and shared by all plans and sessions.
+class PackCache;
+
+// One node being planned.
+class OpContext {
+ public:
+  OpContext(const Graph& graph, const Node& node, std::span<const ValueInfo> inputs, int threads,
+            PackCache& packs)
+      : graph_(graph), node_(node), inputs_(inputs), threads_(threads), packs_(packs) {
+    outputs_.resize(node.outputs.size());
+    alias_.assign(node.outputs.size(), -1);
+  }
+
+  [[nodiscard]] const Graph& graph() const noexcept { return graph_; }
+  [[nodiscard]] const Node& node() const noexcept { return node_; }
+  [[nodiscard]] std::int64_t opset() const { return graph_.opset(node_.domain); }
+  [[nodiscard]] int threads() const noexcept { return threads_; }
+
+  [[nodiscard]] std::size_t input_count() const noexcept { return inputs_.size(); }
+  [[nodiscard]] bool has(std::size_t i) const noexcept { return node_.in(i) != kNoValue; }
+  [[nodiscard]] const ValueInfo& input(std::size_t i) const { return inputs_[i]; }
+
+  // The values of input i, which must be known while planning.
+  // Errors: kUnsupported when they are not, naming the input.
+  [[nodiscard]] Result<std::vector<std::int64_t>> ints(std::size_t i) const;
+  [[nodiscard]] Result<std::vector<double>> reals(std::size_t i) const;
+
+  // Fails unless input i is there (and of that type).
+  [[nodiscard]] Status require(std::size_t i) const;
+  [[nodiscard]] Status require(std::size_t i, Dtype dtype) const;
+
+  // Declares output i. Errors: check_shape's.
+  Status output(std::size_t i, Dtype dtype, Shape shape, Layout layout = Layout::kPlain);
+  // Declares that output i has the bytes of input j and needs no step.
+  Status view(std::size_t i, std::size_t j, Shape shape, Layout layout = Layout::kPlain);
+  // Asks for scratch memory while the step runs.
+  void scratch(std::size_t bytes) { scratch_bytes_ = bytes; }
+  void run(StepFn fn) { fn_ = std::move(fn); }
+
+  // Returns the object that `make` returns (Result<std::shared_ptr<T>>), made once a model for this
+  // node and tag.
+  template <class T, class Make>
+  Result<std::shared_ptr<const T>> packed(std::string_view tag, Make&& make);
+
+  // Taken by the planner.
+  std::vector<ValueInfo> outputs_;
+  std::vector<int> alias_;  // Input whose bytes output i has, or -1.
+  std::size_t scratch_bytes_ = 0;
+  StepFn fn_;
+
+ private:
+  const Graph& graph_;
+  const Node& node_;
+  std::span<const ValueInfo> inputs_;
+  int threads_;
+  PackCache& packs_;
+};
+
+struct OpRow {
+  std::string_view domain;
+  std::string_view op;
+  int since;  // First opset of the domain that this row understands.
+  Status (*plan)(OpContext&);
+};
+
+// Returns the row for an operator: of those not newer than `opset`, the newest. Null if none.
+const OpRow* find_op(std::string_view domain, std::string_view op, std::int64_t opset);
+
+// Returns every row, for documentation and tests.
+std::vector<OpRow> all_ops();
+
+class PackCache {
+ public:
+  std::shared_ptr<const void> find(const std::string& key) const;
+  // Keeps the first object given for a key, and returns the one kept.
+  std::shared_ptr<const void> put(const std::string& key, std::shared_ptr<const void> object);
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_ = make_state();
+  static std::shared_ptr<State> make_state();
+};
+
+template <class T, class Make>
+Result<std::shared_ptr<const T>> OpContext::packed(std::string_view tag, Make&& make) {
+  // Outputs are unique in a graph, so an output's name identifies the node.
+  const std::string key = graph_.value(node_.outputs[0]).name + '\0' + std::string(tag);
+  if (auto found = packs_.find(key)) return std::static_pointer_cast<const T>(found);
+  INTACT_ASSIGN(std::shared_ptr<const T> made, make());
+  return std::static_pointer_cast<const T>(packs_.put(key, std::move(made)));
+}
+
+}  // namespace intact

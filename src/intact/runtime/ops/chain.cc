@@ -1,0 +1,206 @@
+#include "runtime/ops/chain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/round.h"
+#include "runtime/ops/unary.h"
+
+namespace intact {
+namespace {
+
+constexpr std::int64_t kPiece = 1024;  // Columns of operand codes that are reals at once.
+
+struct BinaryName {
+  std::string_view name;
+  BinaryOp op;
+  bool reversed;
+};
+constexpr std::array kBinary{
+    BinaryName{"Add", BinaryOp::kAdd, false},  BinaryName{"Mul", BinaryOp::kMul, false},
+    BinaryName{"Sub", BinaryOp::kSub, false},  BinaryName{"Div", BinaryOp::kDiv, false},
+    BinaryName{"Min", BinaryOp::kMin, false},  BinaryName{"Max", BinaryOp::kMax, false},
+    BinaryName{"RSub", BinaryOp::kSub, true},  BinaryName{"RDiv", BinaryOp::kDiv, true},
+};
+
+std::optional<RealClamp> clamp_of(const Chain::Op& op) {
+  if (!op.is_unary) return std::nullopt;
+  RealClamp clamp;
+  if (op.unary.op == UnaryOp::kRelu) clamp.lo = 0;
+  else if (op.unary.op == UnaryOp::kClip) clamp = {op.unary.alpha, op.unary.beta};
+  else return std::nullopt;
+  return clamp;
+}
+
+// How an operand lies against an output; kNone when it does not broadcast to it, or only in a way
+// that rows cannot follow.
+Chain::Layout layout_of(const ValueInfo& operand, const ValueInfo& out) {
+  if (operand.size() == 1) return Chain::Layout::kScalar;
+  if (operand.shape == out.shape && operand.layout == out.layout) return Chain::Layout::kSame;
+  if (operand.rank() > out.rank()) return Chain::Layout::kNone;
+  Shape full(out.rank() - operand.rank(), 1);
+  full.insert(full.end(), operand.shape.begin(), operand.shape.end());
+  const bool last = out.layout == Layout::kChannelsLast && out.rank() >= 3;
+  const std::size_t channel = last ? 1 : out.rank() - 1;
+  for (std::size_t axis = 0; axis < full.size(); ++axis)
+    if (axis != channel && axis != 0 && full[axis] != 1) return Chain::Layout::kNone;
+  if (full[channel] != out.shape[channel]) return Chain::Layout::kNone;
+  if (channel == 0 || full[0] == 1) return Chain::Layout::kPerChannel;
+  return full[0] == out.shape[0] && last ? Chain::Layout::kPerImage : Chain::Layout::kNone;
+}
+
+}  // namespace
+
+Result<TensorMap> tensor_map(const ValueInfo& info, const char* what) {
+  INTACT_CHECK(info.quant != nullptr && info.dtype == Dtype::kUint8,
+               "{} of an integer node is {} without a map of its codes", what, name_of(info.dtype));
+  if (info.quant->scale.size() != 1)
+    return fail(ErrorCode::kUnsupported, fmt::format("{} has a scale per channel", what));
+  return TensorMap{static_cast<double>(info.quant->scale[0]), info.quant->zero_point[0]};
+}
+
+std::int32_t encode(float x, const TensorMap& map) {
+  const float ratio = x / static_cast<float>(map.scale);
+  if (ratio != ratio) return map.zero;
+  const float lo = static_cast<float>(-map.zero), hi = static_cast<float>(255 - map.zero);
+  return static_cast<std::int32_t>(std::clamp(round_half_even(ratio), lo, hi)) + map.zero;
+}
+
+Result<Chain> read_chain(const OpContext& c, const ValueInfo& out) {
+  const Node& node = c.node();
+  Chain chain;
+  INTACT_ASSIGN(const IsaLevel isa, host_isa());
+  chain.math_ = &select_kernel<ElementwiseF32Kernel>(isa);
+  chain.codes_ = &select_kernel<CodesU8Kernel>(isa);
+  chain.channels_ = out.rank() == 0 ? 1 : out.memory_shape().back();
+  const auto it = node.attributes.find("chain");
+  if (it == node.attributes.end()) return chain;
+  const auto& names = std::get<std::vector<std::string>>(it->second);
+  const auto inputs = node.get_ints("chain_inputs");
+  const auto alpha = node.get_floats("chain_alpha");
+  const auto beta = node.get_floats("chain_beta");
+  INTACT_CHECK(inputs.size() == names.size() && alpha.size() == names.size() && beta.size() == names.size(),
+               "node '{}' has a ragged chain", node.name);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    Chain::Op op;
+    op.name = names[i];
+    op.input = static_cast<int>(inputs[i]);
+    if (op.input < 0) {
+      const auto f = unary_by_name(names[i], alpha[i], beta[i]);
+      INTACT_CHECK(f.has_value(), "a chain names the function '{}'", names[i]);
+      op.is_unary = true;
+      op.unary = *f;
+    } else {
+      const auto* row = std::find_if(kBinary.begin(), kBinary.end(), [&](const auto& b) { return b.name == names[i]; });
+      INTACT_CHECK(row != kBinary.end(), "a chain names the operator '{}'", names[i]);
+      op.binary = row->op;
+      op.reversed = row->reversed;
+      const ValueInfo& operand = c.input(static_cast<std::size_t>(op.input));
+      op.operand = layout_of(operand, out);
+      op.codes = operand.quant != nullptr && operand.dtype == Dtype::kUint8;
+      if (op.codes) {
+        INTACT_ASSIGN(op.map, tensor_map(operand, "an operand"));
+      } else {
+        INTACT_TRY(c.require(static_cast<std::size_t>(op.input), Dtype::kFloat32));
+      }
+      if (op.operand == Chain::Layout::kNone && !node.is("Chain", "intact"))
+        return fail(ErrorCode::kInvalidModel, fmt::format("{} and {} do not broadcast", to_string(operand.shape),
+                                                          to_string(out.shape)));
+    }
+    chain.ops_.push_back(std::move(op));
+  }
+  return chain;
+}
+
+std::optional<RealClamp> Chain::as_clamp() const {
+  if (ops_.empty()) return RealClamp{};
+  return ops_.size() == 1 ? clamp_of(ops_[0]) : std::nullopt;
+}
+
+std::optional<ChainSum> Chain::as_sum_of_codes() const {
+  if (ops_.empty() || ops_.size() > 2 || ops_[0].is_unary || ops_[0].binary != BinaryOp::kAdd ||
+      ops_[0].operand != Layout::kSame || !ops_[0].codes)
+    return std::nullopt;
+  ChainSum sum{ops_[0].input, ops_[0].map, {}};
+  if (ops_.size() == 1) return sum;
+  const auto clamp = clamp_of(ops_[1]);
+  if (!clamp) return std::nullopt;
+  sum.clamp = *clamp;
+  return sum;
+}
+
+std::optional<ChainSum> Chain::as_sum_of_floats() const {
+  if (ops_.empty() || ops_.size() > 2 || ops_[0].is_unary || ops_[0].binary != BinaryOp::kAdd ||
+      ops_[0].operand != Layout::kSame || ops_[0].codes)
+    return std::nullopt;
+  ChainSum sum{ops_[0].input, {}, {}};
+  if (ops_.size() == 1) return sum;
+  const auto clamp = clamp_of(ops_[1]);
+  if (!clamp) return std::nullopt;
+  sum.clamp = *clamp;
+  return sum;
+}
+
+void Chain::run(const ChainPiece& p, const StepArgs& args) const {
+  const bool dense = p.x_stride == p.cols;
+  for (const Op& op : ops_) {
+    if (op.is_unary) {
+      if (dense) math_->unary(op.unary, p.x, p.x, p.rows * p.cols);
+      else
+        for (std::int64_t r = 0; r < p.rows; ++r)
+          math_->unary(op.unary, p.x + r * p.x_stride, p.x + r * p.x_stride, p.cols);
+      continue;
+    }
+    const auto input = static_cast<std::size_t>(op.input);
+    const std::int64_t first = op.operand == Layout::kSame         ? p.offset
+                               : op.operand == Layout::kPerChannel ? p.channel
+                               : op.operand == Layout::kPerImage   ? p.image * channels_ + p.channel
+                                                                   : 0;
+    const std::ptrdiff_t row_step = op.operand == Layout::kSame ? p.offset_stride : 0;
+    const std::ptrdiff_t col_step = op.operand == Layout::kScalar ? 0 : 1;
+    BinaryF32Args b;
+    b.op = op.binary;
+    b.y_row = p.x_stride;
+    const auto apply = [&](float* x, const float* operand, std::ptrdiff_t operand_row, std::int64_t rows,
+                           std::int64_t cols) {
+      b.rows = rows;
+      b.cols = cols;
+      b.y = x;
+      b.a = op.reversed ? operand : x;
+      b.a_row = op.reversed ? operand_row : p.x_stride;
+      b.a_col = op.reversed ? col_step : 1;
+      b.b = op.reversed ? x : operand;
+      b.b_row = op.reversed ? p.x_stride : operand_row;
+      b.b_col = op.reversed ? 1 : col_step;
+      math_->binary(b);
+    };
+    if (!op.codes) {
+      apply(p.x, args.input<float>(input) + first, row_step, p.rows, p.cols);
+      continue;
+    }
+    const auto scale = static_cast<float>(op.map.scale);
+    const QuantParams map{&scale, &op.map.zero, false, 0, 255};
+    std::array<float, kPiece> reals;
+    for (std::int64_t r = 0; r < p.rows; ++r)
+      for (std::int64_t at = 0; at < p.cols; at += kPiece) {
+        const std::int64_t n = std::min(kPiece, p.cols - at);
+        const std::uint8_t* codes = args.input<std::uint8_t>(input) + first + r * row_step + at * col_step;
+        codes_->dequantize(codes, 1, col_step == 0 ? 1 : n, map, reals.data());
+        apply(p.x + r * p.x_stride + at, reals.data(), 0, 1, n);
+      }
+  }
+}
+
+void Chain::store_codes(const CodesU8Kernel& kernel, const TensorMap& map, const float* x,
+                        std::ptrdiff_t x_stride, std::int64_t rows, std::int64_t cols, std::uint8_t* out,
+                        std::ptrdiff_t out_stride) {
+  const auto scale = static_cast<float>(map.scale);
+  const QuantParams params{&scale, &map.zero, false, 0, 255};
+  if (x_stride == cols && out_stride == cols) return kernel.quantize(x, rows, cols, params, out);
+  for (std::int64_t r = 0; r < rows; ++r)
+    kernel.quantize(x + r * x_stride, 1, cols, params, out + r * out_stride);
+}
+
+}  // namespace intact

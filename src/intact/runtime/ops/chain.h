@@ -1,0 +1,112 @@
+// chain.h: a run of element-wise operators computed together, a piece of a row at a time.
+//
+// passes/fuse_chain gathers element-wise nodes into one node intact.Chain, or into the product that
+// comes before them, and a QuantizeLinear after them. Such a node carries
+//
+//   chain         strings: "Relu", "Silu", "Clip", ... functions of x; "Add", "Mul", "Sub", "Div",
+//                 "Min", "Max": x op operand; "RSub", "RDiv": operand op x
+//   chain_inputs  ints, one an op: the node's input that is the operand, or -1
+//   chain_alpha, chain_beta   floats, one an op: parameters of a function (bounds of Clip)
+//
+// x starts as the product, or as input 0 of intact.Chain. Operands and x may be codes (their value
+// carries a Quant): they are read as reals, numerics.md (1). The result is codes when the output
+// value carries a Quant: one Q, the last thing done.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/codes_u8.h"
+#include "kernels/elementwise_f32.h"
+#include "runtime/op.h"
+
+namespace intact {
+
+// The map of a whole tensor's codes.
+struct TensorMap {
+  double scale = 1.0;
+  std::int32_t zero = 0;
+};
+
+// Returns the map of `info`, which must be uint8 codes with one scale.
+Result<TensorMap> tensor_map(const ValueInfo& info, const char* what);
+
+// Returns the code of a real, numerics.md (2), in [0, 255].
+std::int32_t encode(float x, const TensorMap& map);
+
+struct RealClamp {
+  float lo = -std::numeric_limits<float>::infinity();
+  float hi = std::numeric_limits<float>::infinity();
+};
+
+// x + operand, then a clamp.
+struct ChainSum {
+  int input = -1;
+  TensorMap map;  // Of operand codes.
+  RealClamp clamp;
+};
+
+// Where a piece of a row lies in the whole output.
+struct ChainPiece {
+  float* x = nullptr;            // [rows, cols], changed in place.
+  std::ptrdiff_t x_stride = 0;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  std::int64_t offset = 0;       // Element of the output's memory that is piece (0, 0).
+  std::ptrdiff_t offset_stride = 0;  // From row to row, in elements.
+  std::int64_t image = 0;        // Index along axis 0, for operands of one row an image.
+  std::int64_t channel = 0;      // Of piece column 0.
+};
+
+class Chain {
+ public:
+  enum class Layout : std::uint8_t { kNone, kSame, kPerChannel, kPerImage, kScalar };
+  struct Op {
+    std::string name;
+    bool is_unary = false;
+    UnaryF32 unary{UnaryOp::kRelu};
+    BinaryOp binary = BinaryOp::kAdd;
+    bool reversed = false;     // operand op x
+    int input = -1;
+    Layout operand = Layout::kNone;
+    bool codes = false;
+    TensorMap map;
+  };
+
+  [[nodiscard]] bool empty() const noexcept { return ops_.empty(); }
+  [[nodiscard]] const std::vector<Op>& ops() const noexcept { return ops_; }
+
+  // What the chain is, when it is no more than that. The sum's operand has the output's shape.
+  [[nodiscard]] std::optional<RealClamp> as_clamp() const;
+  [[nodiscard]] std::optional<ChainSum> as_sum_of_codes() const;
+  [[nodiscard]] std::optional<ChainSum> as_sum_of_floats() const;
+
+  // Applies the operators to a piece.
+  void run(const ChainPiece& piece, const StepArgs& args) const;
+
+  // Stores [rows, cols] reals as codes. x may be changed.
+  static void store_codes(const CodesU8Kernel& kernel, const TensorMap& map, const float* x,
+                          std::ptrdiff_t x_stride, std::int64_t rows, std::int64_t cols,
+                          std::uint8_t* out, std::ptrdiff_t out_stride);
+
+  [[nodiscard]] const CodesU8Kernel& codes_kernel() const { return *codes_; }
+
+ private:
+  friend Result<Chain> read_chain(const OpContext& c, const ValueInfo& out);
+  friend Status plan_chain(OpContext& c);
+
+  std::vector<Op> ops_;
+  std::int64_t channels_ = 1;  // Innermost memory size of the output.
+  const ElementwiseF32Kernel* math_ = nullptr;
+  const CodesU8Kernel* codes_ = nullptr;
+};
+
+// Reads the node's chain for an output of this shape and layout; empty when it has none.
+// Errors: kInvalidModel when an operand does not broadcast to the output.
+Result<Chain> read_chain(const OpContext& c, const ValueInfo& out);
+
+}  // namespace intact

@@ -1,0 +1,425 @@
+// conv_ops.cc: float convolution, transposed convolution and pooling on channels-last images.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "kernels/pool_u8.h"
+#include "kernels/window_f32.h"
+#include "runtime/ops/float_epilogue.h"
+#include "runtime/ops/int_epilogue.h"
+#include "runtime/ops/tables.h"
+#include "runtime/ops/window.h"
+
+namespace intact {
+namespace {
+
+constexpr std::int64_t kMaxRows = 192;  // Output pixels whose tap pointers are in flight.
+
+std::size_t align(std::size_t bytes) { return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes; }
+
+Status require_image(const OpContext& c) {
+  INTACT_TRY(c.require(0));
+  INTACT_CHECK(c.input(0).layout == Layout::kChannelsLast, "node '{}' ({}) reads a plain image",
+               c.node().name, c.node().op);
+  return {};
+}
+
+// Codes when the output value carries a map of them.
+Status declare_output(OpContext& c, Shape shape) {
+  const bool codes = c.graph().value(c.node().outputs[0]).quant.has_value();
+  return c.output(0, codes ? Dtype::kUint8 : Dtype::kFloat32, std::move(shape), Layout::kChannelsLast);
+}
+
+struct PackedDepthwise {
+  std::vector<float> weights;  // [kernel_h][kernel_w][channels]
+  std::vector<float> bias;
+};
+
+Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window, const Tensor& w) {
+  const ValueInfo& x = c.input(0);
+  const std::int64_t channels = x.shape[1];
+  const auto pack = [&]() -> Result<std::shared_ptr<PackedDepthwise>> {
+    auto p = std::make_shared<PackedDepthwise>();
+    const std::int64_t taps = w.size() / channels;
+    const auto values = w.values<float>();
+    p->weights.resize(values.size());
+    for (std::int64_t i = 0; i < channels; ++i)
+      for (std::int64_t t = 0; t < taps; ++t)
+        p->weights[static_cast<std::size_t>(t * channels + i)] = values[static_cast<std::size_t>(i * taps + t)];
+    INTACT_ASSIGN(p->bias, read_float_bias(c, 2, channels));
+    return p;
+  };
+  INTACT_ASSIGN(const auto packed, c.packed<PackedDepthwise>("depthwise", pack));
+  INTACT_ASSIGN(const IsaLevel isa, host_isa());
+  const auto* kernel = &select_kernel<WindowF32Kernel>(isa);
+  const WindowGeometry g = window.geometry;
+  const std::int64_t batch = x.shape[0];
+  const std::int64_t rows_a_task = std::max<std::int64_t>(1, g.out_h / (c.threads() > 1 ? c.threads() * 4 : 1));
+  const std::int64_t tasks = (g.out_h + rows_a_task - 1) / rows_a_task;
+  const std::size_t strip =
+      e.codes_out ? align(static_cast<std::size_t>(rows_a_task * g.out_w * channels) * sizeof(float)) : 0;
+  c.scratch(strip * static_cast<std::size_t>(c.threads()));
+  c.run([=](const StepArgs& args) {
+    args.pool.run(static_cast<std::size_t>(batch * tasks), [&](std::size_t t) {
+      const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
+      const std::int64_t first = static_cast<std::int64_t>(t) % tasks * rows_a_task;
+      const std::int64_t offset = (image * g.out_h + first) * g.out_w * channels;
+      // Rows that become codes live in scratch until then.
+      float* rows = e.codes_out ? reinterpret_cast<float*>(args.scratch + ThreadPool::worker() * strip)
+                                : args.output<float>(0) + offset;
+      WindowF32Args a;
+      a.channels = channels;
+      a.window = g;
+      a.in = args.input<float>(0) + image * g.in_h * g.in_w * channels;
+      a.in_pixel_stride = channels;
+      a.in_row_stride = channels * g.in_w;
+      a.out = rows - first * g.out_w * channels;
+      a.out_pixel_stride = channels;
+      a.out_row_stride = channels * g.out_w;
+      a.row_begin = first;
+      a.row_end = std::min(g.out_h, first + rows_a_task);
+      a.weights = packed->weights.data();
+      a.epilogue.bias = packed->bias.empty() ? nullptr : packed->bias.data();
+      a.epilogue.lo = e.lo;
+      a.epilogue.hi = e.hi;
+      if (e.residual_input >= 0) {
+        a.epilogue.residual = args.input<float>(static_cast<std::size_t>(e.residual_input)) +
+                              image * g.out_h * g.out_w * channels;
+        a.epilogue.residual_stride = channels;
+      }
+      kernel->depthwise(a);
+      ChainPiece piece{rows, channels, (a.row_end - first) * g.out_w, channels, offset, channels, image, 0};
+      e.chain.run(piece, args);
+      if (e.codes_out)
+        Chain::store_codes(e.chain.codes_kernel(), e.code, rows, channels, piece.rows, channels,
+                           args.output<std::uint8_t>(0) + offset, channels);
+    });
+  });
+  return {};
+}
+
+// One convolution as a GEMM over output pixels, with the results of pixel row y, column x stored at
+// out + y * out_y + x * out_x. The parts of a transposed convolution are such convolutions.
+struct GemmConv {
+  WindowGeometry window;
+  std::shared_ptr<const PackedFloatGemm> b;
+  std::int64_t in_channels = 0;   // Of the image; a group reads a part of them.
+  std::int64_t first_in = 0;
+  std::int64_t first_out = 0;
+  std::ptrdiff_t out_start = 0;   // Elements from the image's output to pixel (0, 0).
+  std::ptrdiff_t out_y = 0;
+  std::ptrdiff_t out_x = 0;
+  bool by_rows = false;           // Output rows are apart: a task stays inside one.
+};
+
+struct ConvRun {
+  const StepArgs& args;
+  std::int64_t image;
+  const float* in;         // The image.
+  const float* pad;
+  std::int64_t out_base;   // Element of the output that is the image's first.
+  const float** pointers;
+  float* strip;            // Rows that become codes.
+};
+
+void run_gemm_conv(const GemmConv& conv, const FloatEpilogue& e, const ConvRun& r, std::int64_t begin,
+                   std::int64_t end, std::int64_t panel_begin, std::int64_t panel_end) {
+  const auto& [args, image, in, pad, out_base, pointers, strip] = r;
+  const GemmShape& shape = conv.b->shape;
+  const std::int64_t limit = conv.by_rows ? std::min(kMaxRows, conv.window.out_w) : kMaxRows;
+  for (std::int64_t row = begin; row < end;) {
+    std::int64_t count = std::min(limit, end - row);
+    if (conv.by_rows) count = std::min(count, conv.window.out_w - row % conv.window.out_w);
+    GemmF32Args a;
+    a.shape = shape;
+    fill_conv_rows(conv.window, reinterpret_cast<const std::uint8_t*>(in),
+                   conv.in_channels * conv.window.in_w * static_cast<std::ptrdiff_t>(sizeof(float)),
+                   conv.in_channels * static_cast<std::ptrdiff_t>(sizeof(float)),
+                   reinterpret_cast<const std::uint8_t*>(pad), row, row + count,
+                   reinterpret_cast<const std::uint8_t**>(pointers), count);
+    a.rows = pointers;
+    a.rows_stride = count;
+    a.row_offset = conv.first_in;
+    a.packed = reinterpret_cast<const float*>(conv.b->packed->data());
+    const std::ptrdiff_t at = conv.out_start + row / conv.window.out_w * conv.out_y +
+                              row % conv.window.out_w * conv.out_x + conv.first_out;
+    a.out = e.codes_out ? strip : args.output<float>(0) + out_base + at;
+    a.out_stride = e.codes_out ? shape.n : conv.out_x;
+    a.epilogue.bias = conv.b->bias.empty() ? nullptr : conv.b->bias.data();
+    a.epilogue.lo = e.lo;
+    a.epilogue.hi = e.hi;
+    if (e.residual_input >= 0) {
+      a.epilogue.residual = args.input<float>(static_cast<std::size_t>(e.residual_input)) + out_base + at;
+      a.epilogue.residual_stride = conv.out_x;
+    }
+    a.row_end = count;
+    a.panel_begin = panel_begin;
+    a.panel_end = panel_end;
+    conv.b->kernel->run(a);
+    const std::int64_t first = panel_begin * kPanelCols;
+    const std::int64_t cols = std::min(shape.n, panel_end * kPanelCols) - first;
+    e.chain.run({a.out + first, a.out_stride, count, cols, out_base + at + first, conv.out_x, image,
+                 conv.first_out + first}, args);
+    if (e.codes_out)
+      Chain::store_codes(e.chain.codes_kernel(), e.code, a.out + first, a.out_stride, count, cols,
+                         args.output<std::uint8_t>(0) + out_base + at + first, conv.out_x);
+    row += count;
+  }
+}
+
+// Runs convolutions that together fill one output, over all images of a batch.
+Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e, std::int64_t batch,
+               std::int64_t in_elems, std::int64_t out_elems) {
+  std::int64_t max_taps = 1, max_n = 1;
+  std::int64_t total = 0;
+  struct Task {
+    std::size_t conv;
+    std::int64_t begin, end, panel_begin, panel_end;
+  };
+  std::vector<Task> tasks;
+  for (std::size_t i = 0; i < convs.size(); ++i) {
+    const GemmConv& conv = convs[i];
+    max_taps = std::max(max_taps, conv.b->shape.taps);
+    max_n = std::max(max_n, padded_n(conv.b->shape.n));
+    const std::int64_t rows = conv.window.out_h * conv.window.out_w;
+    const std::int64_t panels = panels_of(conv.b->shape.n);
+    const std::int64_t tile = conv.b->kernel->tile_m;
+    std::int64_t share = std::max<std::int64_t>(tile, rows / (c.threads() > 1 ? c.threads() * 2 : 1));
+    share = (std::min(share, kMaxRows) + tile - 1) / tile * tile;
+    const std::int64_t row_tasks = (rows + share - 1) / share;
+    const std::int64_t panel_step = conv.b->kernel->tile_panels;
+    const std::int64_t panel_tasks =
+        batch * row_tasks >= c.threads() ? 1
+                                         : std::clamp<std::int64_t>(panels / panel_step, 1, c.threads());
+    for (std::int64_t r = 0; r < row_tasks; ++r)
+      for (std::int64_t p = 0; p < panel_tasks; ++p)
+        tasks.push_back({i, r * share, std::min(rows, (r + 1) * share), panels * p / panel_tasks,
+                         panels * (p + 1) / panel_tasks});
+    total += rows;
+  }
+  if (total == 0) return {};
+  const std::int64_t in_channels = convs[0].in_channels;
+  const auto pad = Buffer::allocate(static_cast<std::size_t>(in_channels) * sizeof(float));
+  const std::size_t pointer_bytes = align(static_cast<std::size_t>(kMaxRows * max_taps) * sizeof(void*));
+  const std::size_t scratch =
+      pointer_bytes + (e.codes_out ? align(static_cast<std::size_t>(kMaxRows * max_n) * sizeof(float)) : 0);
+  c.scratch(scratch * static_cast<std::size_t>(c.threads()));
+  c.run([=, convs = std::move(convs), tasks = std::move(tasks)](const StepArgs& args) {
+    args.pool.run(static_cast<std::size_t>(batch) * tasks.size(), [&](std::size_t t) {
+      const auto image = static_cast<std::int64_t>(t / tasks.size());
+      const Task& task = tasks[t % tasks.size()];
+      std::byte* own = args.scratch + ThreadPool::worker() * scratch;
+      run_gemm_conv(convs[task.conv], e,
+                    {args, image, args.input<float>(0) + image * in_elems, reinterpret_cast<const float*>(pad->data()),
+                     image * out_elems, reinterpret_cast<const float**>(own), reinterpret_cast<float*>(own + pointer_bytes)},
+                    task.begin, task.end, task.panel_begin, task.panel_end);
+    });
+  });
+  return {};
+}
+
+Status plan_conv(OpContext& c) {
+  INTACT_TRY(require_image(c));
+  INTACT_TRY(c.require(0, Dtype::kFloat32));
+  INTACT_TRY(c.require(1, Dtype::kFloat32));
+  const ValueInfo x = c.input(0);
+  const Tensor* w = c.input(1).constant;
+  if (w == nullptr) return fail(ErrorCode::kUnsupported, "a convolution whose weights depend on data");
+  const std::int64_t groups = c.node().get_int("group", 1);
+  const std::int64_t in_channels = x.shape[1];
+  if (w->rank() != x.rank() || groups < 1 || w->shape()[1] * groups != in_channels ||
+      w->shape()[0] % groups != 0)
+    return fail(ErrorCode::kInvalidModel, fmt::format("weights {} in {} groups do not fit an input {}",
+                                                      to_string(w->shape()), groups, to_string(x.shape)));
+  const std::int64_t out_channels = w->shape()[0];
+  INTACT_ASSIGN(const Window window, read_window(c.node(), x, {w->shape().begin() + 2, w->shape().end()}));
+  const WindowGeometry& g = window.geometry;
+  INTACT_TRY(declare_output(c, window.out_shape(x.shape[0], out_channels)));
+  INTACT_ASSIGN(const FloatEpilogue e, read_float_epilogue(c, c.outputs_[0]));
+  if (groups == in_channels && out_channels == in_channels && groups > 1)
+    return plan_depthwise(c, e, window, *w);
+  const std::int64_t group_in = in_channels / groups;
+  const std::int64_t group_out = out_channels / groups;
+  const std::int64_t taps = static_cast<std::int64_t>(g.kernel_h) * g.kernel_w;
+  std::vector<GemmConv> convs;
+  for (std::int64_t group = 0; group < groups; ++group) {
+    const auto pack = [&]() -> Result<std::shared_ptr<PackedFloatGemm>> {
+      INTACT_ASSIGN(const auto bias, read_float_bias(c, 2, out_channels));
+      const auto first = static_cast<std::size_t>(group * group_out);
+      return pack_float_gemm({group_out, taps, group_in},
+                             {w->values<float>().data() + group * group_out * group_in * taps, 1, taps,
+                              group_in * taps},
+                             bias.empty() ? std::span<const float>()
+                                          : std::span(bias).subspan(first, static_cast<std::size_t>(group_out)));
+    };
+    INTACT_ASSIGN(auto packed, c.packed<PackedFloatGemm>(fmt::format("conv{}", group), pack));
+    convs.push_back({g, std::move(packed), in_channels, group * group_in, group * group_out, 0,
+                     out_channels * g.out_w, out_channels, false});
+  }
+  return run_all(c, std::move(convs), e, x.shape[0], g.in_h * g.in_w * in_channels,
+                 g.out_h * g.out_w * out_channels);
+}
+
+Status plan_conv_transpose(OpContext& c) {
+  INTACT_TRY(require_image(c));
+  INTACT_TRY(c.require(0, Dtype::kFloat32));
+  INTACT_TRY(c.require(1, Dtype::kFloat32));
+  const ValueInfo x = c.input(0);
+  const Tensor* w = c.input(1).constant;
+  if (w == nullptr) return fail(ErrorCode::kUnsupported, "a convolution whose weights depend on data");
+  INTACT_ASSIGN(const TransposedWindow window, read_transposed_window(c.node(), x, w->shape()));
+  const std::int64_t groups = c.node().get_int("group", 1);
+  const std::int64_t in_channels = x.shape[1];
+  const std::int64_t group_in = in_channels / groups;
+  const std::int64_t group_out = w->shape()[1];
+  const std::int64_t out_channels = group_out * groups;
+  INTACT_TRY(declare_output(c, window.out_shape(x.shape[0], out_channels)));
+  INTACT_ASSIGN(const FloatEpilogue e, read_float_epilogue(c, c.outputs_[0]));
+  INTACT_ASSIGN(const auto bias, read_float_bias(c, 2, out_channels));
+  std::vector<GemmConv> convs;
+  for (std::int64_t group = 0; group < groups; ++group)
+    for (const TransposedPhase& phase : window.phases) {
+      const auto pack = [&]() {
+        // Weights [in, out, kh, kw] become [tap, in, out]; a phase without taps is the bias alone.
+        const std::int64_t taps = std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.kernel.size()));
+        std::vector<float> part(static_cast<std::size_t>(taps * group_in * group_out), 0.0f);
+        const float* all = w->values<float>().data() + group * group_in * group_out * window.kernel_size;
+        for (std::size_t t = 0; t < phase.kernel.size(); ++t)
+          for (std::int64_t i = 0; i < group_in; ++i)
+            for (std::int64_t o = 0; o < group_out; ++o)
+              part[static_cast<std::size_t>((static_cast<std::int64_t>(t) * group_in + i) * group_out + o)] =
+                  all[(i * group_out + o) * window.kernel_size + phase.kernel[t]];
+        const auto first = static_cast<std::size_t>(group * group_out);
+        return pack_float_gemm({group_out, taps, group_in}, {part.data(), group_in * group_out, group_out, 1},
+                               bias.empty() ? std::span<const float>()
+                                            : std::span(bias).subspan(first, static_cast<std::size_t>(group_out)));
+      };
+      INTACT_ASSIGN(auto packed, c.packed<PackedFloatGemm>(fmt::format("phase{}", convs.size()), pack));
+      GemmConv conv;
+      conv.window = phase.window;
+      conv.b = std::move(packed);
+      conv.in_channels = in_channels;
+      conv.first_in = group * group_in;
+      conv.first_out = group * group_out;
+      conv.out_start = (phase.first_y * window.out_w + phase.first_x) * out_channels;
+      conv.out_y = window.stride_h * window.out_w * out_channels;
+      conv.out_x = window.stride_w * out_channels;
+      conv.by_rows = true;
+      convs.push_back(std::move(conv));
+    }
+  return run_all(c, std::move(convs), e, x.shape[0], num_elements(x.shape) / std::max<std::int64_t>(1, x.shape[0]),
+                 window.out_h * window.out_w * out_channels);
+}
+
+enum class Pool { kMax, kAverage };
+
+Status plan_pool(OpContext& c, Pool kind, bool global) {
+  INTACT_TRY(require_image(c));
+  const ValueInfo x = c.input(0);
+  Window window;
+  if (global) {
+    if (x.rank() > 4) return fail(ErrorCode::kUnsupported, "global pooling over three spatial axes");
+    window.spatial = static_cast<int>(x.rank()) - 2;
+    WindowGeometry& g = window.geometry;
+    g.in_w = x.shape.back();
+    g.in_h = window.spatial == 2 ? x.shape[2] : 1;
+    g.out_h = g.out_w = 1;
+    g.kernel_h = static_cast<std::int32_t>(g.in_h);
+    g.kernel_w = static_cast<std::int32_t>(g.in_w);
+  } else {
+    INTACT_ASSIGN(window, read_window(c.node(), x, {}));
+  }
+  if (c.node().outputs.size() > 1 && c.node().outputs[1] != kNoValue)
+    return fail(ErrorCode::kUnsupported, "the second output of MaxPool");
+  const WindowGeometry g = window.geometry;
+  const std::int64_t batch = x.shape[0], channels = x.shape[1];
+  const bool include_pad = c.node().get_int("count_include_pad", 0) != 0;
+  const bool codes = x.dtype == Dtype::kUint8;
+  INTACT_TRY(c.output(0, x.dtype, window.out_shape(batch, channels), Layout::kChannelsLast));
+  INTACT_ASSIGN(const IsaLevel isa, host_isa());
+  const std::int64_t rows_a_task = std::max<std::int64_t>(1, g.out_h / (c.threads() > 1 ? c.threads() * 4 : 1));
+  const std::int64_t tasks = (g.out_h + rows_a_task - 1) / rows_a_task;
+  if (codes) {
+    const auto* kernel = &select_kernel<PoolU8Kernel>(isa);
+    PoolU8Args base;
+    base.channels = channels;
+    base.window = g;
+    base.in_pixel_bytes = base.out_pixel_bytes = channels;
+    base.in_row_bytes = channels * g.in_w;
+    base.out_row_bytes = channels * g.out_w;
+    base.include_pad = include_pad;
+    base.pad_bottom = window.pad_bottom;
+    base.pad_right = window.pad_right;
+    IntEpilogue e;
+    if (kind == Pool::kAverage) {
+      INTACT_ASSIGN(const TensorMap map, tensor_map(x, "the input"));
+      INTACT_ASSIGN(e, read_int_epilogue(c, c.outputs_[0]));
+      INTACT_CHECK(e.codes_out && e.chain.empty(), "an average of codes that leaves no codes");
+      base.za = map.zero;
+      base.ratio = map.scale / e.code.scale;
+      base.codes = e.base.codes;
+    }
+    const std::size_t scratch = align(kernel->scratch_bytes(channels));
+    c.scratch(scratch * static_cast<std::size_t>(c.threads()));
+    c.run([=](const StepArgs& args) {
+      args.pool.run(static_cast<std::size_t>(batch * tasks), [&](std::size_t t) {
+        const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
+        PoolU8Args a = base;
+        a.in = args.input<std::uint8_t>(0) + image * g.in_h * a.in_row_bytes;
+        a.out = args.output<std::uint8_t>(0) + image * g.out_h * a.out_row_bytes;
+        a.row_begin = static_cast<std::int64_t>(t) % tasks * rows_a_task;
+        a.row_end = std::min(g.out_h, a.row_begin + rows_a_task);
+        a.scratch = args.scratch + ThreadPool::worker() * scratch;
+        kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
+      });
+    });
+    return {};
+  }
+  INTACT_TRY(c.require(0, Dtype::kFloat32));
+  const auto* kernel = &select_kernel<WindowF32Kernel>(isa);
+  c.run([=, pad_bottom = window.pad_bottom, pad_right = window.pad_right](const StepArgs& args) {
+    args.pool.run(static_cast<std::size_t>(batch * tasks), [&](std::size_t t) {
+      const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
+      WindowF32Args a;
+      a.channels = channels;
+      a.window = g;
+      a.in_pixel_stride = a.out_pixel_stride = channels;
+      a.in_row_stride = channels * g.in_w;
+      a.out_row_stride = channels * g.out_w;
+      a.in = args.input<float>(0) + image * g.in_h * a.in_row_stride;
+      a.out = args.output<float>(0) + image * g.out_h * a.out_row_stride;
+      a.row_begin = static_cast<std::int64_t>(t) % tasks * rows_a_task;
+      a.row_end = std::min(g.out_h, a.row_begin + rows_a_task);
+      a.include_pad = include_pad;
+      a.pad_bottom = pad_bottom;
+      a.pad_right = pad_right;
+      kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
+    });
+  });
+  return {};
+}
+
+Status plan_max_pool(OpContext& c) { return plan_pool(c, Pool::kMax, false); }
+Status plan_average_pool(OpContext& c) { return plan_pool(c, Pool::kAverage, false); }
+Status plan_global_max_pool(OpContext& c) { return plan_pool(c, Pool::kMax, true); }
+Status plan_global_average_pool(OpContext& c) { return plan_pool(c, Pool::kAverage, true); }
+
+constexpr OpRow kRows[] = {
+    {"", "Conv", 1, plan_conv},
+    {"intact", "Conv", 1, plan_conv},
+    {"", "ConvTranspose", 1, plan_conv_transpose},
+    {"intact", "ConvTranspose", 1, plan_conv_transpose},
+    {"", "MaxPool", 1, plan_max_pool},
+    {"", "AveragePool", 1, plan_average_pool},
+    {"", "GlobalMaxPool", 1, plan_global_max_pool},
+    {"", "GlobalAveragePool", 1, plan_global_average_pool},
+    {"intact", "QAveragePool", 1, plan_average_pool},
+    {"intact", "QGlobalAveragePool", 1, plan_global_average_pool},
+};
+
+}  // namespace
+
+std::span<const OpRow> conv_ops() { return kRows; }
+
+}  // namespace intact

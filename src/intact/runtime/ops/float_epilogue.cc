@@ -1,0 +1,51 @@
+#include "runtime/ops/float_epilogue.h"
+
+#include <fmt/format.h>
+
+
+namespace intact {
+
+Result<FloatEpilogue> read_float_epilogue(const OpContext& c, const ValueInfo& out) {
+  FloatEpilogue e;
+  INTACT_ASSIGN(e.chain, read_chain(c, out));
+  const auto& quant = c.graph().value(c.node().outputs[0]).quant;
+  e.codes_out = quant.has_value();
+  if (e.codes_out) e.code = TensorMap{static_cast<double>(quant->scale[0]), quant->zero_point[0]};
+  if (const auto clamp = e.chain.as_clamp()) {
+    e.lo = clamp->lo;
+    e.hi = clamp->hi;
+    e.chain = Chain();
+  } else if (const auto sum = e.chain.as_sum_of_floats()) {
+    e.lo = sum->clamp.lo;
+    e.hi = sum->clamp.hi;
+    e.residual_input = sum->input;
+    e.chain = Chain();
+  }
+  return e;
+}
+
+Result<std::shared_ptr<PackedFloatGemm>> pack_float_gemm(const GemmShape& shape,
+                                                         const GemmF32Source& source,
+                                                         std::span<const float> bias) {
+  INTACT_ASSIGN(const IsaLevel isa, host_isa());
+  auto p = std::make_shared<PackedFloatGemm>();
+  p->kernel = &select_kernel<GemmF32Kernel>(isa);
+  p->shape = shape;
+  p->packed = Buffer::allocate(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
+  p->kernel->pack_b(shape, source, 0, panels_of(shape.n), reinterpret_cast<float*>(p->packed->data()));
+  p->bias.assign(bias.begin(), bias.end());
+  return p;
+}
+
+Result<std::vector<float>> read_float_bias(const OpContext& c, std::size_t i, std::int64_t channels) {
+  if (!c.has(i)) return std::vector<float>{};
+  INTACT_TRY(c.require(i, Dtype::kFloat32));
+  const Tensor* t = c.input(i).constant;
+  if (t == nullptr) return fail(ErrorCode::kUnsupported, "the bias depends on data");
+  if (t->size() != channels)
+    return fail(ErrorCode::kInvalidModel, fmt::format("a bias of {} for {} channels", t->size(), channels));
+  const auto values = t->values<float>();
+  return std::vector<float>(values.begin(), values.end());
+}
+
+}  // namespace intact

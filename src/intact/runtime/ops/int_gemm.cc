@@ -1,0 +1,155 @@
+#include "runtime/ops/int_gemm.h"
+
+#include <algorithm>
+
+
+namespace intact {
+namespace {
+
+// Rows whose tap pointers, and whose float results before a function, are in flight at once.
+constexpr std::int64_t kMaxRows = 192;
+
+std::size_t align(std::size_t bytes) { return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes; }
+
+std::size_t pointer_bytes(const GemmShape& shape) {
+  return align(static_cast<std::size_t>(kMaxRows * shape.taps) * sizeof(void*));
+}
+std::size_t strip_bytes(const GemmShape& shape, const IntEpilogue& e) {
+  if (!e.through_float()) return 0;
+  return align(static_cast<std::size_t>(kMaxRows * padded_n(shape.n)) * sizeof(float));
+}
+
+}  // namespace
+
+GemmB PackedIntGemm::operand() const {
+  GemmB b;
+  b.packed = reinterpret_cast<const std::int8_t*>(packed->data());
+  b.init = init.data();
+  b.colsum = colsum.data();
+  b.zb = has_zb ? zb.data() : nullptr;
+  b.bias = bias.data();
+  b.za = za;
+  return b;
+}
+
+Result<std::shared_ptr<PackedIntGemm>> pack_int_gemm(const IntGemmSource& source,
+                                                     const IntEpilogue& epilogue) {
+  INTACT_ASSIGN(const IsaLevel isa, host_isa());
+  auto p = std::make_shared<PackedIntGemm>();
+  const std::int64_t n = source.shape.n;
+  const auto padded = static_cast<std::size_t>(padded_n(n));
+  p->shape = source.shape;
+  p->za = source.x.zero;
+  p->has_zb = source.weights->has_zero() || source.b.is_unsigned;
+  p->bias.assign(padded, 0);
+  std::vector<double> scales;
+  std::vector<float> float_bias;
+  std::vector<std::int32_t> zb_in(padded, 0);
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::int64_t channel = source.first_channel + i;
+    const auto at = static_cast<std::size_t>(i);
+    if (!source.int_bias.empty()) p->bias[at] = source.int_bias[static_cast<std::size_t>(channel)];
+    if (!source.float_bias.empty())
+      float_bias.push_back(source.float_bias[static_cast<std::size_t>(channel)]);
+    scales.push_back(source.x.scale * source.weights->scale_of(channel));
+    zb_in[at] = source.weights->zero_of(channel);
+  }
+  p->maps = epilogue.channel_maps(scales, float_bias);
+  GemmBSource b = source.b;
+  b.zb = zb_in.data();
+  const auto pack = [&](const GemmU8S8Kernel& kernel) {
+    p->kernel = &kernel;
+    p->packed = Buffer::allocate(kernel.packed_bytes(p->shape));
+    p->colsum.assign(padded, 0);
+    p->zb.assign(padded, 0);
+    p->init.assign(padded, 0);
+    std::vector<std::int32_t> sum_abs(padded, 0);
+    kernel.pack_b(p->shape, b, 0, panels_of(n), reinterpret_cast<std::int8_t*>(p->packed->data()),
+                  {p->colsum.data(), sum_abs.data(), p->zb.data()});
+    kernel.make_init(p->shape, p->bias.data(), p->za, p->colsum.data(), p->init.data());
+    bool fits = true;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i)
+      fits &= fits_int32(sum_abs[i], p->za, p->bias[i]);
+    return fits;
+  };
+  if (!pack(select_kernel<GemmU8S8Kernel>(isa))) pack(gemm_u8s8_int64());
+  p->has_zb = std::any_of(p->zb.begin(), p->zb.end(), [](std::int32_t z) { return z != 0; });
+  return p;
+}
+
+std::size_t int_gemm_scratch(const PackedIntGemm& b, const IntEpilogue& epilogue) {
+  return align(b.kernel->scratch_bytes(b.shape)) + pointer_bytes(b.shape) +
+         strip_bytes(b.shape, epilogue);
+}
+
+std::int64_t int_gemm_rows_a_task(const PackedIntGemm& b, std::int64_t rows, int threads) {
+  const std::int64_t tile = b.kernel->tile_m;
+  // Two tasks a thread even out the ends; a task of few rows wastes its pass over the weights.
+  std::int64_t share = rows / (threads > 1 ? threads * 2 : 1);
+  share = std::clamp<std::int64_t>(share, std::min<std::int64_t>(rows, 4 * tile), kMaxRows);
+  return std::max<std::int64_t>(1, std::min(kMaxRows / tile * tile, (share + tile - 1) / tile * tile));
+}
+
+void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const IntGemmRows& rows,
+                  const IntGemmOut& out, const StepArgs& step, std::int64_t begin, std::int64_t end,
+                  std::int64_t panel_begin, std::int64_t panel_end, std::byte* scratch) {
+  GemmU8S8Args args;
+  args.shape = b.shape;
+  args.b = b.operand();
+  args.epilogue = epilogue.base;
+  args.epilogue.m = b.maps.m.data();
+  args.epilogue.c = b.maps.c.data();
+  args.panel_begin = panel_begin;
+  args.panel_end = panel_end;
+  args.scratch = scratch;
+  scratch += align(b.kernel->scratch_bytes(b.shape));
+  auto* pointers = reinterpret_cast<const std::uint8_t**>(scratch);
+  scratch += pointer_bytes(b.shape);
+  const bool through_float = epilogue.through_float();
+  auto* strip = reinterpret_cast<float*>(scratch);
+  const auto n = static_cast<std::ptrdiff_t>(b.shape.n);
+  for (std::int64_t row = begin; row < end; row += kMaxRows) {
+    const std::int64_t count = std::min(kMaxRows, end - row);
+    if (rows.window != nullptr) {
+      fill_conv_rows(*rows.window, rows.a, rows.in_row_bytes, rows.in_pixel_bytes, rows.pad, row,
+                     row + count, pointers, count);
+      args.rows = pointers;
+      args.rows_stride = count;
+    } else {
+      args.a = rows.a + row * rows.row_bytes;
+      args.a_row_bytes = rows.row_bytes;
+    }
+    args.row_begin = 0;
+    args.row_end = count;
+    args.out = out.out + row * out.row_bytes;
+    args.out_row_bytes = out.row_bytes;
+    if (out.residual != nullptr) {
+      args.epilogue.r = out.residual + row * out.residual_row_bytes;
+      args.epilogue.r_row_bytes = out.residual_row_bytes;
+    }
+    if (through_float) {
+      args.out = strip;
+      args.out_row_bytes = n * static_cast<std::ptrdiff_t>(sizeof(float));
+    }
+    b.kernel->run(args);
+    if (epilogue.chain.empty()) continue;
+    const std::int64_t first = panel_begin * kPanelCols;
+    const std::int64_t out_stride = out.row_bytes / (epilogue.codes_out ? 1 : 4);
+    ChainPiece piece;
+    piece.x = static_cast<float*>(args.out) + first;
+    piece.x_stride = args.out_row_bytes / static_cast<std::ptrdiff_t>(sizeof(float));
+    piece.rows = count;
+    piece.cols = std::min(b.shape.n, panel_end * kPanelCols) - first;
+    piece.offset = out.offset + row * out_stride + first;
+    piece.offset_stride = out_stride;
+    piece.image = out.image;
+    piece.channel = out.channel + first;
+    epilogue.chain.run(piece, step);
+    if (through_float)
+      Chain::store_codes(epilogue.chain.codes_kernel(), epilogue.code, piece.x, piece.x_stride, piece.rows,
+                         piece.cols, reinterpret_cast<std::uint8_t*>(out.out + row * out.row_bytes) + first,
+                         out.row_bytes);
+  }
+}
+
+}  // namespace intact

@@ -1,0 +1,78 @@
+// int_gemm.h: weights packed for the integer GEMM, and one parallel run of it over rows.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kernels/conv_rows.h"
+#include "kernels/gemm_u8s8.h"
+#include "runtime/ops/int_epilogue.h"
+
+namespace intact {
+
+// One constant right-hand side with everything a call needs. Made once a model.
+struct PackedIntGemm {
+  const GemmU8S8Kernel* kernel = nullptr;
+  GemmShape shape;
+  std::shared_ptr<Buffer> packed;
+  std::vector<std::int32_t> colsum, zb, init, bias;
+  bool has_zb = false;
+  std::int32_t za = 0;
+  ChannelMaps maps;
+
+  [[nodiscard]] GemmB operand() const;
+};
+
+struct IntGemmSource {
+  GemmShape shape;
+  GemmBSource b;                        // zb and zb_all are filled in here.
+  std::int64_t first_channel = 0;       // Of the weight map and the biases: group offset.
+  const WeightMap* weights = nullptr;
+  TensorMap x;
+  std::span<const std::int32_t> int_bias;   // [all channels], or empty.
+  std::span<const float> float_bias;        // [all channels], or empty.
+};
+
+// Packs with the host's best row, or with the int64 row when a channel fails the proof that its
+// accumulator fits 32 bits.
+Result<std::shared_ptr<PackedIntGemm>> pack_int_gemm(const IntGemmSource& source,
+                                                     const IntEpilogue& epilogue);
+
+// The rows of A in one call: strided, or the pixels of a window over an image.
+struct IntGemmRows {
+  std::int64_t count = 0;
+  const std::uint8_t* a = nullptr;
+  std::ptrdiff_t row_bytes = 0;
+  // A window: rows are output pixels; taps are gathered. Null: strided.
+  const WindowGeometry* window = nullptr;
+  std::ptrdiff_t in_row_bytes = 0;
+  std::ptrdiff_t in_pixel_bytes = 0;
+  const std::uint8_t* pad = nullptr;
+};
+
+// Where results go; row strides in bytes. Column 0 is the packed matrix's channel 0.
+struct IntGemmOut {
+  std::byte* out = nullptr;
+  std::ptrdiff_t row_bytes = 0;
+  const std::uint8_t* residual = nullptr;
+  std::ptrdiff_t residual_row_bytes = 0;
+  // Where row 0 lies in the whole output, for the chain: elements, image, first channel.
+  std::int64_t offset = 0;
+  std::int64_t image = 0;
+  std::int64_t channel = 0;
+};
+
+// Bytes of scratch per worker for any call with this packed matrix.
+std::size_t int_gemm_scratch(const PackedIntGemm& b, const IntEpilogue& epilogue);
+
+// One task of a call: rows [begin, end), panels [panel_begin, panel_end).
+void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const IntGemmRows& rows,
+                  const IntGemmOut& out, const StepArgs& step, std::int64_t begin, std::int64_t end,
+                  std::int64_t panel_begin, std::int64_t panel_end, std::byte* scratch);
+
+// Rows a task takes: enough to use the packed weights well, few enough to share.
+std::int64_t int_gemm_rows_a_task(const PackedIntGemm& b, std::int64_t rows, int threads);
+
+}  // namespace intact

@@ -1,0 +1,574 @@
+// integer_ops.cc: convolution, linear and matrix products on codes (domain "intact").
+//
+//   intact.QConv(x, w, bias?, residual?)   as Conv        attributes: Conv's, chain.h
+//   intact.QLinear(x, w, bias?, residual?) as MatMul with a constant [K, N] right side
+//   intact.QMatMul(a, b)                   as MatMul of two computed values
+//   intact.QConvTranspose(x, w, bias?)     as ConvTranspose, one group
+//   intact.QGather(table, index)           rows of constant codes, as reals
+//
+// x, a, b: uint8 codes with one scale. w: int8 or uint8 constant, one scale or one a channel.
+// bias: int32 constant with scale s_x s_w[n], or float32. Images are channels-last.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/dwconv_u8s8.h"
+#include "runtime/ops/int_gemm.h"
+#include "runtime/ops/tables.h"
+#include "runtime/ops/window.h"
+
+namespace intact {
+namespace {
+
+struct Bias {
+  std::span<const std::int32_t> codes;
+  std::span<const float> reals;
+};
+
+Result<Bias> read_bias(const OpContext& c, std::int64_t channels) {
+  Bias bias;
+  if (!c.has(2)) return bias;
+  const Tensor* t = c.input(2).constant;
+  if (t == nullptr) return fail(ErrorCode::kUnsupported, "the bias depends on data");
+  if (t->size() != channels)
+    return fail(ErrorCode::kInvalidModel, fmt::format("a bias of {} for {} channels", t->size(), channels));
+  if (t->dtype() == Dtype::kInt32) bias.codes = t->values<std::int32_t>();
+  else if (t->dtype() == Dtype::kFloat32) bias.reals = t->values<float>();
+  else return fail(ErrorCode::kUnsupported, fmt::format("a bias of type {}", name_of(t->dtype())));
+  return bias;
+}
+
+// A line of zero-point codes, long enough for any pixel, with slack.
+std::shared_ptr<Buffer> zero_line(std::int64_t channels, std::int32_t zero) {
+  auto line = Buffer::allocate(static_cast<std::size_t>(channels) + kSlackBytes);
+  std::memset(line->data(), zero, line->bytes());
+  return line;
+}
+
+// Codes when the output value carries a map of them.
+Status declare_output(OpContext& c, Shape shape, Layout layout) {
+  const bool codes = c.graph().value(c.node().outputs[0]).quant.has_value();
+  return c.output(0, codes ? Dtype::kUint8 : Dtype::kFloat32, std::move(shape), layout);
+}
+
+std::size_t out_element_bytes(const IntEpilogue& e) { return e.codes_out ? 1 : sizeof(float); }
+
+struct PackedDwconv {
+  const DwconvU8S8Kernel* kernel = nullptr;
+  std::shared_ptr<Buffer> packed;
+  ChannelMaps maps;
+};
+
+Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window, const TensorMap& x_map,
+                      const WeightMap& weights, const Bias& bias) {
+  const ValueInfo& x = c.input(0);
+  const std::int64_t channels = x.shape[1];
+  const Tensor& w = *c.input(1).constant;
+  const DwconvShape shape{channels, window.geometry};
+  INTACT_ASSIGN(const IsaLevel isa, host_isa());
+  const auto pack = [&]() -> Result<std::shared_ptr<PackedDwconv>> {
+    auto p = std::make_shared<PackedDwconv>();
+    std::vector<std::int32_t> zw(static_cast<std::size_t>(channels));
+    std::vector<std::int32_t> int_bias(static_cast<std::size_t>(padded_n(channels)), 0);
+    std::vector<double> scales;
+    bool fits = true;
+    const std::int64_t taps = w.size() / channels;
+    const auto values = to_int64(w);
+    for (std::int64_t i = 0; i < channels; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      zw[at] = weights.zero_of(i);
+      if (!bias.codes.empty()) int_bias[at] = bias.codes[at];
+      scales.push_back(x_map.scale * weights.scale_of(i));
+      std::int64_t sum = 0;
+      for (std::int64_t t = 0; t < taps; ++t)
+        sum += std::abs(values[static_cast<std::size_t>(i * taps + t)] - zw[at]);
+      fits &= sum < (1 << 30) && fits_int32(static_cast<std::int32_t>(sum), x_map.zero, int_bias[at]);
+    }
+    const bool plain = w.dtype() == Dtype::kInt8 && !weights.has_zero() && fits;
+    p->kernel = plain ? &select_kernel<DwconvU8S8Kernel>(isa) : &dwconv_u8s8_int64();
+    p->packed = Buffer::allocate(p->kernel->packed_bytes(shape));
+    const auto taps_w = static_cast<std::ptrdiff_t>(window.geometry.kernel_w);
+    p->kernel->pack(shape,
+                    {w.raw(), w.dtype() == Dtype::kUint8, static_cast<std::ptrdiff_t>(taps), taps_w, 1,
+                     int_bias.data(), x_map.zero, plain ? nullptr : zw.data()},
+                    p->packed->data());
+    p->maps = e.channel_maps(scales, bias.reals);
+    return p;
+  };
+  INTACT_ASSIGN(const auto packed, c.packed<PackedDwconv>("dwconv", pack));
+  const auto pad = zero_line(channels, x_map.zero);
+  const std::int64_t batch = x.shape[0];
+  const std::int64_t out_h = window.geometry.out_h;
+  const std::int64_t out_w = window.geometry.out_w;
+  const std::size_t kernel_scratch =
+      (packed->kernel->scratch_bytes(shape) + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+  const bool through_float = e.through_float();
+  const std::int64_t rows_a_task =
+      through_float ? 1 : std::max<std::int64_t>(1, out_h / (c.threads() > 1 ? c.threads() * 4 : 1));
+  const std::size_t strip = through_float ? static_cast<std::size_t>(padded_n(channels) * out_w) * sizeof(float) : 0;
+  const std::size_t scratch = kernel_scratch + (strip + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+  c.scratch(scratch * static_cast<std::size_t>(c.threads()));
+  const std::int64_t tasks_an_image = (out_h + rows_a_task - 1) / rows_a_task;
+  c.run([=, window = window.geometry](const StepArgs& args) {
+    const auto out_pixel = static_cast<std::ptrdiff_t>(channels) * static_cast<std::ptrdiff_t>(out_element_bytes(e));
+    args.pool.run(static_cast<std::size_t>(batch * tasks_an_image), [&](std::size_t t) {
+      const std::int64_t image = static_cast<std::int64_t>(t) / tasks_an_image;
+      const std::int64_t first = static_cast<std::int64_t>(t) % tasks_an_image * rows_a_task;
+      std::byte* own = args.scratch + ThreadPool::worker() * scratch;
+      DwconvU8S8Args a;
+      a.shape = shape;
+      a.in = args.input<std::uint8_t>(0) + image * window.in_h * window.in_w * channels;
+      a.in_pixel_bytes = channels;
+      a.in_row_bytes = channels * window.in_w;
+      a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
+      a.packed = packed->packed->data();
+      a.epilogue = e.base;
+      a.epilogue.m = packed->maps.m.data();
+      a.epilogue.c = packed->maps.c.data();
+      std::byte* image_out = args.out[0] + image * out_h * out_w * out_pixel;
+      a.out = image_out;
+      a.out_pixel_bytes = out_pixel;
+      a.out_row_bytes = out_pixel * out_w;
+      a.row_begin = first;
+      a.row_end = std::min(out_h, first + rows_a_task);
+      a.scratch = own;
+      if (e.residual_input >= 0) {
+        a.epilogue.r = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) +
+                       image * out_h * out_w * channels;
+        a.epilogue.r_row_bytes = channels;
+      }
+      auto* floats = reinterpret_cast<float*>(own + kernel_scratch);
+      if (through_float) {
+        a.out_pixel_bytes = channels * static_cast<std::ptrdiff_t>(sizeof(float));
+        a.out_row_bytes = a.out_pixel_bytes * out_w;
+        a.out = reinterpret_cast<std::byte*>(floats) - first * a.out_row_bytes;
+      }
+      packed->kernel->run(a);
+      if (e.chain.empty()) return;
+      ChainPiece piece;
+      std::byte* to = image_out + first * out_w * out_pixel;
+      piece.x = through_float ? floats : reinterpret_cast<float*>(to);
+      piece.x_stride = piece.cols = piece.offset_stride = channels;
+      piece.rows = (a.row_end - a.row_begin) * out_w;
+      piece.offset = (image * out_h + first) * out_w * channels;
+      piece.image = image;
+      e.chain.run(piece, args);
+      if (through_float)
+        Chain::store_codes(e.chain.codes_kernel(), e.code, floats, channels, piece.rows, channels,
+                           reinterpret_cast<std::uint8_t*>(to), channels);
+    });
+  });
+  return {};
+}
+
+Status plan_qconv(OpContext& c) {
+  INTACT_TRY(c.require(0));
+  INTACT_TRY(c.require(1));
+  const ValueInfo x = c.input(0);
+  const Tensor* w = c.input(1).constant;
+  INTACT_CHECK(w != nullptr && x.layout == Layout::kChannelsLast, "node '{}': QConv wants constant "
+               "weights and a channels-last image", c.node().name);
+  INTACT_ASSIGN(const TensorMap x_map, tensor_map(x, "the input"));
+  const std::int64_t groups = c.node().get_int("group", 1);
+  const std::int64_t in_channels = x.shape[1];
+  const std::int64_t out_channels = w->shape().empty() ? 0 : w->shape()[0];
+  if (w->rank() != x.rank() || groups < 1 || w->shape()[1] * groups != in_channels ||
+      out_channels % groups != 0)
+    return fail(ErrorCode::kInvalidModel, fmt::format("weights {} in {} groups do not fit an input {}",
+                                                      to_string(w->shape()), groups, to_string(x.shape)));
+  INTACT_ASSIGN(const Window window, read_window(c.node(), x, {w->shape().begin() + 2, w->shape().end()}));
+  INTACT_ASSIGN(const WeightMap weights, weight_map(c.input(1), out_channels));
+  INTACT_ASSIGN(const Bias bias, read_bias(c, out_channels));
+  const std::int64_t batch = x.shape[0];
+  INTACT_TRY(declare_output(c, window.out_shape(batch, out_channels), Layout::kChannelsLast));
+  INTACT_ASSIGN(const IntEpilogue e, read_int_epilogue(c, c.outputs_[0]));
+  if (groups == in_channels && out_channels == in_channels && groups > 1)
+    return plan_depthwise(c, e, window, x_map, weights, bias);
+
+  const std::int64_t group_in = in_channels / groups;
+  const std::int64_t group_out = out_channels / groups;
+  const std::int64_t taps = static_cast<std::int64_t>(window.geometry.kernel_h) * window.geometry.kernel_w;
+  std::vector<std::shared_ptr<const PackedIntGemm>> packed;
+  for (std::int64_t g = 0; g < groups; ++g) {
+    const auto pack = [&]() -> Result<std::shared_ptr<PackedIntGemm>> {
+      IntGemmSource s;
+      s.shape = {group_out, taps, group_in};
+      s.b.b = w->raw() + g * group_out * group_in * taps;
+      s.b.is_unsigned = w->dtype() == Dtype::kUint8;
+      s.b.tap_bytes = 1;
+      s.b.k_bytes = taps;
+      s.b.n_bytes = group_in * taps;
+      s.first_channel = g * group_out;
+      s.weights = &weights;
+      s.x = x_map;
+      s.int_bias = bias.codes;
+      s.float_bias = bias.reals;
+      return pack_int_gemm(s, e);
+    };
+    INTACT_ASSIGN(auto p, c.packed<PackedIntGemm>(fmt::format("gemm{}", g), pack));
+    packed.push_back(std::move(p));
+  }
+  const WindowGeometry geometry = window.geometry;
+  const bool pointwise = taps == 1 && geometry.stride_h == 1 && geometry.stride_w == 1 &&
+                         geometry.pad_left == 0 && geometry.pad_top == 0 && window.pad_right == 0 &&
+                         window.pad_bottom == 0;
+  const auto pad = zero_line(in_channels, x_map.zero);
+  const std::size_t scratch = int_gemm_scratch(*packed[0], e);
+  c.scratch(scratch * static_cast<std::size_t>(c.threads()));
+  // Pointwise rows run on over the images of a batch; a window, or an operand of one row an image,
+  // stays inside one.
+  const std::int64_t pixels = geometry.out_h * geometry.out_w;
+  const bool one_span = pointwise && e.chain.empty();
+  const std::int64_t spans = one_span ? 1 : batch;
+  const std::int64_t rows = one_span ? pixels * batch : pixels;
+  const std::int64_t rows_a_task = int_gemm_rows_a_task(*packed[0], rows, c.threads());
+  const std::int64_t row_tasks = (rows + rows_a_task - 1) / rows_a_task;
+  const std::int64_t panels = panels_of(group_out);
+  // Few rows: the panels are shared out too.
+  const std::int64_t panel_tasks = spans * row_tasks * groups >= c.threads() ? 1
+                                   : std::min<std::int64_t>(c.threads(), panels);
+  c.run([=, packed = std::move(packed)](const StepArgs& args) {
+    const auto element = static_cast<std::ptrdiff_t>(out_element_bytes(e));
+    args.pool.run(static_cast<std::size_t>(spans * groups * row_tasks * panel_tasks), [&](std::size_t t) {
+      auto rest = static_cast<std::int64_t>(t);
+      const std::int64_t panel_task = rest % panel_tasks;
+      rest /= panel_tasks;
+      const std::int64_t row_task = rest % row_tasks;
+      rest /= row_tasks;
+      const std::int64_t g = rest % groups;
+      const std::int64_t image = rest / groups;
+      IntGemmRows a;
+      a.count = rows;
+      a.a = args.input<std::uint8_t>(0) + image * geometry.in_h * geometry.in_w * in_channels + g * group_in;
+      a.row_bytes = in_channels;
+      if (!pointwise) {
+        a.window = &geometry;
+        a.in_pixel_bytes = in_channels;
+        a.in_row_bytes = in_channels * geometry.in_w;
+        a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
+      }
+      IntGemmOut out;
+      out.row_bytes = out_channels * element;
+      out.out = args.out[0] + image * pixels * out.row_bytes + g * group_out * element;
+      if (e.residual_input >= 0) {
+        out.residual = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) +
+                       image * pixels * out_channels + g * group_out;
+        out.residual_row_bytes = out_channels;
+      }
+      out.offset = image * pixels * out_channels + g * group_out;
+      out.image = image;
+      out.channel = g * group_out;
+      run_int_gemm(*packed[static_cast<std::size_t>(g)], e, a, out, args, row_task * rows_a_task,
+                   std::min(rows, (row_task + 1) * rows_a_task), panels * panel_task / panel_tasks,
+                   panels * (panel_task + 1) / panel_tasks,
+                   args.scratch + ThreadPool::worker() * scratch);
+    });
+  });
+  return {};
+}
+
+Status plan_qlinear(OpContext& c) {
+  INTACT_TRY(c.require(0));
+  INTACT_TRY(c.require(1));
+  const ValueInfo x = c.input(0);
+  const Tensor* w = c.input(1).constant;
+  INTACT_CHECK(w != nullptr && x.layout == Layout::kPlain, "node '{}': QLinear wants constant weights",
+               c.node().name);
+  if (w->rank() != 2 || x.rank() < 1 || x.shape.back() != w->shape()[0])
+    return fail(ErrorCode::kInvalidModel, fmt::format("{} times {}", to_string(x.shape), to_string(w->shape())));
+  INTACT_ASSIGN(const TensorMap x_map, tensor_map(x, "the input"));
+  const std::int64_t k = w->shape()[0];
+  const std::int64_t n = w->shape()[1];
+  INTACT_ASSIGN(const WeightMap weights, weight_map(c.input(1), n));
+  INTACT_ASSIGN(const Bias bias, read_bias(c, n));
+  Shape shape = x.shape;
+  shape.back() = n;
+  INTACT_TRY(declare_output(c, shape, Layout::kPlain));
+  INTACT_ASSIGN(const IntEpilogue e, read_int_epilogue(c, c.outputs_[0]));
+  const auto pack = [&]() -> Result<std::shared_ptr<PackedIntGemm>> {
+    IntGemmSource s;
+    s.shape = {n, 1, k};
+    s.b.b = w->raw();
+    s.b.is_unsigned = w->dtype() == Dtype::kUint8;
+    s.b.k_bytes = n;
+    s.b.n_bytes = 1;
+    s.weights = &weights;
+    s.x = x_map;
+    s.int_bias = bias.codes;
+    s.float_bias = bias.reals;
+    return pack_int_gemm(s, e);
+  };
+  INTACT_ASSIGN(const auto packed, c.packed<PackedIntGemm>("gemm", pack));
+  const std::int64_t rows = k == 0 ? 0 : x.size() / k;
+  const std::size_t scratch = int_gemm_scratch(*packed, e);
+  c.scratch(scratch * static_cast<std::size_t>(c.threads()));
+  const std::int64_t rows_a_task = int_gemm_rows_a_task(*packed, rows, c.threads());
+  const std::int64_t row_tasks = (rows + rows_a_task - 1) / rows_a_task;
+  const std::int64_t panels = panels_of(n);
+  const std::int64_t panel_tasks =
+      row_tasks >= c.threads() ? 1 : std::min<std::int64_t>(c.threads(), panels);
+  c.run([=](const StepArgs& args) {
+    const auto element = static_cast<std::ptrdiff_t>(out_element_bytes(e));
+    args.pool.run(static_cast<std::size_t>(row_tasks * panel_tasks), [&](std::size_t t) {
+      const std::int64_t row_task = static_cast<std::int64_t>(t) / panel_tasks;
+      const std::int64_t panel_task = static_cast<std::int64_t>(t) % panel_tasks;
+      IntGemmRows a;
+      a.count = rows;
+      a.a = args.input<std::uint8_t>(0);
+      a.row_bytes = k;
+      IntGemmOut out;
+      out.out = args.out[0];
+      out.row_bytes = n * element;
+      if (e.residual_input >= 0) {
+        out.residual = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input));
+        out.residual_row_bytes = n;
+      }
+      run_int_gemm(*packed, e, a, out, args, row_task * rows_a_task,
+                   std::min(rows, (row_task + 1) * rows_a_task), panels * panel_task / panel_tasks,
+                   panels * (panel_task + 1) / panel_tasks,
+                   args.scratch + ThreadPool::worker() * scratch);
+    });
+  });
+  return {};
+}
+
+// Both sides are computed: the right one is packed at run time, a batch entry a task.
+Status plan_qmatmul(OpContext& c) {
+  INTACT_TRY(c.require(0));
+  INTACT_TRY(c.require(1));
+  const ValueInfo a = c.input(0);
+  const ValueInfo b = c.input(1);
+  INTACT_ASSIGN(const TensorMap a_map, tensor_map(a, "the left operand"));
+  INTACT_ASSIGN(const TensorMap b_map, tensor_map(b, "the right operand"));
+  if (a.rank() < 2 || b.rank() < 2 || a.shape.back() != b.shape[b.rank() - 2])
+    return fail(ErrorCode::kInvalidModel, fmt::format("{} times {}", to_string(a.shape), to_string(b.shape)));
+  const std::int64_t m = a.shape[a.rank() - 2];
+  const std::int64_t k = a.shape.back();
+  const std::int64_t n = b.shape.back();
+  const std::span<const std::int64_t> a_batch(a.shape.data(), a.rank() - 2);
+  const std::span<const std::int64_t> b_batch(b.shape.data(), b.rank() - 2);
+  INTACT_ASSIGN(Shape shape, broadcast(a_batch, b_batch));
+  const std::int64_t batch = num_elements(shape);
+  const bool same = num_elements(a_batch) == batch && num_elements(b_batch) == batch;
+  if (!same && num_elements(b_batch) != 1)
+    return fail(ErrorCode::kUnsupported, fmt::format("a broadcast product of {} and {}",
+                                                     to_string(a.shape), to_string(b.shape)));
+  shape.insert(shape.end(), {m, n});
+  INTACT_TRY(declare_output(c, shape, Layout::kPlain));
+  INTACT_ASSIGN(const IntEpilogue e, read_int_epilogue(c, c.outputs_[0]));
+  INTACT_ASSIGN(const IsaLevel isa, host_isa());
+  const GemmU8S8Kernel* kernel = &select_kernel<GemmU8S8Kernel>(isa);
+  // |sum| <= K 255 255 for any codes: beyond that the int64 row is needed.
+  if (k > (std::int64_t{1} << 31) / (255 * 255)) kernel = &gemm_u8s8_int64();
+  const GemmShape gemm{n, 1, k};
+  const auto align = [](std::size_t bytes) { return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes; };
+  const std::size_t packed_bytes = align(kernel->packed_bytes(gemm));
+  const std::size_t column_bytes = align(static_cast<std::size_t>(padded_n(n)) * sizeof(std::int32_t));
+  const std::size_t kernel_scratch = align(kernel->scratch_bytes(gemm));
+  const std::size_t strip = e.through_float() ? align(static_cast<std::size_t>(m * n) * sizeof(float)) : 0;
+  const std::size_t scratch = packed_bytes + 4 * column_bytes + kernel_scratch + strip;
+  c.scratch(scratch * static_cast<std::size_t>(c.threads()));
+  const std::vector<double> scales(static_cast<std::size_t>(n), a_map.scale * b_map.scale);
+  const auto maps = std::make_shared<ChannelMaps>(e.channel_maps(scales, {}));
+  c.run([=](const StepArgs& args) {
+    const auto element = static_cast<std::ptrdiff_t>(out_element_bytes(e));
+    args.pool.run(static_cast<std::size_t>(batch), [&](std::size_t t) {
+      const auto i = static_cast<std::int64_t>(t);
+      std::byte* own = args.scratch + ThreadPool::worker() * scratch;
+      auto* packed = reinterpret_cast<std::int8_t*>(own);
+      const auto column = [&](std::size_t j) {
+        return reinterpret_cast<std::int32_t*>(own + packed_bytes + j * column_bytes);
+      };
+      std::memset(own + packed_bytes, 0, 4 * column_bytes);
+      GemmBSource source;
+      source.b = args.input<std::uint8_t>(1) + (same ? i : 0) * k * n;
+      source.is_unsigned = true;
+      source.k_bytes = n;
+      source.n_bytes = 1;
+      source.zb_all = b_map.zero;
+      kernel->pack_b(gemm, source, 0, panels_of(n), packed, {column(0), nullptr, column(1)});
+      kernel->make_init(gemm, nullptr, a_map.zero, column(0), column(2));
+      GemmU8S8Args g;
+      g.shape = gemm;
+      g.a = args.input<std::uint8_t>(0) + i * m * k;
+      g.a_row_bytes = k;
+      g.b.packed = packed;
+      g.b.colsum = column(0);
+      g.b.zb = column(1);
+      g.b.init = column(2);
+      g.b.za = a_map.zero;
+      g.epilogue = e.base;
+      g.epilogue.m = maps->m.data();
+      g.epilogue.c = maps->c.data();
+      g.out = args.out[0] + i * m * n * element;
+      g.out_row_bytes = n * element;
+      g.row_end = m;
+      g.panel_end = panels_of(n);
+      g.scratch = own + packed_bytes + 4 * column_bytes;
+      auto* floats = reinterpret_cast<float*>(own + scratch - strip);
+      if (e.through_float()) {
+        g.out = floats;
+        g.out_row_bytes = n * static_cast<std::ptrdiff_t>(sizeof(float));
+      }
+      if (e.residual_input >= 0) {
+        g.epilogue.r = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) + i * m * n;
+        g.epilogue.r_row_bytes = n;
+      }
+      kernel->run(g);
+      if (e.chain.empty()) return;
+      ChainPiece piece;
+      piece.x = static_cast<float*>(g.out);
+      piece.x_stride = piece.cols = piece.offset_stride = n;
+      piece.rows = m;
+      piece.offset = i * m * n;
+      e.chain.run(piece, args);
+      if (e.through_float())
+        Chain::store_codes(e.chain.codes_kernel(), e.code, floats, n, m, n, args.output<std::uint8_t>(0) + i * m * n, n);
+    });
+  });
+  return {};
+}
+
+Status plan_qconv_transpose(OpContext& c) {
+  INTACT_TRY(c.require(0));
+  INTACT_TRY(c.require(1));
+  const ValueInfo x = c.input(0);
+  const Tensor* w = c.input(1).constant;
+  INTACT_CHECK(w != nullptr && x.layout == Layout::kChannelsLast,
+               "node '{}': QConvTranspose wants constant weights and a channels-last image", c.node().name);
+  INTACT_ASSIGN(const TensorMap x_map, tensor_map(x, "the input"));
+  INTACT_ASSIGN(const TransposedWindow window, read_transposed_window(c.node(), x, w->shape()));
+  const std::int64_t in_channels = x.shape[1], channels = w->shape()[1];
+  INTACT_ASSIGN(const WeightMap weights, weight_map(c.input(1), channels));
+  INTACT_ASSIGN(const Bias bias, read_bias(c, channels));
+  const std::int64_t batch = x.shape[0];
+  INTACT_TRY(declare_output(c, window.out_shape(batch, channels), Layout::kChannelsLast));
+  INTACT_ASSIGN(const IntEpilogue e, read_int_epilogue(c, c.outputs_[0]));
+  struct Part {
+    TransposedPhase phase;
+    std::shared_ptr<const PackedIntGemm> b;
+  };
+  std::vector<Part> parts;
+  std::size_t scratch = 0;
+  for (const TransposedPhase& phase : window.phases) {
+    const auto pack = [&]() -> Result<std::shared_ptr<PackedIntGemm>> {
+      // Weights [in, out, kh, kw] become [tap, in, out]; a phase without taps multiplies by zero.
+      const std::int64_t taps = std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.kernel.size()));
+      Tensor part(w->dtype(), {taps, in_channels, channels});
+      for (std::int64_t i = 0; phase.kernel.empty() && i < in_channels * channels; ++i)
+        part.raw()[i] = static_cast<std::byte>(weights.zero_of(i % channels));
+      for (std::size_t t = 0; t < phase.kernel.size(); ++t)
+        for (std::int64_t i = 0; i < in_channels; ++i)
+          for (std::int64_t o = 0; o < channels; ++o)
+            part.raw()[(static_cast<std::int64_t>(t) * in_channels + i) * channels + o] =
+                w->raw()[(i * channels + o) * window.kernel_size + phase.kernel[t]];
+      IntGemmSource s;
+      s.shape = {channels, taps, in_channels};
+      s.b.b = part.raw();
+      s.b.is_unsigned = w->dtype() == Dtype::kUint8;
+      s.b.tap_bytes = in_channels * channels;
+      s.b.k_bytes = channels;
+      s.b.n_bytes = 1;
+      s.weights = &weights;
+      s.x = x_map;
+      s.int_bias = bias.codes;
+      s.float_bias = bias.reals;
+      return pack_int_gemm(s, e);
+    };
+    INTACT_ASSIGN(auto packed, c.packed<PackedIntGemm>(fmt::format("phase{}", parts.size()), pack));
+    scratch = std::max(scratch, int_gemm_scratch(*packed, e));
+    parts.push_back({phase, std::move(packed)});
+  }
+  c.scratch(scratch * static_cast<std::size_t>(c.threads()));
+  const auto pad = zero_line(in_channels, x_map.zero);
+  struct Task {
+    std::size_t part;
+    std::int64_t y;
+  };
+  std::vector<Task> tasks;  // One row of a phase each: their pixels are evenly spaced.
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    for (std::int64_t y = 0; y < parts[i].phase.window.out_h; ++y) tasks.push_back({i, y});
+  c.run([=, parts = std::move(parts), tasks = std::move(tasks)](const StepArgs& args) {
+    const auto element = static_cast<std::ptrdiff_t>(out_element_bytes(e));
+    args.pool.run(tasks.size() * static_cast<std::size_t>(batch), [&](std::size_t t) {
+      const auto image = static_cast<std::int64_t>(t / tasks.size());
+      const Task& task = tasks[t % tasks.size()];
+      const Part& part = parts[task.part];
+      const WindowGeometry& g = part.phase.window;
+      IntGemmRows a;
+      a.count = g.out_w;
+      a.a = args.input<std::uint8_t>(0) + image * g.in_h * g.in_w * in_channels;
+      a.window = &g;
+      a.in_pixel_bytes = in_channels;
+      a.in_row_bytes = in_channels * g.in_w;
+      a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
+      // Row `begin` of the phase is pixel 0 of its row y.
+      const std::int64_t begin = task.y * g.out_w;
+      const std::int64_t pixel = (part.phase.first_y + task.y * window.stride_h) * window.out_w + part.phase.first_x;
+      IntGemmOut out;
+      out.row_bytes = window.stride_w * channels * element;
+      out.offset = (image * window.out_h * window.out_w + pixel) * channels - begin * window.stride_w * channels;
+      out.out = args.out[0] + out.offset * element;
+      out.image = image;
+      if (e.residual_input >= 0) {
+        out.residual = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) + out.offset;
+        out.residual_row_bytes = window.stride_w * channels;
+      }
+      run_int_gemm(*part.b, e, a, out, args, begin, begin + g.out_w, 0, panels_of(channels),
+                   args.scratch + ThreadPool::worker() * scratch);
+    });
+  });
+  return {};
+}
+
+// Rows of a constant table of codes, as reals.
+Status plan_qgather(OpContext& c) {
+  INTACT_TRY(c.require(1));
+  const Tensor* table = c.input(0).constant;
+  const ValueInfo index = c.input(1);
+  INTACT_CHECK(table != nullptr && table->rank() >= 1, "node '{}': QGather wants a constant table", c.node().name);
+  INTACT_ASSIGN(const WeightMap map, weight_map(c.input(0), table->shape()[0]));
+  Shape shape = index.shape;
+  shape.insert(shape.end(), table->shape().begin() + 1, table->shape().end());
+  INTACT_TRY(c.output(0, Dtype::kFloat32, shape));
+  const std::int64_t rows = table->shape()[0];
+  const std::int64_t row = rows == 0 ? 0 : table->size() / rows;
+  const bool is_signed = table->dtype() == Dtype::kInt8;
+  if (index.dtype != Dtype::kInt64 && index.dtype != Dtype::kInt32)
+    return fail(ErrorCode::kInvalidModel, "indices of Gather must be int32 or int64");
+  c.run([=, codes = *table, wide = index.dtype == Dtype::kInt64, n = index.size()](const StepArgs& args) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      std::int64_t at = wide ? args.input<std::int64_t>(1)[i] : args.input<std::int32_t>(1)[i];
+      if (at < -rows || at >= rows) {
+        args.status = fail(ErrorCode::kDataMismatch, fmt::format("index {} is outside [{}, {})", at, -rows, rows));
+        return;
+      }
+      at = at < 0 ? at + rows : at;
+      const auto scale = static_cast<float>(map.scale_of(at));
+      const std::int32_t zero = map.zero_of(at);
+      float* y = args.output<float>(0) + i * row;
+      for (std::int64_t k = 0; k < row; ++k) {
+        const std::byte byte = codes.raw()[at * row + k];
+        const std::int32_t code = is_signed ? static_cast<std::int8_t>(byte) : static_cast<std::uint8_t>(byte);
+        y[k] = static_cast<float>(code - zero) * scale;
+      }
+    }
+  });
+  return {};
+}
+
+constexpr OpRow kRows[] = {
+    {"intact", "QConvTranspose", 1, plan_qconv_transpose},
+    {"intact", "QGather", 1, plan_qgather},
+    {"intact", "QConv", 1, plan_qconv},
+    {"intact", "QLinear", 1, plan_qlinear},
+    {"intact", "QMatMul", 1, plan_qmatmul},
+};
+
+}  // namespace
+
+std::span<const OpRow> integer_ops() { return kRows; }
+
+}  // namespace intact

@@ -1,0 +1,125 @@
+#include "runtime/ops/strided.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace intact {
+namespace {
+
+struct Wide {
+  std::uint64_t words[2];
+};
+
+// Elements a task copies at least: below this, waking a thread costs more than it saves.
+constexpr std::int64_t kTaskElements = 32768;
+// Side of the square blocks in which a transposition walks both sides.
+constexpr std::int64_t kBlock = 32;
+
+}  // namespace
+
+StridedCopy::StridedCopy(std::vector<std::int64_t> sizes, std::vector<std::int64_t> in_strides,
+                         std::vector<std::int64_t> out_strides, std::size_t element_bytes,
+                         std::int64_t in_offset, std::int64_t out_offset)
+    : element_bytes_(element_bytes), in_offset_(in_offset), out_offset_(out_offset) {
+  std::vector<Axis> axes;
+  for (std::size_t d = 0; d < sizes.size(); ++d) {
+    if (sizes[d] == 0) empty_ = true;
+    if (sizes[d] > 1) axes.push_back({sizes[d], in_strides[d], out_strides[d]});
+  }
+  std::stable_sort(axes.begin(), axes.end(),
+                   [](const Axis& a, const Axis& b) { return a.out > b.out; });
+  for (const Axis& axis : axes) {
+    if (!axes_.empty() && axes_.back().out == axis.out * axis.size &&
+        axes_.back().in == axis.in * axis.size) {
+      axes_.back().size *= axis.size;
+      axes_.back().in = axis.in;
+      axes_.back().out = axis.out;
+    } else {
+      axes_.push_back(axis);
+    }
+  }
+  if (axes_.empty()) axes_.push_back({1, 1, 1});
+  if (axes_.size() == 1) axes_.insert(axes_.begin(), {1, 0, 0});
+  // A transposition walks blocks of two axes: put the one that is dense in the input next to last.
+  if (axes_.back().in != 1) {
+    for (std::size_t d = 0; d + 2 < axes_.size(); ++d)
+      if (axes_[d].in == 1) std::rotate(axes_.begin() + static_cast<std::ptrdiff_t>(d),
+                                        axes_.begin() + static_cast<std::ptrdiff_t>(d) + 1,
+                                        axes_.end() - 1);
+  }
+}
+
+void StridedCopy::run(const std::byte* in, std::byte* out, ThreadPool& pool) const {
+  if (empty_) return;
+  const auto go = [&]<class T>(T) {
+    run_typed(reinterpret_cast<const T*>(in), reinterpret_cast<T*>(out), pool);
+  };
+  switch (element_bytes_) {
+    case 1: return go(std::uint8_t{});
+    case 2: return go(std::uint16_t{});
+    case 4: return go(std::uint32_t{});
+    case 8: return go(std::uint64_t{});
+    case 16: return go(Wide{});
+    default: INTACT_CHECK(false, "a copy of {}-byte elements", element_bytes_);
+  }
+}
+
+// The axes but the last two are counted in one flat index of planes.
+template <class T>
+void StridedCopy::run_typed(const T* in, T* out, ThreadPool& pool) const {
+  std::int64_t planes = 1;
+  for (std::size_t d = 0; d + 2 < axes_.size(); ++d) planes *= axes_[d].size;
+  const Axis& row = axes_[axes_.size() - 2];
+  const Axis& col = axes_.back();
+  const bool blocked = col.in != 1 && row.in == 1;
+  const std::int64_t row_block = blocked ? kBlock : 1;
+  const std::int64_t rows = (row.size + row_block - 1) / row_block;
+  const std::int64_t units = planes * rows;
+  const std::int64_t per_unit = row_block * col.size;
+  const std::int64_t units_a_task = std::max<std::int64_t>(1, kTaskElements / per_unit);
+  const auto tasks = static_cast<std::size_t>((units + units_a_task - 1) / units_a_task);
+  pool.run(tasks, [&](std::size_t t) {
+    const auto begin = static_cast<std::int64_t>(t) * units_a_task;
+    copy_rows(in + in_offset_, out + out_offset_, begin, std::min(units, begin + units_a_task));
+  });
+}
+
+template <class T>
+void StridedCopy::copy_rows(const T* in, T* out, std::int64_t begin, std::int64_t end) const {
+  const Axis row = axes_[axes_.size() - 2];
+  const Axis col = axes_.back();
+  const bool blocked = col.in != 1 && row.in == 1;
+  const std::int64_t row_block = blocked ? kBlock : 1;
+  const std::int64_t rows = (row.size + row_block - 1) / row_block;
+  for (std::int64_t unit = begin; unit < end; ++unit) {
+    std::int64_t plane = unit / rows;
+    const std::int64_t first = unit % rows * row_block;
+    const T* from = in + first * row.in;
+    T* to = out + first * row.out;
+    for (std::size_t d = axes_.size() - 2; d-- > 0;) {
+      const std::int64_t i = plane % axes_[d].size;
+      plane /= axes_[d].size;
+      from += i * axes_[d].in;
+      to += i * axes_[d].out;
+    }
+    if (blocked) {
+      const std::int64_t height = std::min(row_block, row.size - first);
+      for (std::int64_t c0 = 0; c0 < col.size; c0 += kBlock) {
+        const std::int64_t c1 = std::min(col.size, c0 + kBlock);
+        for (std::int64_t r = 0; r < height; ++r)
+          for (std::int64_t c = c0; c < c1; ++c) to[r * row.out + c * col.out] = from[r + c * col.in];
+      }
+    } else if (col.in == 1 && col.out == 1) {
+      std::memcpy(to, from, static_cast<std::size_t>(col.size) * sizeof(T));
+    } else if (col.in == 0 && col.out == 1) {
+      std::fill_n(to, col.size, *from);
+    } else {
+      for (std::int64_t c = 0; c < col.size; ++c) to[c * col.out] = from[c * col.in];
+    }
+  }
+}
+
+}  // namespace intact

@@ -1,0 +1,305 @@
+#include "runtime/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "base/fp_env.h"
+
+namespace intact {
+namespace {
+
+// Results larger than this are computed in the run, even when all inputs are known.
+constexpr std::size_t kMaxComputedBytes = std::size_t{16} << 20;
+
+Result<const OpRow*> row_for(const Graph& graph, const Node& node) {
+  const std::string domain = node.domain == "ai.onnx" ? "" : node.domain;
+  const OpRow* row = find_op(domain, node.op, graph.opset(domain));
+  if (row == nullptr)
+    return fail(Error{ErrorCode::kUnsupported,
+                      fmt::format("operator '{}' of domain '{}', opset {}, is not supported",
+                                  node.op, domain.empty() ? "ai.onnx" : domain,
+                                  graph.opset(domain)),
+                      fmt::format("node '{}'", node.name)});
+  return row;
+}
+
+// Bytes in the arena that one or more values share as views of each other.
+struct Block {
+  std::size_t bytes = 0;
+  std::int32_t first = 0;  // Step that writes it.
+  std::int32_t last = 0;   // Last step that reads it.
+  std::size_t offset = 0;
+};
+
+// Gives every block an offset such that blocks whose lives meet do not overlap: largest first,
+// each at the lowest gap that fits. Returns the size of the arena.
+std::size_t place_blocks(std::vector<Block>& blocks) {
+  std::vector<std::size_t> order(blocks.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return blocks[a].bytes > blocks[b].bytes; });
+  std::vector<std::size_t> placed;  // By offset.
+  std::size_t arena = 0;
+  for (const std::size_t b : order) {
+    std::size_t offset = 0;
+    for (const std::size_t p : placed) {
+      const Block& other = blocks[p];
+      if (other.last < blocks[b].first || blocks[b].last < other.first) continue;
+      if (offset + blocks[b].bytes <= other.offset) break;
+      offset = std::max(offset, other.offset + other.bytes);
+    }
+    blocks[b].offset = offset;
+    arena = std::max(arena, offset + blocks[b].bytes);
+    const auto at = std::upper_bound(placed.begin(), placed.end(), b, [&](std::size_t x, std::size_t y) {
+      return blocks[x].offset < blocks[y].offset;
+    });
+    placed.insert(at, b);
+  }
+  return arena;
+}
+
+class Planner {
+ public:
+  Planner(const Graph& graph, const PlanOptions& options, PackCache& packs)
+      : graph_(graph), options_(options), packs_(packs), plan_(std::make_shared<Plan>()),
+        infos_(graph.values.size()), places_(graph.values.size()),
+        block_(graph.values.size(), -1) {}
+
+  Result<std::shared_ptr<const Plan>> build(std::span<const ValueInfo> inputs) {
+    add_constants();
+    for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
+      const auto v = static_cast<std::size_t>(graph_.inputs[i]);
+      infos_[v] = inputs[i];
+      const auto& quant = graph_.values[v].quant;
+      infos_[v].quant = quant ? &*quant : nullptr;
+      places_[v] = {Place::Kind::kInput, i, 0};
+      plan_->input_info.push_back(infos_[v]);
+    }
+    for (const Node& node : graph_.nodes) {
+      auto status = add_node(node);
+      if (!status) return fail(status.error().with_context(describe(node)));
+    }
+    return finish();
+  }
+
+ private:
+  static std::size_t at(ValueId id) { return static_cast<std::size_t>(id); }
+
+  void add_constants() {
+    for (std::size_t v = 0; v < graph_.values.size(); ++v) {
+      const Value& value = graph_.values[v];
+      if (!value.constant) continue;
+      set_constant(v, *value.constant, value.quant ? &*value.quant : nullptr);
+      infos_[v].constant = &*value.constant;
+    }
+  }
+
+  void set_constant(std::size_t v, const Tensor& tensor, const Quant* quant) {
+    infos_[v] = {tensor.dtype(), tensor.shape(), Layout::kPlain, quant, nullptr};
+    places_[v] = {Place::Kind::kConstant, plan_->constants.size(), 0};
+    plan_->constants.push_back(tensor);
+  }
+
+  Status add_node(const Node& node) {
+    INTACT_ASSIGN(const OpRow* row, row_for(graph_, node));
+    std::vector<ValueInfo> inputs;
+    bool all_known = true;
+    for (const ValueId id : node.inputs) {
+      inputs.push_back(id == kNoValue ? ValueInfo{} : infos_[at(id)]);
+      all_known &= id == kNoValue || inputs.back().constant != nullptr;
+    }
+    OpContext context(graph_, node, inputs, options_.threads, packs_);
+    INTACT_TRY(row->plan(context));
+    // A row that only looks at shapes (Shape, Size) leaves the values themselves.
+    if (all_known || context.outputs_[0].constant != nullptr) {
+      INTACT_ASSIGN(const bool done, compute_now(node, context));
+      if (done) return {};
+    }
+    add_step(node, std::move(inputs), context);
+    return {};
+  }
+
+  // Computes a node whose inputs are known. Returns false when the result is too large to keep.
+  Result<bool> compute_now(const Node& node, OpContext& context) {
+    std::size_t bytes = 0;
+    for (const ValueInfo& out : context.outputs_) bytes += bytes_of(out.dtype, out.size());
+    if (bytes > kMaxComputedBytes) return false;
+    std::vector<std::shared_ptr<Tensor>> results;
+    std::vector<std::byte*> in_ptr;
+    std::vector<std::byte*> out_ptr;
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const Tensor* t = context.input(i).constant;
+      in_ptr.push_back(t == nullptr ? nullptr : t->raw());
+    }
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      const ValueInfo& info = context.outputs_[i];
+      if (info.layout != Layout::kPlain) return false;
+      if (node.outputs[i] == kNoValue) {
+        results.push_back(nullptr);
+        out_ptr.push_back(nullptr);
+      } else if (info.constant != nullptr) {
+        results.push_back(std::make_shared<Tensor>(*info.constant));
+        out_ptr.push_back(results.back()->raw());
+      } else if (context.alias_[i] >= 0) {
+        const Tensor& source = *context.input(static_cast<std::size_t>(context.alias_[i])).constant;
+        results.push_back(std::make_shared<Tensor>(source.reshaped(info.shape)));
+        out_ptr.push_back(nullptr);
+      } else {
+        results.push_back(std::make_shared<Tensor>(info.dtype, info.shape));
+        out_ptr.push_back(results.back()->raw());
+      }
+    }
+    if (context.fn_) {
+      const auto scratch = Buffer::allocate(context.scratch_bytes_);
+      ThreadPool alone(1);
+      Status status;
+      context.fn_(StepArgs{in_ptr, out_ptr, scratch->data(), alone, status});
+      INTACT_TRY(status);
+    }
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      if (results[i] == nullptr) continue;
+      const auto v = at(node.outputs[i]);
+      set_constant(v, *results[i], context.outputs_[i].quant);
+      plan_->computed.push_back(results[i]);
+      infos_[v].constant = results[i].get();
+    }
+    return true;
+  }
+
+  void add_step(const Node& node, std::vector<ValueInfo> inputs, OpContext& context) {
+    const auto now = static_cast<std::int32_t>(plan_->steps.size());
+    for (const ValueId id : node.inputs) touch(id, now);
+    bool all_views = true;
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] == kNoValue) continue;
+      const auto v = at(node.outputs[i]);
+      infos_[v] = context.outputs_[i];
+      if (context.alias_[i] >= 0) {
+        const auto source = at(node.inputs[static_cast<std::size_t>(context.alias_[i])]);
+        places_[v] = places_[source];
+        block_[v] = block_[source];
+        continue;
+      }
+      all_views = false;
+      block_[v] = static_cast<std::int32_t>(blocks_.size());
+      places_[v] = {Place::Kind::kArena, 0, 0};
+      const std::size_t bytes = bytes_of(infos_[v].dtype, infos_[v].size());
+      blocks_.push_back({(bytes + kSlackBytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes, now,
+                         now, 0});
+    }
+    if (all_views && !context.fn_) return;
+    Step step;
+    step.node = &node;
+    step.in_info = std::move(inputs);
+    step.out_info = context.outputs_;
+    step.fn = std::move(context.fn_);
+    step.scratch_bytes = context.scratch_bytes_;
+    plan_->scratch_offset = std::max(plan_->scratch_offset, step.scratch_bytes);
+    step_values_.push_back({node.inputs, node.outputs});
+    plan_->steps.push_back(std::move(step));
+  }
+
+  void touch(ValueId id, std::int32_t now) {
+    if (id != kNoValue && block_[at(id)] >= 0) blocks_[static_cast<std::size_t>(block_[at(id)])].last = now;
+  }
+
+  Result<std::shared_ptr<const Plan>> finish() {
+    const auto end = static_cast<std::int32_t>(plan_->steps.size());
+    // An output whose block is its own becomes memory of the run's result; others are copied.
+    std::vector<std::int32_t> block_output(blocks_.size(), -1);
+    for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
+      const auto v = at(graph_.outputs[i]);
+      plan_->output_info.push_back(infos_[v]);
+      touch(graph_.outputs[i], end);
+      const std::int32_t b = block_[v];
+      if (b >= 0 && block_output[static_cast<std::size_t>(b)] < 0 &&
+          infos_[v].layout == Layout::kPlain)
+        block_output[static_cast<std::size_t>(b)] = static_cast<std::int32_t>(i);
+    }
+    if (options_.keep_all)
+      for (Block& block : blocks_) block.last = end;
+    for (std::size_t b = 0; b < blocks_.size(); ++b)
+      if (block_output[b] >= 0) blocks_[b].bytes = 0;
+    const std::size_t scratch_bytes = plan_->scratch_offset;
+    plan_->scratch_offset = place_blocks(blocks_);
+    plan_->arena_bytes = plan_->scratch_offset + scratch_bytes;
+    const auto place_of = [&](ValueId id) -> Place {
+      if (id == kNoValue) return {};
+      const std::int32_t b = block_[at(id)];
+      if (b < 0) return places_[at(id)];
+      const auto block = static_cast<std::size_t>(b);
+      if (block_output[block] >= 0)
+        return {Place::Kind::kOutput, static_cast<std::size_t>(block_output[block]), 0};
+      return {Place::Kind::kArena, 0, blocks_[block].offset};
+    };
+    for (std::size_t s = 0; s < plan_->steps.size(); ++s) {
+      for (const ValueId id : step_values_[s].first) plan_->steps[s].in.push_back(place_of(id));
+      for (const ValueId id : step_values_[s].second) plan_->steps[s].out.push_back(place_of(id));
+    }
+    for (const ValueId id : graph_.outputs) plan_->output_place.push_back(place_of(id));
+    return std::shared_ptr<const Plan>(plan_);
+  }
+
+  const Graph& graph_;
+  const PlanOptions& options_;
+  PackCache& packs_;
+  std::shared_ptr<Plan> plan_;
+  std::vector<ValueInfo> infos_;
+  std::vector<Place> places_;
+  std::vector<std::int32_t> block_;  // By value; -1: not in the arena.
+  std::vector<Block> blocks_;
+  std::vector<std::pair<std::vector<ValueId>, std::vector<ValueId>>> step_values_;
+};
+
+}  // namespace
+
+std::string describe(const Node& node) {
+  return fmt::format("node '{}' ({}{}{})", node.name.empty() ? "unnamed" : node.name, node.domain,
+                     node.domain.empty() ? "" : ".", node.op);
+}
+
+Result<std::shared_ptr<const Plan>> make_plan(const Graph& graph, std::span<const ValueInfo> inputs,
+                                              const PlanOptions& options, PackCache& packs) {
+  const ScopedFpEnv fp;
+  return Planner(graph, options, packs).build(inputs);
+}
+
+Result<std::vector<Tensor>> evaluate_node(const Graph& graph, const Node& node,
+                                          std::span<const Tensor> inputs) {
+  const ScopedFpEnv fp;
+  INTACT_ASSIGN(const OpRow* row, row_for(graph, node));
+  std::vector<ValueInfo> infos;
+  std::vector<std::byte*> in_ptr;
+  for (const Tensor& t : inputs) {
+    infos.push_back({t.dtype(), t.shape(), Layout::kPlain, nullptr, t.defined() ? &t : nullptr});
+    in_ptr.push_back(t.defined() ? t.raw() : nullptr);
+  }
+  PackCache packs;
+  OpContext context(graph, node, infos, 1, packs);
+  auto status = row->plan(context);
+  if (!status) return fail(status.error().with_context(describe(node)));
+  std::vector<Tensor> outputs;
+  std::vector<std::byte*> out_ptr;
+  for (std::size_t i = 0; i < context.outputs_.size(); ++i) {
+    const ValueInfo& info = context.outputs_[i];
+    if (node.outputs[i] == kNoValue) outputs.emplace_back();
+    else if (info.constant != nullptr) outputs.push_back(*info.constant);
+    else if (context.alias_[i] >= 0)
+      outputs.push_back(inputs[static_cast<std::size_t>(context.alias_[i])].reshaped(info.shape));
+    else outputs.emplace_back(info.dtype, info.shape);
+    out_ptr.push_back(outputs.back().defined() ? outputs.back().raw() : nullptr);
+  }
+  if (context.fn_) {
+    const auto scratch = Buffer::allocate(context.scratch_bytes_);
+    ThreadPool alone(1);
+    Status run_status;
+    context.fn_(StepArgs{in_ptr, out_ptr, scratch->data(), alone, run_status});
+    if (!run_status) return fail(run_status.error().with_context(describe(node)));
+  }
+  return outputs;
+}
+
+}  // namespace intact
