@@ -19,4 +19,9 @@ double pow(double x, double y) noexcept;
 double sin(double x) noexcept;
 double cos(double x) noexcept;
 
+// The float functions of elementwise_f32.h that go through double: within 0.5000005 ulp.
+float sin_f32(float x) noexcept;
+float cos_f32(float x) noexcept;
+float pow_f32(float x, float y) noexcept;  // x * x when y is 2.
+
 }  // namespace intact::dmath

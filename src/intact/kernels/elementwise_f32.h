@@ -17,31 +17,31 @@ namespace intact {
 // Largest error against the exact function, in units of the last place of a float, found by the
 // tests over dense samples of all floats; "exact" is correctly rounded.
 enum class UnaryOp : std::uint8_t {
-  kRelu,         // max(x, 0): 0 > x ? 0 : x                                        exact
-  kClip,         // min(max(x, alpha), beta)                                        exact
-  kLeakyRelu,    // x >= 0 ? x : alpha x                                            exact
-  kAbs,          //                                                                 exact
-  kNeg,          //                                                                 exact
-  kFloor,        //                                                                 exact
-  kCeil,         //                                                                 exact
-  kRound,        // half to even                                                    exact
-  kSqrt,         //                                                                 exact
-  kReciprocal,   // 1 / x                                                           exact
-  kSign,         // -1, 0, 1                                                        exact
-  kExp,          //                                                                 1 ulp
-  kLog,          //                                                                 1 ulp
-  kErf,          //                                                                 2 ulp
-  kTanh,         //                                                                 2 ulp
-  kSigmoid,      // 1 / (1 + exp(-x))                                               2 ulp
-  kSilu,         // x sigmoid(x)                                                    3 ulp
-  kGelu,         // 0.5 x (1 + erf(x / sqrt 2))     3 ulp of max(|y|, |x| / 4), the formula's own
+  kRelu,        // max(x, 0): 0 > x ? 0 : x                                        exact
+  kClip,        // min(max(x, alpha), beta)                                        exact
+  kLeakyRelu,   // x >= 0 ? x : alpha x                                            exact
+  kAbs,         //                                                                 exact
+  kNeg,         //                                                                 exact
+  kFloor,       //                                                                 exact
+  kCeil,        //                                                                 exact
+  kRound,       // half to even                                                    exact
+  kSqrt,        //                                                                 exact
+  kReciprocal,  // 1 / x                                                           exact
+  kSign,  // -1, 1, or x itself when 0                                                        exact
+  kExp,   //                                                                 1.02 ulp
+  kLog,   //                                                                 1 ulp
+  kErf,   //                                                                 2 ulp
+  kTanh,  //                                                                 2 ulp
+  kSigmoid,      // 1 / (1 + exp(-x))                                               2.5 ulp
+  kSilu,         // x sigmoid(x); NaN at -inf            4 ulp of max(|y|, |x| 2^-126)
+  kGelu,         // 0.5 x (1 + erf(x / sqrt 2))     4 ulp of max(|y|, |x| / 4), the formula's own
   kGeluTanh,     // 0.5 x (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3)        as kGelu
   kSoftplus,     // log(1 + exp(x))                                                 2 ulp
   kElu,          // x > 0 ? x : alpha (exp(x) - 1)                                  3 ulp
   kHardSigmoid,  // min(max(alpha x + beta, 0), 1), one fma                         exact in (0, 1)
   kHardSwish,    // x min(max(x / 6 + 1 / 2, 0), 1), one fma, then one product      2 ulp of |x| / 6
-  kSin,          // through double (double_math.h)                                  exact + 1e-8 ulp
-  kCos,          // through double                                                  exact + 1e-8 ulp
+  kSin,          // through double (double_math.h)                                  0.5000005 ulp
+  kCos,          // through double                                                  0.5000005 ulp
 };
 
 struct UnaryF32 {
@@ -57,7 +57,7 @@ enum class BinaryOp : std::uint8_t {
   kDiv,
   kMin,    // a < b ? a : b; NaN when either is NaN
   kMax,    // a > b ? a : b; NaN when either is NaN
-  kPow,    // a^b with IEEE 754 pow's special cases; through double: exact + 1e-7 ulp
+  kPow,    // a^b with IEEE 754 pow's special cases; through double: 0.5000005 ulp
   kPrelu,  // a >= 0 ? a : a b
 };
 

@@ -45,7 +45,7 @@ struct EpilogueF32 {
 };
 
 struct GemmF32Args {
-  GemmShape shape;
+  GemmShape shape{};
   // A, one of the two:
   const float* a = nullptr;
   std::ptrdiff_t a_stride = 0;         // Elements from row to row.
@@ -55,7 +55,7 @@ struct GemmF32Args {
   const float* packed = nullptr;       // B from pack_b, 64-byte aligned.
   float* out = nullptr;                // Row m starts at out + m * out_stride.
   std::ptrdiff_t out_stride = 0;
-  EpilogueF32 epilogue;
+  EpilogueF32 epilogue{};
   // The part to compute: rows [row_begin, row_end), columns of panels [panel_begin, panel_end).
   std::int64_t row_begin = 0;
   std::int64_t row_end = 0;

@@ -24,7 +24,7 @@ namespace intact {
 
 struct WindowF32Args {
   std::int64_t channels = 0;
-  WindowGeometry window;
+  WindowGeometry window{};
   const float* in = nullptr;  // Pixel (0, 0).
   std::ptrdiff_t in_row_stride = 0;
   std::ptrdiff_t in_pixel_stride = 0;
@@ -35,7 +35,7 @@ struct WindowF32Args {
   std::int64_t row_end = 0;
   // Depthwise only:
   const float* weights = nullptr;  // [kernel_h][kernel_w][channels]
-  EpilogueF32 epilogue;            // Row = output pixel index oy * out_w + ox.
+  EpilogueF32 epilogue{};          // Row = output pixel index oy * out_w + ox.
   // Average only:
   bool include_pad = false;
   std::int32_t pad_bottom = 0, pad_right = 0;

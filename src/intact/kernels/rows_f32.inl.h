@@ -1,0 +1,237 @@
+// rows_f32.inl.h: the reductions of rows_f32.h over a float vocabulary.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "kernels/f32_lanes.inl.h"
+#include "kernels/math_f32.inl.h"
+#include "kernels/rows_f32.h"
+
+namespace intact {
+
+template <class S>
+struct RowsF32 {
+  using V = typename S::V;
+  using Math = MathF32<S>;
+  static constexpr float kInf = std::numeric_limits<float>::infinity();
+
+  [[gnu::always_inline]] static float first_lane(V v) noexcept {
+    alignas(64) float lanes[S::kLanes];
+    S::store(lanes, v);
+    return lanes[0];
+  }
+
+  template <template <class> class Op>
+  [[gnu::always_inline]] static V reduce_row(const float* x, std::int64_t n) noexcept {
+    RowLanesF32<S, Op> lanes;
+    for_each_f32<S>(
+        x, n, Op<S>::kStart == 0.0f ? 0.0f : Op<S>::kStart,
+        [&](int j, std::int64_t, V v) { lanes.step(j, v); },
+        [&](int j, std::int64_t, V v, int) { lanes.step(j, v); });
+    return lanes.fold();
+  }
+
+  template <template <class> class Op>
+  static void reduce_rows(const ReduceF32Args& args) noexcept {
+    const V count = S::set(static_cast<float>(args.cols));
+    for (std::int64_t r = 0; r < args.rows; ++r) {
+      V v = reduce_row<Op>(args.x + r * args.x_stride, args.cols);
+      if (args.op == ReduceOp::kMean) v = S::div(v, count);
+      args.y[r] = first_lane(Math::canon(v));
+    }
+  }
+  static void reduce_last(const ReduceF32Args& args) noexcept {
+    switch (args.op) {
+      case ReduceOp::kSum:
+      case ReduceOp::kMean:
+        return reduce_rows<SumF32>(args);
+      case ReduceOp::kSumSq:
+        return reduce_rows<SumSqF32>(args);
+      case ReduceOp::kMax:
+        return reduce_rows<MaxF32>(args);
+      case ReduceOp::kMin:
+        return reduce_rows<MinF32>(args);
+      case ReduceOp::kProd:
+        return reduce_rows<ProdF32>(args);
+    }
+  }
+
+  // kLanes columns (or the first n of them) at x, over all rows. Eight lanes at a time, which is
+  // what 16 registers hold; a row belongs to one lane, so nothing is read twice.
+  template <template <class> class Op, bool kTail>
+  [[gnu::always_inline]] static V reduce_columns(const float* x, std::ptrdiff_t stride,
+                                                 std::int64_t rows, int n) noexcept {
+    ColumnLanesF32<S, Op> lanes;
+    for (int half = 0; half < 16; half += 8) {
+      V acc[8];
+#pragma GCC unroll 8
+      for (int j = 0; j < 8; ++j) {
+        acc[j] = S::set(Op<S>::kStart);
+        S::barrier(acc[j]);
+      }
+      std::int64_t r = half;
+#pragma GCC unroll 1
+      for (; r + 8 <= rows; r += 16) {
+        const float* p = x + r * stride;
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; ++j, p += stride)
+          acc[j] = Op<S>::step(acc[j], kTail ? S::load_tail(p, n) : S::load(p));
+      }
+#pragma GCC unroll 8
+      for (int j = 0; j < 8; ++j) {
+        S::barrier(acc[j]);
+        lanes.lane[half + j] = acc[j];
+      }
+      for (int j = half; r < rows; ++r, ++j) {
+        const float* p = x + r * stride;
+        lanes.lane[j] = Op<S>::step(lanes.lane[j], kTail ? S::load_tail(p, n) : S::load(p));
+        if (j == half + 7) break;
+      }
+    }
+    return lanes.fold();
+  }
+  template <template <class> class Op>
+  static void reduce_all_columns(const ReduceF32Args& args) noexcept {
+    const V count = S::set(static_cast<float>(args.rows));
+    const auto finish = [&](V v) {
+      return Math::canon(args.op == ReduceOp::kMean ? S::div(v, count) : v);
+    };
+    std::int64_t c = 0;
+    for (; c + S::kLanes <= args.cols; c += S::kLanes)
+      S::store(args.y + c,
+               finish(reduce_columns<Op, false>(args.x + c, args.x_stride, args.rows, 0)));
+    if (c < args.cols) {
+      const int n = static_cast<int>(args.cols - c);
+      S::store_tail(args.y + c,
+                    finish(reduce_columns<Op, true>(args.x + c, args.x_stride, args.rows, n)), n);
+    }
+  }
+  static void reduce_first(const ReduceF32Args& args) noexcept {
+    switch (args.op) {
+      case ReduceOp::kSum:
+      case ReduceOp::kMean:
+        return reduce_all_columns<SumF32>(args);
+      case ReduceOp::kSumSq:
+        return reduce_all_columns<SumSqF32>(args);
+      case ReduceOp::kMax:
+        return reduce_all_columns<MaxF32>(args);
+      case ReduceOp::kMin:
+        return reduce_all_columns<MinF32>(args);
+      case ReduceOp::kProd:
+        return reduce_all_columns<ProdF32>(args);
+    }
+  }
+
+  // -0 becomes +0: which zero a maximum finds depends on the order, and must not show.
+  [[gnu::always_inline]] static V plus_zero(V v) noexcept { return S::add(v, S::set(0.0f)); }
+
+  static void softmax_last(const SoftmaxF32Args& args) noexcept {
+    const std::int64_t n = args.cols;
+    for (std::int64_t r = 0; r < args.rows; ++r) {
+      const float* x = args.x + r * args.x_stride;
+      float* y = args.y + r * args.y_stride;
+      const V max = plus_zero(reduce_row<MaxF32>(x, n));
+      RowLanesF32<S, SumF32> sum;
+      const bool log = args.log;
+      // The logarithm keeps x - max, the other one exp(x - max).
+      for_each_f32<S>(
+          x, n, -kInf,
+          [&](int j, std::int64_t i, V v) {
+            const V d = S::sub(v, max);
+            const V e = Math::exp(d);
+            sum.step(j, e);
+            S::store(y + i, log ? d : e);
+          },
+          [&](int j, std::int64_t i, V v, int count) {
+            const V d = S::sub(v, max);
+            const V e = Math::exp(d);
+            sum.step(j, e);
+            S::store_tail(y + i, log ? d : e, count);
+          });
+      const V total = sum.fold();
+      const V factor = log ? Math::log(total) : S::div(S::set(1.0f), total);
+      const auto finish = [&](V v) {
+        return Math::canon(log ? S::sub(v, factor) : S::mul(v, factor));
+      };
+      for_each_f32<S>(
+          y, n, 0.0f, [&](int, std::int64_t i, V v) { S::store(y + i, finish(v)); },
+          [&](int, std::int64_t i, V v, int count) { S::store_tail(y + i, finish(v), count); });
+    }
+  }
+
+  template <bool kTail>
+  [[gnu::always_inline]] static void softmax_columns(const SoftmaxF32Args& args, std::int64_t c,
+                                                     int n) noexcept {
+    const float* x = args.x + c;
+    float* y = args.y + c;
+    const auto load = [&](const float* p) { return kTail ? S::load_tail(p, n) : S::load(p); };
+    const auto store = [&](float* p, V v) {
+      if constexpr (kTail)
+        S::store_tail(p, v, n);
+      else
+        S::store(p, v);
+    };
+    V max = S::set(-kInf);
+    for (std::int64_t r = 0; r < args.rows; ++r)
+      max = MaxF32<S>::step(max, load(x + r * args.x_stride));
+    max = plus_zero(max);
+    // Lane by lane: one accumulator in a register instead of sixteen in memory.
+    ColumnLanesF32<S, SumF32> sum;
+    for (int j = 0; j < 16; ++j) {
+      V lane = S::set(0.0f);
+      for (std::int64_t r = j; r < args.rows; r += 16) {
+        const V d = S::sub(load(x + r * args.x_stride), max);
+        const V e = Math::exp(d);
+        lane = S::add(lane, e);
+        store(y + r * args.y_stride, args.log ? d : e);
+      }
+      sum.lane[j] = lane;
+    }
+    const V total = sum.fold();
+    const V factor = args.log ? Math::log(total) : S::div(S::set(1.0f), total);
+    for (std::int64_t r = 0; r < args.rows; ++r) {
+      float* p = y + r * args.y_stride;
+      const V v = load(p);
+      store(p, Math::canon(args.log ? S::sub(v, factor) : S::mul(v, factor)));
+    }
+  }
+  static void softmax_first(const SoftmaxF32Args& args) noexcept {
+    std::int64_t c = 0;
+    for (; c + S::kLanes <= args.cols; c += S::kLanes) softmax_columns<false>(args, c, 0);
+    if (c < args.cols) softmax_columns<true>(args, c, static_cast<int>(args.cols - c));
+  }
+
+  static void layer_norm(const LayerNormF32Args& args) noexcept {
+    const std::int64_t n = args.cols;
+    const V count = S::set(static_cast<float>(n));
+    for (std::int64_t r = 0; r < args.rows; ++r) {
+      const float* x = args.x + r * args.x_stride;
+      float* y = args.y + r * args.y_stride;
+      const V mean = args.center ? S::div(reduce_row<SumF32>(x, n), count) : S::set(0.0f);
+      RowLanesF32<S, SumSqF32> squares;
+      for_each_f32<S>(
+          x, n, first_lane(mean),  // d = 0 beyond the end.
+          [&](int j, std::int64_t, V v) { squares.step(j, S::sub(v, mean)); },
+          [&](int j, std::int64_t, V v, int) { squares.step(j, S::sub(v, mean)); });
+      const V variance = S::div(squares.fold(), count);
+      const V inv = S::div(S::set(1.0f), S::sqrt(S::add(variance, S::set(args.eps))));
+      for_each_f32<S>(
+          x, n, 0.0f,
+          [&](int, std::int64_t i, V v) {
+            const V scale = args.scale != nullptr ? S::load(args.scale + i) : S::set(1.0f);
+            const V bias = args.bias != nullptr ? S::load(args.bias + i) : S::set(0.0f);
+            S::store(y + i, Math::canon(S::fma(S::mul(S::sub(v, mean), inv), scale, bias)));
+          },
+          [&](int, std::int64_t i, V v, int left) {
+            const V scale =
+                args.scale != nullptr ? S::load_tail(args.scale + i, left) : S::set(1.0f);
+            const V bias = args.bias != nullptr ? S::load_tail(args.bias + i, left) : S::set(0.0f);
+            S::store_tail(y + i, Math::canon(S::fma(S::mul(S::sub(v, mean), inv), scale, bias)),
+                          left);
+          });
+    }
+  }
+};
+
+}  // namespace intact
