@@ -70,7 +70,6 @@ Status plan_constant(OpContext& c) {
 
 Status plan_reshape(OpContext& c) {
   INTACT_TRY(c.require(0));
-  INTACT_TRY(require_plain(c, 0));
   std::vector<std::int64_t> wanted = c.node().get_ints("shape");
   if (c.opset() >= 5) {
     INTACT_ASSIGN(wanted, c.ints(1));
@@ -98,7 +97,11 @@ Status plan_reshape(OpContext& c) {
   if (num_elements(wanted) != x.size())
     return fail(ErrorCode::kInvalidModel, fmt::format("{} cannot be reshaped to {}",
                                                       to_string(x.shape), to_string(wanted)));
-  return c.view(0, 0, wanted);
+  if (x.layout == Layout::kPlain) return c.view(0, 0, wanted);
+  // Spatial axes that merge or split among themselves do so behind or before the channels alike.
+  INTACT_CHECK(wanted.size() >= 3 && wanted[0] == x.shape[0] && wanted[1] == x.shape[1],
+               "node '{}' reshapes a channels-last {} to {}", c.node().name, to_string(x.shape), to_string(wanted));
+  return c.view(0, 0, wanted, Layout::kChannelsLast);
 }
 
 Status plan_flatten(OpContext& c) {
