@@ -6,7 +6,8 @@
 #   *_bench.cc            program intact_NAME_bench (Google Benchmark; not part of the default build)
 #   *_fuzz.cc             libFuzzer target fuzz_STEM under INTACT_FUZZ; in other builds the same function
 #                         replays tests/fuzz/corpus/STEM as a test
-#   room.cmake            if present, included with `name` and `dir` set: what the room adds, such as libraries
+#   room.cmake            if present, included with `name` and `dir` set: what the room adds, such as libraries;
+#                         its target property INTACT_TEST_LIBS names libraries for tests and fuzz targets only
 #
 # INTACT_ROOMS selects rooms; the rooms that they depend on are built too, without their tests.
 function(intact_room name)
@@ -66,6 +67,10 @@ endfunction()
 # Its tests, benchmarks and fuzz targets.
 function(intact_build_room_programs name)
   set(dir "${PROJECT_SOURCE_DIR}/src/intact/${name}")
+  get_target_property(extra intact_${name} INTACT_TEST_LIBS)
+  if(NOT extra)
+    set(extra "")
+  endif()
   file(GLOB_RECURSE tests CONFIGURE_DEPENDS "${dir}/*_test.cc")
   file(GLOB_RECURSE benches CONFIGURE_DEPENDS "${dir}/*_bench.cc")
   file(GLOB_RECURSE fuzzers CONFIGURE_DEPENDS "${dir}/*_fuzz.cc")
@@ -74,8 +79,11 @@ function(intact_build_room_programs name)
     intact_isa_sources(tests ${tests})
     add_executable(intact_${name}_test ${tests})
     target_link_libraries(intact_${name}_test PRIVATE
-      intact_${name} GTest::gtest GTest::gmock GTest::gtest_main)
-    target_compile_definitions(intact_${name}_test PRIVATE INTACT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+      intact_${name} ${extra} GTest::gtest GTest::gmock GTest::gtest_main)
+    if(EXISTS "${PROJECT_SOURCE_DIR}/tests/golden/${name}")
+      # Not for every room: an absolute path among the options keeps ccache from sharing between trees.
+      target_compile_definitions(intact_${name}_test PRIVATE INTACT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    endif()
     if(name STREQUAL "kernels")
       set(label kernel)
     else()
@@ -99,10 +107,10 @@ function(intact_build_room_programs name)
     if(INTACT_FUZZ)
       add_executable(fuzz_${stem} "${fuzzer}")
       target_link_options(fuzz_${stem} PRIVATE -fsanitize=fuzzer)
-      target_link_libraries(fuzz_${stem} PRIVATE intact_${name})
+      target_link_libraries(fuzz_${stem} PRIVATE intact_${name} ${extra})
     elseif(INTACT_BUILD_TESTS)
       add_executable(replay_${stem} "${fuzzer}" "${PROJECT_SOURCE_DIR}/tests/fuzz/replay_main.cc")
-      target_link_libraries(replay_${stem} PRIVATE intact_${name})
+      target_link_libraries(replay_${stem} PRIVATE intact_${name} ${extra})
       add_test(NAME fuzz.replay_${stem} COMMAND replay_${stem} "${corpus}")
       set_tests_properties(fuzz.replay_${stem} PROPERTIES LABELS unit)
     endif()

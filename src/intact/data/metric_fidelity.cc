@@ -125,9 +125,7 @@ class MeanFidelity final : public Fidelity {
     for (const std::int64_t i : which) sum += score(i);
     return which.empty() ? kNoScore : sum / static_cast<double>(which.size());
   }
-  [[nodiscard]] double score(std::int64_t sample) const override {
-    return of_(record(sample)[0]);
-  }
+  [[nodiscard]] double score(std::int64_t sample) const override { return of_(record(sample)[0]); }
 
  private:
   double (*of_)(const Sums&);

@@ -94,8 +94,8 @@ struct Scalar {
     for (int l = 0; l < kLanes; ++l) r.v[l] = p[l];
     return r;
   }
-  static void store_u8(std::uint8_t* p, I32 x, std::int64_t n) noexcept {  // n <= kLanes lanes
-    for (std::int64_t l = 0; l < n; ++l) p[l] = std::uint8_t(x.v[l]);
+  static void store_u8(std::uint8_t* p, I32 x, std::int64_t n) noexcept {  // min(n, kLanes) lanes
+    for (std::int64_t l = 0; l < (n < kLanes ? n : kLanes); ++l) p[l] = std::uint8_t(x.v[l]);
   }
 
   // Reals. Each word is one IEEE operation. to_i32 rounds half to even; what lies below -2^31 gives
