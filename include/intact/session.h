@@ -1,6 +1,7 @@
 // session.h: load a model and run it.
 //
-// Thread-safe: one session may run on many threads at once. Nothing is printed; failures are values.
+// Thread-safe: one session may run on many threads at once. Nothing is printed; failures are
+// values.
 #pragma once
 
 #include <atomic>
@@ -23,10 +24,10 @@ class Tensor;
 // One input or output as the model declares it.
 struct ValueDescription {
   std::string name;
-  std::string dtype;                  // "float32", "int64", ...
-  std::vector<std::int64_t> shape;    // -1 where a run decides.
-  std::vector<std::string> symbols;   // The names of those dimensions; "" where there is none.
-  bool has_shape = false;             // False: not even the rank is declared.
+  std::string dtype;                 // "float32", "int64", ...
+  std::vector<std::int64_t> shape;   // -1 where a run decides.
+  std::vector<std::string> symbols;  // The names of those dimensions; "" where there is none.
+  bool has_shape = false;            // False: not even the rank is declared.
 };
 
 struct SessionOptions {

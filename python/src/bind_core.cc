@@ -35,11 +35,14 @@ T take(intact::Result<T> result) {
   return std::move(*result);
 }
 
-std::string dtype_name(nb::handle array) { return nb::cast<std::string>(nb::str(array.attr("dtype").attr("name"))); }
+std::string dtype_name(nb::handle array) {
+  return nb::cast<std::string>(nb::str(array.attr("dtype").attr("name")));
+}
 
 nb::object to_numpy(intact::OwnedTensor& t) {
   auto* owner = new std::shared_ptr<void>(t.owner);
-  const nb::capsule capsule(owner, [](void* p) noexcept { delete static_cast<std::shared_ptr<void>*>(p); });
+  const nb::capsule capsule(
+      owner, [](void* p) noexcept { delete static_cast<std::shared_ptr<void>*>(p); });
   std::vector<std::size_t> shape(t.shape.begin(), t.shape.end());
   const auto bytes = nb::ndarray<nb::numpy, std::uint8_t>(t.data, {t.bytes}, capsule);
   nb::object flat = nb::cast(bytes);
@@ -54,9 +57,12 @@ nb::list describe(const std::vector<intact::ValueDescription>& values) {
   for (const auto& v : values) {
     nb::list shape;
     for (std::size_t i = 0; i < v.shape.size(); ++i) {
-      if (v.shape[i] >= 0) shape.append(v.shape[i]);
-      else if (!v.symbols[i].empty()) shape.append(v.symbols[i]);
-      else shape.append(nb::none());
+      if (v.shape[i] >= 0)
+        shape.append(v.shape[i]);
+      else if (!v.symbols[i].empty())
+        shape.append(v.symbols[i]);
+      else
+        shape.append(nb::none());
     }
     out.append(nb::make_tuple(v.name, v.dtype, shape));
   }
@@ -70,19 +76,22 @@ NB_MODULE(_core, m) {
   internal_error = nb::exception<intact::InternalError>(m, "InternalError", PyExc_RuntimeError);
 
   nb::class_<intact::Session>(m, "Session")
-      .def_static("open_path", [](const std::string& path, int threads) {
-        nb::gil_scoped_release release;
-        auto session = intact::Session::open(path, {.threads = threads});
-        nb::gil_scoped_acquire acquire;
-        return take(std::move(session));
-      })
-      .def_static("open_bytes", [](const nb::bytes& model, const std::string& folder, int threads) {
-        const std::span bytes(reinterpret_cast<const std::byte*>(model.c_str()), model.size());
-        nb::gil_scoped_release release;
-        auto session = intact::Session::open(bytes, folder, {.threads = threads});
-        nb::gil_scoped_acquire acquire;
-        return take(std::move(session));
-      })
+      .def_static("open_path",
+                  [](const std::string& path, int threads) {
+                    nb::gil_scoped_release release;
+                    auto session = intact::Session::open(path, {.threads = threads});
+                    nb::gil_scoped_acquire acquire;
+                    return take(std::move(session));
+                  })
+      .def_static("open_bytes",
+                  [](const nb::bytes& model, const std::string& folder, int threads) {
+                    const std::span bytes(reinterpret_cast<const std::byte*>(model.c_str()),
+                                          model.size());
+                    nb::gil_scoped_release release;
+                    auto session = intact::Session::open(bytes, folder, {.threads = threads});
+                    nb::gil_scoped_acquire acquire;
+                    return take(std::move(session));
+                  })
       .def("inputs", [](const intact::Session& s) { return describe(s.inputs()); })
       .def("outputs", [](const intact::Session& s) { return describe(s.outputs()); })
       .def("metadata", [](const intact::Session& s) { return s.metadata(); })
@@ -95,7 +104,8 @@ NB_MODULE(_core, m) {
           const auto array = nb::cast<nb::ndarray<nb::c_contig, nb::device::cpu>>(value);
           intact::TensorView view;
           view.dtype = dtype_name(value);
-          for (std::size_t i = 0; i < array.ndim(); ++i) view.shape.push_back(static_cast<std::int64_t>(array.shape(i)));
+          for (std::size_t i = 0; i < array.ndim(); ++i)
+            view.shape.push_back(static_cast<std::int64_t>(array.shape(i)));
           view.data = array.data();
           views[nb::cast<std::string>(key)] = view;
         }

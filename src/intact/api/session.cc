@@ -63,7 +63,9 @@ Result<Session> Session::open(std::span<const std::byte> model, const std::strin
 
 const std::vector<ValueDescription>& Session::inputs() const { return state_->inputs; }
 const std::vector<ValueDescription>& Session::outputs() const { return state_->outputs; }
-const std::map<std::string, std::string>& Session::metadata() const { return state_->engine->graph().metadata; }
+const std::map<std::string, std::string>& Session::metadata() const {
+  return state_->engine->graph().metadata;
+}
 const std::string& Session::producer() const { return state_->engine->graph().producer_name; }
 const std::string& Session::graph_name() const { return state_->engine->graph().name; }
 Engine& Session::engine() const { return *state_->engine; }
@@ -76,8 +78,9 @@ Result<std::vector<OwnedTensor>> Session::run(const std::map<std::string, Tensor
     if (it == inputs.end())
       return fail(ErrorCode::kDataMismatch, fmt::format("input '{}' is missing", wanted.name));
     const auto dtype = dtype_from_name(it->second.dtype);
-    if (!dtype) return fail(ErrorCode::kDataMismatch, fmt::format("input '{}' has the unknown type '{}'",
-                                                                  wanted.name, it->second.dtype));
+    if (!dtype)
+      return fail(ErrorCode::kDataMismatch, fmt::format("input '{}' has the unknown type '{}'",
+                                                        wanted.name, it->second.dtype));
     INTACT_TRY(check_shape(it->second.shape));
     const std::size_t bytes = bytes_of(*dtype, num_elements(it->second.shape));
     auto* memory = static_cast<std::byte*>(const_cast<void*>(it->second.data));
@@ -86,7 +89,8 @@ Result<std::vector<OwnedTensor>> Session::run(const std::map<std::string, Tensor
   for (const auto& [name, view] : inputs) {
     bool known = false;
     for (const ValueDescription& wanted : state_->inputs) known |= wanted.name == name;
-    if (!known) return fail(ErrorCode::kDataMismatch, fmt::format("the model has no input '{}'", name));
+    if (!known)
+      return fail(ErrorCode::kDataMismatch, fmt::format("the model has no input '{}'", name));
   }
   RunOptions options;
   options.cancel = cancel;

@@ -122,7 +122,8 @@ int default_threads() {
     std::string limit;
     double period = 0;
     if (quota >> limit >> period && limit != "max" && period > 0)
-      threads = std::min(threads, std::max(1, static_cast<int>(std::ceil(std::atof(limit.c_str()) / period))));
+      threads = std::min(
+          threads, std::max(1, static_cast<int>(std::ceil(std::atof(limit.c_str()) / period))));
   }
   for (const char* name : {"INTACT_NUM_THREADS", "OMP_NUM_THREADS"}) {
     if (const char* value = std::getenv(name); value != nullptr && std::atoi(value) > 0) {

@@ -5,8 +5,10 @@ namespace intact {
 std::optional<Quant> map_of(const Graph& graph, const Node& node, Dtype* dtype) {
   const Tensor* scale = graph.constant(node.in(1));
   const Tensor* zero = graph.constant(node.in(2));
-  if (scale == nullptr || scale->dtype() != Dtype::kFloat32 || scale->rank() > 1) return std::nullopt;
-  if (node.in(2) != kNoValue && (zero == nullptr || zero->size() != scale->size())) return std::nullopt;
+  if (scale == nullptr || scale->dtype() != Dtype::kFloat32 || scale->rank() > 1)
+    return std::nullopt;
+  if (node.in(2) != kNoValue && (zero == nullptr || zero->size() != scale->size()))
+    return std::nullopt;
   if (node.get_int("block_size", 0) != 0) return std::nullopt;
   Quant map;
   const auto scales = scale->values<float>();
@@ -19,7 +21,8 @@ std::optional<Quant> map_of(const Graph& graph, const Node& node, Dtype* dtype) 
              : codes != nullptr          ? codes->dtype()
                                          : graph.value(node.in(0)).type.dtype;
   }
-  if (*dtype != Dtype::kUint8 && *dtype != Dtype::kInt8 && *dtype != Dtype::kInt32) return std::nullopt;
+  if (*dtype != Dtype::kUint8 && *dtype != Dtype::kInt8 && *dtype != Dtype::kInt32)
+    return std::nullopt;
   if (zero != nullptr) {
     const auto zeros = to_int64(*zero);
     map.zero_point.assign(zeros.begin(), zeros.end());

@@ -11,7 +11,7 @@ namespace intact {
 // A value that is DequantizeLinear of codes, with one constant map for the whole tensor or one for
 // each index of an axis.
 struct Dequantized {
-  std::int32_t node = -1;    // The DequantizeLinear.
+  std::int32_t node = -1;  // The DequantizeLinear.
   ValueId codes = kNoValue;
   Dtype dtype = Dtype::kUndefined;  // Of the codes.
   Quant map;

@@ -19,10 +19,12 @@ namespace intact {
 namespace {
 
 constexpr std::array<std::string_view, 21> kFunctions = {
-    "Relu", "LeakyRelu", "Abs", "Neg", "Floor", "Ceil", "Sqrt", "Reciprocal", "Exp", "Log", "Erf",
-    "Tanh", "Sigmoid", "Silu", "Softplus", "Elu", "HardSigmoid", "HardSwish", "Clip", "Gelu", "Sign"};
-constexpr std::array<std::string_view, 9> kProducts = {"Conv", "ConvTranspose", "Linear", "QConv",
-                                                       "QConvTranspose", "QLinear", "QMatMul", "MatMul", "Gemm"};
+    "Relu",       "LeakyRelu", "Abs",         "Neg",       "Floor", "Ceil",    "Sqrt",
+    "Reciprocal", "Exp",       "Log",         "Erf",       "Tanh",  "Sigmoid", "Silu",
+    "Softplus",   "Elu",       "HardSigmoid", "HardSwish", "Clip",  "Gelu",    "Sign"};
+constexpr std::array<std::string_view, 9> kProducts = {"Conv",    "ConvTranspose",  "Linear",
+                                                       "QConv",   "QConvTranspose", "QLinear",
+                                                       "QMatMul", "MatMul",         "Gemm"};
 
 bool is_product(const Graph& graph, const Node& node) {
   if (!node.domain.empty() && node.domain != "intact") return false;
@@ -54,7 +56,10 @@ std::optional<Link> link_of(const Graph& graph, const Node& node, ValueId x) {
     } else if (node.op == "Gelu") {
       if (node.get_string("approximate", "none") == "tanh") link.name = "GeluTanh";
     } else {
-      link.alpha = node.get_float("alpha", node.op == "LeakyRelu" ? 0.01f : node.op == "Elu" ? 1.0f : node.op == "HardSigmoid" ? 0.2f : 0.0f);
+      link.alpha = node.get_float("alpha", node.op == "LeakyRelu"     ? 0.01f
+                                           : node.op == "Elu"         ? 1.0f
+                                           : node.op == "HardSigmoid" ? 0.2f
+                                                                      : 0.0f);
       link.beta = node.get_float("beta", node.op == "HardSigmoid" ? 0.5f : 0.0f);
     }
     return link;
@@ -63,9 +68,12 @@ std::optional<Link> link_of(const Graph& graph, const Node& node, ValueId x) {
   const bool first = node.in(0) == x;
   if (!first && node.in(1) != x) return std::nullopt;
   link.operand = node.in(first ? 1 : 0);
-  if (node.is("Add") || node.is("Mul") || node.is("Min") || node.is("Max")) link.name = node.op;
-  else if (node.is("Sub") || node.is("Div")) link.name = first ? node.op : "R" + node.op;
-  else return std::nullopt;
+  if (node.is("Add") || node.is("Mul") || node.is("Min") || node.is("Max"))
+    link.name = node.op;
+  else if (node.is("Sub") || node.is("Div"))
+    link.name = first ? node.op : "R" + node.op;
+  else
+    return std::nullopt;
   return link;
 }
 
@@ -81,7 +89,9 @@ bool fits_product(const ShapeAnalysis& known, const Graph& graph, ValueId y, Val
   if (!out || shape->size() > out->size()) return false;
   const bool last = graph.value(y).type.layout == Layout::kChannelsLast;
   const bool same_layout = graph.value(operand).type.layout == graph.value(y).type.layout;
-  if (graph.constant(operand) == nullptr && same_layout && same(known.shape(operand), known.shape(y))) return true;
+  if (graph.constant(operand) == nullptr && same_layout &&
+      same(known.shape(operand), known.shape(y)))
+    return true;
   const std::size_t lead = out->size() - shape->size();
   const std::size_t channel = last ? 1 : out->size() - 1;
   for (std::size_t axis = lead; axis < out->size(); ++axis) {
@@ -135,13 +145,18 @@ void fuse_from(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
   ValueId y = head.out(0);
   const Node first = head;
   if (!product) {
-    // x is the operand that is reals or codes of the result's own shape: the first, unless constant.
+    // x is the operand that is reals or codes of the result's own shape: the first, unless
+    // constant.
     if (head.outputs.size() != 1 || !is_float(known, y)) return;
-    const ValueId x = editor.graph().constant(head.in(0)) != nullptr && head.inputs.size() > 1 ? head.in(1) : head.in(0);
+    const ValueId x = editor.graph().constant(head.in(0)) != nullptr && head.inputs.size() > 1
+                          ? head.in(1)
+                          : head.in(0);
     std::optional<Link> link;
     if (head.is("QuantizeLinear")) return;
     link = link_of(editor.graph(), head, x);
-    if (!link || !is_float(known, x) || (link->operand != kNoValue && !is_float(known, link->operand))) return;
+    if (!link || !is_float(known, x) ||
+        (link->operand != kNoValue && !is_float(known, link->operand)))
+      return;
     Node node = intact_node(editor.graph(), "Chain", {operand_of(editor, x)});
     node.name = head.name;
     worth = node.inputs[0] != x;
@@ -155,7 +170,8 @@ void fuse_from(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
     head = std::move(node);
   } else {
     if (head.has("chain")) return;
-    if (head.op == "Conv" || head.op == "ConvTranspose" || head.op == "Linear") head.domain = "intact";
+    if (head.op == "Conv" || head.op == "ConvTranspose" || head.op == "Linear")
+      head.domain = "intact";
     // Inputs of a chain follow the bias: a missing one keeps its place.
     if (head.op != "QMatMul")
       while (head.inputs.size() < 3) head.inputs.push_back(kNoValue);
@@ -177,9 +193,11 @@ void fuse_from(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
       if (!is_float(known, link->operand)) break;
       if (product && !fits_product(known, editor.graph(), y, link->operand)) break;
       const Tensor* constant = editor.graph().constant(link->operand);
-      if (product && chain.names.empty() && link->name == "Add" && head.op == "QLinear" && head.in(2) == kNoValue &&
-          constant != nullptr && constant->rank() == 1 && constant->size() > 1) {
-        head.inputs[2] = link->operand;  // The bias of a MatMul, exact in the accumulator's epilogue.
+      if (product && chain.names.empty() && link->name == "Add" && head.op == "QLinear" &&
+          head.in(2) == kNoValue && constant != nullptr && constant->rank() == 1 &&
+          constant->size() > 1) {
+        head.inputs[2] =
+            link->operand;  // The bias of a MatMul, exact in the accumulator's epilogue.
         taken.push_back(r);
         result = y = reader.out(0);
         continue;

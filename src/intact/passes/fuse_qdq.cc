@@ -7,7 +7,8 @@
 //   AveragePool | GlobalAveragePool between DQ and Q -> intact.QAveragePool | QGlobalAveragePool
 //
 // The map of the codes is written on the values (Value::quant). Results are reals until fuse_chain
-// takes the Q that follows into the product. An int32 bias whose scale is not s_x s_w becomes float.
+// takes the Q that follows into the product. An int32 bias whose scale is not s_x s_w becomes
+// float.
 
 #include <cmath>
 
@@ -21,7 +22,8 @@ namespace {
 // Constant 8-bit weights with a scale for the tensor or along `axis`; annotated.
 ValueId weight_codes(Editor& editor, ValueId value, int axis, Quant* map) {
   const auto w = dequantized(editor, value);
-  if (!w || w->dtype == Dtype::kInt32 || editor.graph().constant(w->codes) == nullptr) return kNoValue;
+  if (!w || w->dtype == Dtype::kInt32 || editor.graph().constant(w->codes) == nullptr)
+    return kNoValue;
   Quant m = w->map;
   if (!w->per_tensor()) {
     const auto rank = static_cast<int>(editor.graph().constant(w->codes)->rank());
@@ -56,12 +58,14 @@ ValueId bias_of(Editor& editor, ValueId value, const Quant& x, const Quant& w, b
   for (std::size_t i = 0; matches && i < n; ++i) {
     const double wanted = static_cast<double>(x.scale[0]) * pick(w.scale, i);
     const double given = pick(b->map.scale, i);
-    matches = std::fabs(given - wanted) <= 2e-7 * wanted && b->map.zero_point[b->map.zero_point.size() == 1 ? 0 : i] == 0;
+    matches = std::fabs(given - wanted) <= 2e-7 * wanted &&
+              b->map.zero_point[b->map.zero_point.size() == 1 ? 0 : i] == 0;
   }
   if (matches) return b->codes;
   auto values = to_float64(*codes);
   for (std::size_t i = 0; i < n; ++i)
-    values[i] = pick(b->map.scale, i) * (values[i] - b->map.zero_point[b->map.zero_point.size() == 1 ? 0 : i]);
+    values[i] = pick(b->map.scale, i) *
+                (values[i] - b->map.zero_point[b->map.zero_point.size() == 1 ? 0 : i]);
   return editor.add_constant("", from_float64(Dtype::kFloat32, codes->shape(), values));
 }
 
@@ -103,7 +107,8 @@ void fuse_linear_codes(Editor& editor, std::int32_t n) {
   const auto x = dequantized_codes(editor, node.in(0));
   if (!x) return;
   if (node.is("MatMul")) {
-    if (const auto b = dequantized_codes(editor, node.in(1)); b && editor.graph().constant(b->codes) == nullptr) {
+    if (const auto b = dequantized_codes(editor, node.in(1));
+        b && editor.graph().constant(b->codes) == nullptr) {
       annotate(editor.graph(), x->codes, x->map);
       annotate(editor.graph(), b->codes, b->map);
       Node q = intact_node(editor.graph(), "QMatMul", {x->codes, b->codes});
@@ -120,7 +125,8 @@ void fuse_linear_codes(Editor& editor, std::int32_t n) {
   ValueId w = weight_codes(editor, node.in(1), turn ? 0 : 1, &w_map);
   if (w == kNoValue || editor.graph().constant(w)->rank() != 2) return;
   bool ok = true;
-  const ValueId bias = node.op == "Gemm" ? bias_of(editor, node.in(2), x->map, w_map, &ok) : kNoValue;
+  const ValueId bias =
+      node.op == "Gemm" ? bias_of(editor, node.in(2), x->map, w_map, &ok) : kNoValue;
   const std::int64_t channels = editor.graph().constant(w)->shape()[turn ? 0 : 1];
   if (!ok || (bias != kNoValue && editor.graph().constant(bias)->size() != channels)) return;
   if (turn) w = transposed_codes(editor, w, w_map);
@@ -165,10 +171,14 @@ Status fuse_qdq(Graph& graph, PassContext&) {
   const std::int32_t count = editor.num_nodes();
   for (std::int32_t n = 0; n < count; ++n) {
     const Node& node = editor.node(n);
-    if (node.is("Conv") || node.is("ConvTranspose")) fuse_conv(editor, n);
-    else if (node.is("MatMul") || node.is("Gemm")) fuse_linear_codes(editor, n);
-    else if (node.is("Gather")) fuse_gather(editor, n);
-    else if (node.is("AveragePool") || node.is("GlobalAveragePool")) fuse_average(editor, n);
+    if (node.is("Conv") || node.is("ConvTranspose"))
+      fuse_conv(editor, n);
+    else if (node.is("MatMul") || node.is("Gemm"))
+      fuse_linear_codes(editor, n);
+    else if (node.is("Gather"))
+      fuse_gather(editor, n);
+    else if (node.is("AveragePool") || node.is("GlobalAveragePool"))
+      fuse_average(editor, n);
   }
   return editor.finish();
 }

@@ -1,12 +1,14 @@
 // move_codes: operators that only move elements work on codes instead of on reals.
 //
-// DequantizeLinear with one map commutes with every movement of elements, and so does QuantizeLinear:
+// DequantizeLinear with one map commutes with every movement of elements, and so does
+// QuantizeLinear:
 //
 //   M(DQ(q)) = DQ(M(q))          Q(M(x)) = M(Q(x))          Q(Concat(x, y)) = Concat(Q(x), Q(y))
 //
 // so DQ sinks below movements and Q rises above them. Bytes move in place of floats, and a Q that
-// has risen to the product that made its value becomes part of that product. MaxPool keeps order, so
-// it counts as a movement. The Q and DQ performed are the file's: the same map on the same elements.
+// has risen to the product that made its value becomes part of that product. MaxPool keeps order,
+// so it counts as a movement. The Q and DQ performed are the file's: the same map on the same
+// elements.
 
 #include <algorithm>
 #include <array>
@@ -18,15 +20,18 @@ namespace intact {
 namespace {
 
 constexpr std::array<std::string_view, 16> kMovements = {
-    "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split", "Expand", "Tile",
-    "Gather",  "Identity",  "MaxPool", "DepthToSpace", "SpaceToDepth", "Concat", "Resize"};
-constexpr std::array<std::string_view, 4> kLayoutMovements = {"ToChannelsLast", "ToPlain", "ViewPlain",
-                                                              "ViewChannelsLast"};
+    "Reshape",      "Transpose",    "Squeeze", "Unsqueeze", "Flatten",  "Slice",
+    "Split",        "Expand",       "Tile",    "Gather",    "Identity", "MaxPool",
+    "DepthToSpace", "SpaceToDepth", "Concat",  "Resize"};
+constexpr std::array<std::string_view, 4> kLayoutMovements = {"ToChannelsLast", "ToPlain",
+                                                              "ViewPlain", "ViewChannelsLast"};
 
 bool is_movement(const Graph& graph, const Node& node) {
   if (node.domain == "intact")
-    return std::find(kLayoutMovements.begin(), kLayoutMovements.end(), node.op) != kLayoutMovements.end();
-  if (!node.domain.empty() || std::find(kMovements.begin(), kMovements.end(), node.op) == kMovements.end())
+    return std::find(kLayoutMovements.begin(), kLayoutMovements.end(), node.op) !=
+           kLayoutMovements.end();
+  if (!node.domain.empty() ||
+      std::find(kMovements.begin(), kMovements.end(), node.op) == kMovements.end())
     return false;
   if (node.op == "Resize" && node.get_string("mode", "nearest") != "nearest") return false;
   if (node.op == "MaxPool" && node.out(1) != kNoValue) return false;
@@ -78,9 +83,10 @@ bool rise(Editor& editor, std::int32_t n) {
   const std::int32_t m = editor.producer(q.in(0));
   if (m < 0) return false;
   const Node node = editor.node(m);
-  if (!is_movement(editor.graph(), node) || node.op == "Split" || node.op == "Expand" || node.op == "Tile" ||
-      node.op == "Resize")
-    return false;  // The last three would quantize fewer elements, but Q then has more readers to serve.
+  if (!is_movement(editor.graph(), node) || node.op == "Split" || node.op == "Expand" ||
+      node.op == "Tile" || node.op == "Resize")
+    return false;  // The last three would quantize fewer elements, but Q then has more readers to
+                   // serve.
   Node moved = node;
   const std::size_t data_inputs = node.op == "Concat" ? node.inputs.size() : 1;
   for (std::size_t i = 0; i < data_inputs; ++i) {
@@ -106,8 +112,10 @@ Status move_codes(Graph& graph, PassContext&) {
     const std::int32_t count = editor.num_nodes();
     for (std::int32_t n = 0; n < count; ++n) {
       if (editor.node(n).op.empty()) continue;
-      if (is_movement(editor.graph(), editor.node(n))) again |= sink(editor, n);
-      else if (editor.node(n).is("QuantizeLinear")) again |= rise(editor, n);
+      if (is_movement(editor.graph(), editor.node(n)))
+        again |= sink(editor, n);
+      else if (editor.node(n).is("QuantizeLinear"))
+        again |= rise(editor, n);
     }
     INTACT_TRY(editor.finish());
   }

@@ -1,4 +1,5 @@
-// recode_int8: lets activations that a file keeps as int8 be uint8, with the zero point moved by 128.
+// recode_int8: lets activations that a file keeps as int8 be uint8, with the zero point moved by
+// 128.
 //
 // The integer kernels read activations as unsigned bytes. q' = q + 128 and z' = z + 128 name the
 // same reals, so nothing is rounded. Where codes come from outside (a graph input, an operator that
@@ -12,7 +13,8 @@ namespace intact {
 namespace {
 
 ValueId shifted_zero(Editor& editor, const Quant& map) {
-  return editor.add_constant("", Tensor::of<std::uint8_t>({}, {static_cast<std::uint8_t>(map.zero_point[0] + 128)}));
+  return editor.add_constant(
+      "", Tensor::of<std::uint8_t>({}, {static_cast<std::uint8_t>(map.zero_point[0] + 128)}));
 }
 
 bool is_signed(const Graph& graph, const Node& node, Quant* map) {
@@ -35,7 +37,8 @@ Status recode_int8(Graph& graph, PassContext&) {
       Node unsigned_q = node;
       unsigned_q.attributes.erase("output_dtype");
       unsigned_q.inputs = {node.in(0), node.in(1), shifted_zero(editor, map)};
-      const ValueId codes = editor.add_value("", {Dtype::kUint8, editor.graph().value(node.out(0)).type.shape});
+      const ValueId codes =
+          editor.add_value("", {Dtype::kUint8, editor.graph().value(node.out(0)).type.shape});
       unsigned_q.outputs = {codes};
       editor.add(std::move(unsigned_q));
       Node back = intact_node(editor.graph(), "Recode", {codes});

@@ -89,7 +89,8 @@ Result<std::shared_ptr<const Plan>> Engine::plan_for(std::span<const Tensor> inp
       return plans_.back().second;
     }
   }
-  INTACT_ASSIGN(auto plan, make_plan(graph_, infos, {.threads = threads_, .keep_all = false}, packs_));
+  INTACT_ASSIGN(auto plan,
+                make_plan(graph_, infos, {.threads = threads_, .keep_all = false}, packs_));
   const std::lock_guard lock(mutex_);
   if (plans_.size() == kMaxPlans) plans_.erase(plans_.begin());
   plans_.emplace_back(std::move(signature), plan);
@@ -123,11 +124,16 @@ Result<std::vector<Tensor>> Engine::run(std::span<const Tensor> inputs, const Ru
 
   const auto pointer = [&](const Place& place) -> std::byte* {
     switch (place.kind) {
-      case Place::Kind::kNone: return nullptr;
-      case Place::Kind::kConstant: return plan->constants[place.index].raw();
-      case Place::Kind::kInput: return held[place.index].raw();
-      case Place::Kind::kOutput: return outputs[place.index].raw();
-      case Place::Kind::kArena: return arena + place.offset;
+      case Place::Kind::kNone:
+        return nullptr;
+      case Place::Kind::kConstant:
+        return plan->constants[place.index].raw();
+      case Place::Kind::kInput:
+        return held[place.index].raw();
+      case Place::Kind::kOutput:
+        return outputs[place.index].raw();
+      case Place::Kind::kArena:
+        return arena + place.offset;
     }
     return nullptr;
   };

@@ -49,8 +49,7 @@ Result<std::vector<double>> OpContext::reals(std::size_t i) const {
 }
 
 Status OpContext::require(std::size_t i) const {
-  if (!has(i))
-    return fail(ErrorCode::kInvalidModel, fmt::format("input {} is missing", i));
+  if (!has(i)) return fail(ErrorCode::kInvalidModel, fmt::format("input {} is missing", i));
   return {};
 }
 

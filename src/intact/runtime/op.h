@@ -23,10 +23,10 @@ namespace intact {
 // What is known of a value when the nodes that read it are planned.
 struct ValueInfo {
   Dtype dtype = Dtype::kUndefined;
-  Shape shape;                        // Logical order, whatever the layout.
+  Shape shape;  // Logical order, whatever the layout.
   Layout layout = Layout::kPlain;
-  const Quant* quant = nullptr;       // Set when the elements are codes. Owned by the graph.
-  const Tensor* constant = nullptr;   // Set when the value is known while planning; row-major.
+  const Quant* quant = nullptr;      // Set when the elements are codes. Owned by the graph.
+  const Tensor* constant = nullptr;  // Set when the value is known while planning; row-major.
 
   [[nodiscard]] std::int64_t size() const noexcept { return num_elements(shape); }
   [[nodiscard]] std::size_t rank() const noexcept { return shape.size(); }
@@ -43,7 +43,7 @@ struct StepArgs {
   std::span<std::byte* const> out;
   std::byte* scratch;  // The bytes that the row asked for, aligned to kAlignBytes.
   ThreadPool& pool;
-  Status& status;      // Set by a step that meets data it cannot use (an index out of range).
+  Status& status;  // Set by a step that meets data it cannot use (an index out of range).
 
   template <class T>
   [[nodiscard]] const T* input(std::size_t i) const noexcept {

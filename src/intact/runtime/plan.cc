@@ -18,11 +18,11 @@ Result<const OpRow*> row_for(const Graph& graph, const Node& node) {
   const std::string domain = node.domain == "ai.onnx" ? "" : node.domain;
   const OpRow* row = find_op(domain, node.op, graph.opset(domain));
   if (row == nullptr)
-    return fail(Error{ErrorCode::kUnsupported,
-                      fmt::format("operator '{}' of domain '{}', opset {}, is not supported",
-                                  node.op, domain.empty() ? "ai.onnx" : domain,
-                                  graph.opset(domain)),
-                      fmt::format("node '{}'", node.name)});
+    return fail(
+        Error{ErrorCode::kUnsupported,
+              fmt::format("operator '{}' of domain '{}', opset {}, is not supported", node.op,
+                          domain.empty() ? "ai.onnx" : domain, graph.opset(domain)),
+              fmt::format("node '{}'", node.name)});
   return row;
 }
 
@@ -53,9 +53,9 @@ std::size_t place_blocks(std::vector<Block>& blocks) {
     }
     blocks[b].offset = offset;
     arena = std::max(arena, offset + blocks[b].bytes);
-    const auto at = std::upper_bound(placed.begin(), placed.end(), b, [&](std::size_t x, std::size_t y) {
-      return blocks[x].offset < blocks[y].offset;
-    });
+    const auto at = std::upper_bound(
+        placed.begin(), placed.end(), b,
+        [&](std::size_t x, std::size_t y) { return blocks[x].offset < blocks[y].offset; });
     placed.insert(at, b);
   }
   return arena;
@@ -64,8 +64,12 @@ std::size_t place_blocks(std::vector<Block>& blocks) {
 class Planner {
  public:
   Planner(const Graph& graph, const PlanOptions& options, PackCache& packs)
-      : graph_(graph), options_(options), packs_(packs), plan_(std::make_shared<Plan>()),
-        infos_(graph.values.size()), places_(graph.values.size()),
+      : graph_(graph),
+        options_(options),
+        packs_(packs),
+        plan_(std::make_shared<Plan>()),
+        infos_(graph.values.size()),
+        places_(graph.values.size()),
         block_(graph.values.size(), -1) {}
 
   Result<std::shared_ptr<const Plan>> build(std::span<const ValueInfo> inputs) {
@@ -187,8 +191,8 @@ class Planner {
       block_[v] = static_cast<std::int32_t>(blocks_.size());
       places_[v] = {Place::Kind::kArena, 0, 0};
       const std::size_t bytes = bytes_of(infos_[v].dtype, infos_[v].size());
-      blocks_.push_back({(bytes + kSlackBytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes, now,
-                         now, 0});
+      blocks_.push_back(
+          {(bytes + kSlackBytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes, now, now, 0});
     }
     if (all_views && !context.fn_) return;
     Step step;
@@ -203,7 +207,8 @@ class Planner {
   }
 
   void touch(ValueId id, std::int32_t now) {
-    if (id != kNoValue && block_[at(id)] >= 0) blocks_[static_cast<std::size_t>(block_[at(id)])].last = now;
+    if (id != kNoValue && block_[at(id)] >= 0)
+      blocks_[static_cast<std::size_t>(block_[at(id)])].last = now;
   }
 
   Result<std::shared_ptr<const Plan>> finish() {
@@ -285,11 +290,14 @@ Result<std::vector<Tensor>> evaluate_node(const Graph& graph, const Node& node,
   std::vector<std::byte*> out_ptr;
   for (std::size_t i = 0; i < context.outputs_.size(); ++i) {
     const ValueInfo& info = context.outputs_[i];
-    if (node.outputs[i] == kNoValue) outputs.emplace_back();
-    else if (info.constant != nullptr) outputs.push_back(*info.constant);
+    if (node.outputs[i] == kNoValue)
+      outputs.emplace_back();
+    else if (info.constant != nullptr)
+      outputs.push_back(*info.constant);
     else if (context.alias_[i] >= 0)
       outputs.push_back(inputs[static_cast<std::size_t>(context.alias_[i])].reshaped(info.shape));
-    else outputs.emplace_back(info.dtype, info.shape);
+    else
+      outputs.emplace_back(info.dtype, info.shape);
     out_ptr.push_back(outputs.back().defined() ? outputs.back().raw() : nullptr);
   }
   if (context.fn_) {

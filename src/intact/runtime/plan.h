@@ -28,7 +28,7 @@ struct Step {
   const Node* node = nullptr;
   std::vector<Place> in;
   std::vector<Place> out;
-  std::vector<ValueInfo> in_info;   // Constant pointers belong to the plan or the graph.
+  std::vector<ValueInfo> in_info;  // Constant pointers belong to the plan or the graph.
   std::vector<ValueInfo> out_info;
   StepFn fn;
   std::size_t scratch_bytes = 0;
@@ -36,12 +36,12 @@ struct Step {
 
 struct Plan {
   std::vector<Step> steps;
-  std::vector<Tensor> constants;        // What Place::kConstant indexes.
+  std::vector<Tensor> constants;                  // What Place::kConstant indexes.
   std::vector<std::shared_ptr<Tensor>> computed;  // Owns what was computed while planning.
-  std::vector<ValueInfo> input_info;    // By graph input.
-  std::vector<ValueInfo> output_info;   // By graph output.
-  std::vector<Place> output_place;      // kOutput, or where to copy it from.
-  std::size_t arena_bytes = 0;          // Scratch included.
+  std::vector<ValueInfo> input_info;              // By graph input.
+  std::vector<ValueInfo> output_info;             // By graph output.
+  std::vector<Place> output_place;                // kOutput, or where to copy it from.
+  std::size_t arena_bytes = 0;                    // Scratch included.
   std::size_t scratch_offset = 0;
 };
 
@@ -53,8 +53,7 @@ struct PlanOptions {
 
 // Plans the graph for inputs of these types and shapes, one a graph input, in order.
 // Errors: kInvalidModel, kUnsupported, kDataMismatch; `where` names the node.
-Result<std::shared_ptr<const Plan>> make_plan(const Graph& graph,
-                                              std::span<const ValueInfo> inputs,
+Result<std::shared_ptr<const Plan>> make_plan(const Graph& graph, std::span<const ValueInfo> inputs,
                                               const PlanOptions& options, PackCache& packs);
 
 // Returns "node 'name' (op)", as errors name it.

@@ -19,18 +19,21 @@ struct BinaryName {
   bool reversed;
 };
 constexpr std::array kBinary{
-    BinaryName{"Add", BinaryOp::kAdd, false},  BinaryName{"Mul", BinaryOp::kMul, false},
-    BinaryName{"Sub", BinaryOp::kSub, false},  BinaryName{"Div", BinaryOp::kDiv, false},
-    BinaryName{"Min", BinaryOp::kMin, false},  BinaryName{"Max", BinaryOp::kMax, false},
-    BinaryName{"RSub", BinaryOp::kSub, true},  BinaryName{"RDiv", BinaryOp::kDiv, true},
+    BinaryName{"Add", BinaryOp::kAdd, false}, BinaryName{"Mul", BinaryOp::kMul, false},
+    BinaryName{"Sub", BinaryOp::kSub, false}, BinaryName{"Div", BinaryOp::kDiv, false},
+    BinaryName{"Min", BinaryOp::kMin, false}, BinaryName{"Max", BinaryOp::kMax, false},
+    BinaryName{"RSub", BinaryOp::kSub, true}, BinaryName{"RDiv", BinaryOp::kDiv, true},
 };
 
 std::optional<RealClamp> clamp_of(const Chain::Op& op) {
   if (!op.is_unary) return std::nullopt;
   RealClamp clamp;
-  if (op.unary.op == UnaryOp::kRelu) clamp.lo = 0;
-  else if (op.unary.op == UnaryOp::kClip) clamp = {op.unary.alpha, op.unary.beta};
-  else return std::nullopt;
+  if (op.unary.op == UnaryOp::kRelu)
+    clamp.lo = 0;
+  else if (op.unary.op == UnaryOp::kClip)
+    clamp = {op.unary.alpha, op.unary.beta};
+  else
+    return std::nullopt;
   return clamp;
 }
 
@@ -81,8 +84,9 @@ Result<Chain> read_chain(const OpContext& c, const ValueInfo& out) {
   const auto inputs = node.get_ints("chain_inputs");
   const auto alpha = node.get_floats("chain_alpha");
   const auto beta = node.get_floats("chain_beta");
-  INTACT_CHECK(inputs.size() == names.size() && alpha.size() == names.size() && beta.size() == names.size(),
-               "node '{}' has a ragged chain", node.name);
+  INTACT_CHECK(
+      inputs.size() == names.size() && alpha.size() == names.size() && beta.size() == names.size(),
+      "node '{}' has a ragged chain", node.name);
   for (std::size_t i = 0; i < names.size(); ++i) {
     Chain::Op op;
     op.name = names[i];
@@ -93,7 +97,8 @@ Result<Chain> read_chain(const OpContext& c, const ValueInfo& out) {
       op.is_unary = true;
       op.unary = *f;
     } else {
-      const auto* row = std::find_if(kBinary.begin(), kBinary.end(), [&](const auto& b) { return b.name == names[i]; });
+      const auto* row = std::find_if(kBinary.begin(), kBinary.end(),
+                                     [&](const auto& b) { return b.name == names[i]; });
       INTACT_CHECK(row != kBinary.end(), "a chain names the operator '{}'", names[i]);
       op.binary = row->op;
       op.reversed = row->reversed;
@@ -106,8 +111,9 @@ Result<Chain> read_chain(const OpContext& c, const ValueInfo& out) {
         INTACT_TRY(c.require(static_cast<std::size_t>(op.input), Dtype::kFloat32));
       }
       if (op.operand == Chain::Layout::kNone && !node.is("Chain", "intact"))
-        return fail(ErrorCode::kInvalidModel, fmt::format("{} and {} do not broadcast", to_string(operand.shape),
-                                                          to_string(out.shape)));
+        return fail(ErrorCode::kInvalidModel,
+                    fmt::format("{} and {} do not broadcast", to_string(operand.shape),
+                                to_string(out.shape)));
     }
     chain.ops_.push_back(std::move(op));
   }
@@ -147,7 +153,8 @@ void Chain::run(const ChainPiece& p, const StepArgs& args) const {
   const bool dense = p.x_stride == p.cols;
   for (const Op& op : ops_) {
     if (op.is_unary) {
-      if (dense) math_->unary(op.unary, p.x, p.x, p.rows * p.cols);
+      if (dense)
+        math_->unary(op.unary, p.x, p.x, p.rows * p.cols);
       else
         for (std::int64_t r = 0; r < p.rows; ++r)
           math_->unary(op.unary, p.x + r * p.x_stride, p.x + r * p.x_stride, p.cols);
@@ -163,8 +170,8 @@ void Chain::run(const ChainPiece& p, const StepArgs& args) const {
     BinaryF32Args b;
     b.op = op.binary;
     b.y_row = p.x_stride;
-    const auto apply = [&](float* x, const float* operand, std::ptrdiff_t operand_row, std::int64_t rows,
-                           std::int64_t cols) {
+    const auto apply = [&](float* x, const float* operand, std::ptrdiff_t operand_row,
+                           std::int64_t rows, std::int64_t cols) {
       b.rows = rows;
       b.cols = cols;
       b.y = x;
@@ -186,7 +193,8 @@ void Chain::run(const ChainPiece& p, const StepArgs& args) const {
     for (std::int64_t r = 0; r < p.rows; ++r)
       for (std::int64_t at = 0; at < p.cols; at += kPiece) {
         const std::int64_t n = std::min(kPiece, p.cols - at);
-        const std::uint8_t* codes = args.input<std::uint8_t>(input) + first + r * row_step + at * col_step;
+        const std::uint8_t* codes =
+            args.input<std::uint8_t>(input) + first + r * row_step + at * col_step;
         codes_->dequantize(codes, 1, col_step == 0 ? 1 : n, map, reals.data());
         apply(p.x + r * p.x_stride + at, reals.data(), 0, 1, n);
       }
@@ -194,8 +202,8 @@ void Chain::run(const ChainPiece& p, const StepArgs& args) const {
 }
 
 void Chain::store_codes(const CodesU8Kernel& kernel, const TensorMap& map, const float* x,
-                        std::ptrdiff_t x_stride, std::int64_t rows, std::int64_t cols, std::uint8_t* out,
-                        std::ptrdiff_t out_stride) {
+                        std::ptrdiff_t x_stride, std::int64_t rows, std::int64_t cols,
+                        std::uint8_t* out, std::ptrdiff_t out_stride) {
   const auto scale = static_cast<float>(map.scale);
   const QuantParams params{&scale, &map.zero, false, 0, 255};
   if (x_stride == cols && out_stride == cols) return kernel.quantize(x, rows, cols, params, out);

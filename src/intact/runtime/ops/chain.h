@@ -52,14 +52,14 @@ struct ChainSum {
 
 // Where a piece of a row lies in the whole output.
 struct ChainPiece {
-  float* x = nullptr;            // [rows, cols], changed in place.
+  float* x = nullptr;  // [rows, cols], changed in place.
   std::ptrdiff_t x_stride = 0;
   std::int64_t rows = 0;
   std::int64_t cols = 0;
-  std::int64_t offset = 0;       // Element of the output's memory that is piece (0, 0).
+  std::int64_t offset = 0;           // Element of the output's memory that is piece (0, 0).
   std::ptrdiff_t offset_stride = 0;  // From row to row, in elements.
-  std::int64_t image = 0;        // Index along axis 0, for operands of one row an image.
-  std::int64_t channel = 0;      // Of piece column 0.
+  std::int64_t image = 0;            // Index along axis 0, for operands of one row an image.
+  std::int64_t channel = 0;          // Of piece column 0.
 };
 
 class Chain {
@@ -70,7 +70,7 @@ class Chain {
     bool is_unary = false;
     UnaryF32 unary{UnaryOp::kRelu};
     BinaryOp binary = BinaryOp::kAdd;
-    bool reversed = false;     // operand op x
+    bool reversed = false;  // operand op x
     int input = -1;
     Layout operand = Layout::kNone;
     bool codes = false;

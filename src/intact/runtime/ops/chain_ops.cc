@@ -1,10 +1,9 @@
 // chain_ops.cc: intact.Chain(x, operands...): a chain with no product before it (chain.h).
 //
 // Three ways, by what the node is:
-//   a function of one tensor of codes that leaves codes: a table of 256 entries, evaluated in double
-//   and rounded once, so it is exact;
-//   the sum or product of two tensors of codes that leaves codes: integer kernels;
-//   anything else: pieces of rows in float.
+//   a function of one tensor of codes that leaves codes: a table of 256 entries, evaluated in
+//   double and rounded once, so it is exact; the sum or product of two tensors of codes that leaves
+//   codes: integer kernels; anything else: pieces of rows in float.
 
 #include <fmt/format.h>
 
@@ -25,45 +24,76 @@ namespace {
 double evaluate(const UnaryF32& f, double x) {
   const auto alpha = static_cast<double>(f.alpha), beta = static_cast<double>(f.beta);
   switch (f.op) {
-    case UnaryOp::kRelu: return x > 0 ? x : 0;
-    case UnaryOp::kClip: return std::min(std::max(x, alpha), beta);
-    case UnaryOp::kLeakyRelu: return x >= 0 ? x : alpha * x;
-    case UnaryOp::kAbs: return std::fabs(x);
-    case UnaryOp::kNeg: return -x;
-    case UnaryOp::kFloor: return std::floor(x);
-    case UnaryOp::kCeil: return std::ceil(x);
-    case UnaryOp::kRound: return round_half_even(x);
-    case UnaryOp::kSqrt: return std::sqrt(x);
-    case UnaryOp::kReciprocal: return 1 / x;
-    case UnaryOp::kSign: return x > 0 ? 1 : x < 0 ? -1 : 0;
-    case UnaryOp::kExp: return dmath::exp(x);
-    case UnaryOp::kLog: return dmath::log(x);
-    case UnaryOp::kErf: return dmath::erf(x);
-    case UnaryOp::kTanh: return dmath::tanh(x);
-    case UnaryOp::kSigmoid: return dmath::sigmoid(x);
-    case UnaryOp::kSilu: return x * dmath::sigmoid(x);
-    case UnaryOp::kGelu: return 0.5 * x * (1 + dmath::erf(x * 0.70710678118654752440));
+    case UnaryOp::kRelu:
+      return x > 0 ? x : 0;
+    case UnaryOp::kClip:
+      return std::min(std::max(x, alpha), beta);
+    case UnaryOp::kLeakyRelu:
+      return x >= 0 ? x : alpha * x;
+    case UnaryOp::kAbs:
+      return std::fabs(x);
+    case UnaryOp::kNeg:
+      return -x;
+    case UnaryOp::kFloor:
+      return std::floor(x);
+    case UnaryOp::kCeil:
+      return std::ceil(x);
+    case UnaryOp::kRound:
+      return round_half_even(x);
+    case UnaryOp::kSqrt:
+      return std::sqrt(x);
+    case UnaryOp::kReciprocal:
+      return 1 / x;
+    case UnaryOp::kSign:
+      return x > 0 ? 1 : x < 0 ? -1 : 0;
+    case UnaryOp::kExp:
+      return dmath::exp(x);
+    case UnaryOp::kLog:
+      return dmath::log(x);
+    case UnaryOp::kErf:
+      return dmath::erf(x);
+    case UnaryOp::kTanh:
+      return dmath::tanh(x);
+    case UnaryOp::kSigmoid:
+      return dmath::sigmoid(x);
+    case UnaryOp::kSilu:
+      return x * dmath::sigmoid(x);
+    case UnaryOp::kGelu:
+      return 0.5 * x * (1 + dmath::erf(x * 0.70710678118654752440));
     case UnaryOp::kGeluTanh:
       return 0.5 * x * (1 + dmath::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
-    case UnaryOp::kSoftplus: return x > 0 ? x + dmath::log1p(dmath::exp(-x)) : dmath::log1p(dmath::exp(x));
-    case UnaryOp::kElu: return x > 0 ? x : alpha * dmath::expm1(x);
-    case UnaryOp::kHardSigmoid: return std::min(std::max(alpha * x + beta, 0.0), 1.0);
-    case UnaryOp::kHardSwish: return x * std::min(std::max(x / 6 + 0.5, 0.0), 1.0);
-    case UnaryOp::kSin: return dmath::sin(x);
-    case UnaryOp::kCos: return dmath::cos(x);
+    case UnaryOp::kSoftplus:
+      return x > 0 ? x + dmath::log1p(dmath::exp(-x)) : dmath::log1p(dmath::exp(x));
+    case UnaryOp::kElu:
+      return x > 0 ? x : alpha * dmath::expm1(x);
+    case UnaryOp::kHardSigmoid:
+      return std::min(std::max(alpha * x + beta, 0.0), 1.0);
+    case UnaryOp::kHardSwish:
+      return x * std::min(std::max(x / 6 + 0.5, 0.0), 1.0);
+    case UnaryOp::kSin:
+      return dmath::sin(x);
+    case UnaryOp::kCos:
+      return dmath::cos(x);
   }
   return x;
 }
 
 double combine(BinaryOp op, double a, double b) {
   switch (op) {
-    case BinaryOp::kAdd: return a + b;
-    case BinaryOp::kSub: return a - b;
-    case BinaryOp::kMul: return a * b;
-    case BinaryOp::kDiv: return a / b;
-    case BinaryOp::kMin: return std::min(a, b);
-    case BinaryOp::kMax: return std::max(a, b);
-    default: return a;
+    case BinaryOp::kAdd:
+      return a + b;
+    case BinaryOp::kSub:
+      return a - b;
+    case BinaryOp::kMul:
+      return a * b;
+    case BinaryOp::kDiv:
+      return a / b;
+    case BinaryOp::kMin:
+      return std::min(a, b);
+    case BinaryOp::kMax:
+      return std::max(a, b);
+    default:
+      return a;
   }
 }
 
@@ -75,37 +105,42 @@ std::optional<double> scalar_operand(const OpContext& c, const Chain::Op& op) {
   return op.codes ? op.map.scale * (x - op.map.zero) : x;
 }
 
-std::optional<std::vector<std::uint8_t>> make_table(const OpContext& c, const Chain& chain, const TensorMap& x,
-                                                    const TensorMap& y) {
+std::optional<std::vector<std::uint8_t>> make_table(const OpContext& c, const Chain& chain,
+                                                    const TensorMap& x, const TensorMap& y) {
   std::vector<double> values(256);
   for (std::size_t q = 0; q < 256; ++q) values[q] = x.scale * (static_cast<double>(q) - x.zero);
   for (const Chain::Op& op : chain.ops()) {
     std::optional<double> operand;
     if (!op.is_unary && !(operand = scalar_operand(c, op))) return std::nullopt;
     for (double& v : values)
-      v = op.is_unary ? evaluate(op.unary, v) : op.reversed ? combine(op.binary, *operand, v) : combine(op.binary, v, *operand);
+      v = op.is_unary   ? evaluate(op.unary, v)
+          : op.reversed ? combine(op.binary, *operand, v)
+                        : combine(op.binary, v, *operand);
   }
   std::vector<std::uint8_t> table;
   for (const double v : values) {
     const double code = round_half_even(v / y.scale) + y.zero;
-    table.push_back(code != code ? static_cast<std::uint8_t>(y.zero) : static_cast<std::uint8_t>(std::clamp(code, 0.0, 255.0)));
+    table.push_back(code != code ? static_cast<std::uint8_t>(y.zero)
+                                 : static_cast<std::uint8_t>(std::clamp(code, 0.0, 255.0)));
   }
   return table;
 }
 
-void run_table(const CodesU8Kernel& kernel, const std::vector<std::uint8_t>& table, std::int64_t n, const StepArgs& args) {
+void run_table(const CodesU8Kernel& kernel, const std::vector<std::uint8_t>& table, std::int64_t n,
+               const StepArgs& args) {
   constexpr std::int64_t kChunk = 65536;
   args.pool.run(static_cast<std::size_t>((n + kChunk - 1) / kChunk), [&](std::size_t task) {
     const auto begin = static_cast<std::int64_t>(task) * kChunk;
-    kernel.lut(args.input<std::uint8_t>(0) + begin, args.output<std::uint8_t>(0) + begin, std::min(kChunk, n - begin),
-               table.data());
+    kernel.lut(args.input<std::uint8_t>(0) + begin, args.output<std::uint8_t>(0) + begin,
+               std::min(kChunk, n - begin), table.data());
   });
 }
 
 // The sum or product of two tensors of codes.
-void plan_codes_pair(OpContext& c, const Chain::Op& op, const RealClamp& clamp, const TensorMap& a, const TensorMap& y,
-                     const CodesU8Kernel& kernel) {
-  const Broadcast<2> loops(c.outputs_[0], {&c.input(0), &c.input(static_cast<std::size_t>(op.input))});
+void plan_codes_pair(OpContext& c, const Chain::Op& op, const RealClamp& clamp, const TensorMap& a,
+                     const TensorMap& y, const CodesU8Kernel& kernel) {
+  const Broadcast<2> loops(c.outputs_[0],
+                           {&c.input(0), &c.input(static_cast<std::size_t>(op.input))});
   const bool product = op.binary == BinaryOp::kMul;
   BinaryU8Args base;
   base.rows = 1;
@@ -116,8 +151,8 @@ void plan_codes_pair(OpContext& c, const Chain::Op& op, const RealClamp& clamp, 
   base.codes = {encode(clamp.lo, y), encode(clamp.hi, y), y.zero};
   const auto run = product ? kernel.mul : kernel.add;
   c.run([=, input = static_cast<std::size_t>(op.input)](const StepArgs& args) {
-    loops.run(args.pool, [&](std::int64_t at, const std::array<std::int64_t, 2>& from, std::int64_t count,
-                             const std::array<std::int64_t, 2>& stride) {
+    loops.run(args.pool, [&](std::int64_t at, const std::array<std::int64_t, 2>& from,
+                             std::int64_t count, const std::array<std::int64_t, 2>& stride) {
       BinaryU8Args g = base;
       g.cols = count;
       g.a = args.input<std::uint8_t>(0) + from[0];
@@ -144,7 +179,8 @@ struct Walker {
 
 class PieceLoop {
  public:
-  PieceLoop(const ValueInfo& out, const OpContext& c, std::vector<std::pair<std::size_t, std::optional<TensorMap>>> inputs) {
+  PieceLoop(const ValueInfo& out, const OpContext& c,
+            std::vector<std::pair<std::size_t, std::optional<TensorMap>>> inputs) {
     const Shape sizes = out.memory_shape();
     std::vector<std::vector<std::int64_t>> strides;
     for (const auto& [input, map] : inputs) {
@@ -153,7 +189,8 @@ class PieceLoop {
       std::vector<std::int64_t> s(out.rank(), 0);
       const std::size_t lead = out.rank() - info.rank();
       for (std::size_t axis = lead; axis < out.rank(); ++axis)
-        if (info.shape[axis - lead] != 1) s[static_cast<std::size_t>(out.memory_axis(static_cast<int>(axis)))] = own[axis - lead];
+        if (info.shape[axis - lead] != 1)
+          s[static_cast<std::size_t>(out.memory_axis(static_cast<int>(axis)))] = own[axis - lead];
       strides.push_back(std::move(s));
       walkers_.push_back({{}, input, map.has_value(), map.value_or(TensorMap{})});
     }
@@ -163,11 +200,15 @@ class PieceLoop {
       bool merge = !sizes_.empty();
       for (std::size_t k = 0; merge && k < walkers_.size(); ++k)
         merge = walkers_[k].strides.back() == strides[k][d] * sizes[d];
-      if (merge) sizes_.back() *= sizes[d];
-      else sizes_.push_back(sizes[d]);
+      if (merge)
+        sizes_.back() *= sizes[d];
+      else
+        sizes_.push_back(sizes[d]);
       for (std::size_t k = 0; k < walkers_.size(); ++k) {
-        if (merge) walkers_[k].strides.back() = strides[k][d];
-        else walkers_[k].strides.push_back(strides[k][d]);
+        if (merge)
+          walkers_[k].strides.back() = strides[k][d];
+        else
+          walkers_[k].strides.push_back(strides[k][d]);
       }
     }
     if (sizes_.empty()) {
@@ -187,13 +228,15 @@ class PieceLoop {
     const std::int64_t a_task = std::max<std::int64_t>(1, 8192 / std::min(limit, inner));
     pool.run(static_cast<std::size_t>((units + a_task - 1) / a_task), [&](std::size_t task) {
       std::vector<std::int64_t> at(walkers_.size());
-      for (std::int64_t u = static_cast<std::int64_t>(task) * a_task; u < std::min(units, (static_cast<std::int64_t>(task) + 1) * a_task); ++u) {
+      for (std::int64_t u = static_cast<std::int64_t>(task) * a_task;
+           u < std::min(units, (static_cast<std::int64_t>(task) + 1) * a_task); ++u) {
         const std::int64_t begin = u % pieces * limit;
         std::int64_t rest = u / pieces;
         const std::int64_t row = rest;
         for (std::size_t k = 0; k < at.size(); ++k) at[k] = begin * walkers_[k].strides.back();
         for (std::size_t d = sizes_.size() - 1; d-- > 0;) {
-          for (std::size_t k = 0; k < at.size(); ++k) at[k] += rest % sizes_[d] * walkers_[k].strides[d];
+          for (std::size_t k = 0; k < at.size(); ++k)
+            at[k] += rest % sizes_[d] * walkers_[k].strides[d];
           rest /= sizes_[d];
         }
         piece(row * inner + begin, at, std::min(limit, inner - begin));
@@ -204,7 +247,8 @@ class PieceLoop {
   [[nodiscard]] const std::vector<Walker>& walkers() const { return walkers_; }
 
   // Reads `count` elements of walker k from element `at` as reals into `to`.
-  void load(std::size_t k, const StepArgs& args, std::int64_t at, std::int64_t count, const CodesU8Kernel& kernel, float* to) const {
+  void load(std::size_t k, const StepArgs& args, std::int64_t at, std::int64_t count,
+            const CodesU8Kernel& kernel, float* to) const {
     const Walker& w = walkers_[k];
     const std::int64_t step = w.strides.back();
     const auto scale = static_cast<float>(w.map.scale);
@@ -236,7 +280,8 @@ Status plan_chain(OpContext& c) {
     INTACT_ASSIGN(shape, broadcast(shape, c.input(i).shape));
   }
   const bool codes_out = c.graph().value(c.node().outputs[0]).quant.has_value();
-  INTACT_TRY(c.output(0, codes_out ? Dtype::kUint8 : Dtype::kFloat32, shape, result_layout(c, shape.size())));
+  INTACT_TRY(c.output(0, codes_out ? Dtype::kUint8 : Dtype::kFloat32, shape,
+                      result_layout(c, shape.size())));
   const ValueInfo y = c.outputs_[0];
   INTACT_ASSIGN(const Chain chain, read_chain(c, y));
   const CodesU8Kernel& kernel = *chain.codes_;
@@ -252,20 +297,26 @@ Status plan_chain(OpContext& c) {
   }
   if (codes_in && codes_out && shape == x.shape && x.layout == y.layout) {
     if (auto table = make_table(c, chain, *x_map, *y_map)) {
-      c.run([&kernel, t = std::move(*table), n = y.size()](const StepArgs& args) { run_table(kernel, t, n, args); });
+      c.run([&kernel, t = std::move(*table), n = y.size()](const StepArgs& args) {
+        run_table(kernel, t, n, args);
+      });
       return {};
     }
   }
   const auto& ops = chain.ops();
-  const bool pair = codes_in && codes_out && !ops.empty() && ops.size() <= 2 && !ops[0].is_unary && ops[0].codes &&
+  const bool pair = codes_in && codes_out && !ops.empty() && ops.size() <= 2 && !ops[0].is_unary &&
+                    ops[0].codes &&
                     (ops[0].binary == BinaryOp::kAdd || ops[0].binary == BinaryOp::kMul);
   if (pair) {
     RealClamp clamp;
     bool fits = true;
     if (ops.size() == 2) {
-      if (ops[1].is_unary && ops[1].unary.op == UnaryOp::kRelu) clamp.lo = 0;
-      else if (ops[1].is_unary && ops[1].unary.op == UnaryOp::kClip) clamp = {ops[1].unary.alpha, ops[1].unary.beta};
-      else fits = false;
+      if (ops[1].is_unary && ops[1].unary.op == UnaryOp::kRelu)
+        clamp.lo = 0;
+      else if (ops[1].is_unary && ops[1].unary.op == UnaryOp::kClip)
+        clamp = {ops[1].unary.alpha, ops[1].unary.beta};
+      else
+        fits = false;
     }
     if (fits) {
       plan_codes_pair(c, ops[0], clamp, *x_map, *y_map, kernel);
@@ -277,37 +328,40 @@ Status plan_chain(OpContext& c) {
   for (std::size_t i = 0; i < ops.size(); ++i) {
     if (ops[i].is_unary) continue;
     walker_of[i] = static_cast<int>(inputs.size());
-    inputs.emplace_back(static_cast<std::size_t>(ops[i].input), ops[i].codes ? std::optional(ops[i].map) : std::nullopt);
+    inputs.emplace_back(static_cast<std::size_t>(ops[i].input),
+                        ops[i].codes ? std::optional(ops[i].map) : std::nullopt);
   }
   const PieceLoop loop(y, c, std::move(inputs));
   c.run([=, &kernel, math = chain.math_](const StepArgs& args) {
     constexpr std::int64_t kLimit = 1024;
-    loop.run(args.pool, kLimit, [&](std::int64_t at, const std::vector<std::int64_t>& from, std::int64_t count) {
-      std::array<float, kLimit> v, operand;
-      loop.load(0, args, from[0], count, kernel, v.data());
-      for (std::size_t i = 0; i < ops.size(); ++i) {
-        if (ops[i].is_unary) {
-          math->unary(ops[i].unary, v.data(), v.data(), count);
-          continue;
-        }
-        const auto k = static_cast<std::size_t>(walker_of[i]);
-        const bool one = loop.walkers()[k].strides.back() == 0;
-        loop.load(k, args, from[k], one ? 1 : count, kernel, operand.data());
-        BinaryF32Args b;
-        b.op = ops[i].binary;
-        b.cols = count;
-        b.a = ops[i].reversed ? operand.data() : v.data();
-        b.b = ops[i].reversed ? v.data() : operand.data();
-        b.a_col = ops[i].reversed && one ? 0 : 1;
-        b.b_col = !ops[i].reversed && one ? 0 : 1;
-        b.y = v.data();
-        math->binary(b);
-      }
-      if (codes_out)
-        Chain::store_codes(kernel, *y_map, v.data(), count, 1, count, args.output<std::uint8_t>(0) + at, count);
-      else
-        std::copy_n(v.data(), count, args.output<float>(0) + at);
-    });
+    loop.run(args.pool, kLimit,
+             [&](std::int64_t at, const std::vector<std::int64_t>& from, std::int64_t count) {
+               std::array<float, kLimit> v, operand;
+               loop.load(0, args, from[0], count, kernel, v.data());
+               for (std::size_t i = 0; i < ops.size(); ++i) {
+                 if (ops[i].is_unary) {
+                   math->unary(ops[i].unary, v.data(), v.data(), count);
+                   continue;
+                 }
+                 const auto k = static_cast<std::size_t>(walker_of[i]);
+                 const bool one = loop.walkers()[k].strides.back() == 0;
+                 loop.load(k, args, from[k], one ? 1 : count, kernel, operand.data());
+                 BinaryF32Args b;
+                 b.op = ops[i].binary;
+                 b.cols = count;
+                 b.a = ops[i].reversed ? operand.data() : v.data();
+                 b.b = ops[i].reversed ? v.data() : operand.data();
+                 b.a_col = ops[i].reversed && one ? 0 : 1;
+                 b.b_col = !ops[i].reversed && one ? 0 : 1;
+                 b.y = v.data();
+                 math->binary(b);
+               }
+               if (codes_out)
+                 Chain::store_codes(kernel, *y_map, v.data(), count, 1, count,
+                                    args.output<std::uint8_t>(0) + at, count);
+               else
+                 std::copy_n(v.data(), count, args.output<float>(0) + at);
+             });
   });
   return {};
 }

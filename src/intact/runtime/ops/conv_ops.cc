@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::int64_t kMaxRows = 192;  // Output pixels whose tap pointers are in flight.
 
-std::size_t align(std::size_t bytes) { return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes; }
+std::size_t align(std::size_t bytes) {
+  return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+}
 
 Status require_image(const OpContext& c) {
   INTACT_TRY(c.require(0));
@@ -28,7 +30,8 @@ Status require_image(const OpContext& c) {
 // Codes when the output value carries a map of them.
 Status declare_output(OpContext& c, Shape shape) {
   const bool codes = c.graph().value(c.node().outputs[0]).quant.has_value();
-  return c.output(0, codes ? Dtype::kUint8 : Dtype::kFloat32, std::move(shape), Layout::kChannelsLast);
+  return c.output(0, codes ? Dtype::kUint8 : Dtype::kFloat32, std::move(shape),
+                  Layout::kChannelsLast);
 }
 
 struct PackedDepthwise {
@@ -46,7 +49,8 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
     p->weights.resize(values.size());
     for (std::int64_t i = 0; i < channels; ++i)
       for (std::int64_t t = 0; t < taps; ++t)
-        p->weights[static_cast<std::size_t>(t * channels + i)] = values[static_cast<std::size_t>(i * taps + t)];
+        p->weights[static_cast<std::size_t>(t * channels + i)] =
+            values[static_cast<std::size_t>(i * taps + t)];
     INTACT_ASSIGN(p->bias, read_float_bias(c, 2, channels));
     return p;
   };
@@ -55,10 +59,13 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
   const auto* kernel = &select_kernel<WindowF32Kernel>(isa);
   const WindowGeometry g = window.geometry;
   const std::int64_t batch = x.shape[0];
-  const std::int64_t rows_a_task = std::max<std::int64_t>(1, g.out_h / (c.threads() > 1 ? c.threads() * 4 : 1));
+  const std::int64_t rows_a_task =
+      std::max<std::int64_t>(1, g.out_h / (c.threads() > 1 ? c.threads() * 4 : 1));
   const std::int64_t tasks = (g.out_h + rows_a_task - 1) / rows_a_task;
   const std::size_t strip =
-      e.codes_out ? align(static_cast<std::size_t>(rows_a_task * g.out_w * channels) * sizeof(float)) : 0;
+      e.codes_out
+          ? align(static_cast<std::size_t>(rows_a_task * g.out_w * channels) * sizeof(float))
+          : 0;
   c.scratch(strip * static_cast<std::size_t>(c.threads()));
   c.run([=](const StepArgs& args) {
     args.pool.run(static_cast<std::size_t>(batch * tasks), [&](std::size_t t) {
@@ -66,8 +73,9 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
       const std::int64_t first = static_cast<std::int64_t>(t) % tasks * rows_a_task;
       const std::int64_t offset = (image * g.out_h + first) * g.out_w * channels;
       // Rows that become codes live in scratch until then.
-      float* rows = e.codes_out ? reinterpret_cast<float*>(args.scratch + ThreadPool::worker() * strip)
-                                : args.output<float>(0) + offset;
+      float* rows = e.codes_out
+                        ? reinterpret_cast<float*>(args.scratch + ThreadPool::worker() * strip)
+                        : args.output<float>(0) + offset;
       WindowF32Args a;
       a.channels = channels;
       a.window = g;
@@ -89,7 +97,8 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
         a.epilogue.residual_stride = channels;
       }
       kernel->depthwise(a);
-      ChainPiece piece{rows, channels, (a.row_end - first) * g.out_w, channels, offset, channels, image, 0};
+      ChainPiece piece{rows,  channels, (a.row_end - first) * g.out_w, channels, offset, channels,
+                       image, 0};
       e.chain.run(piece, args);
       if (e.codes_out)
         Chain::store_codes(e.chain.codes_kernel(), e.code, rows, channels, piece.rows, channels,
@@ -104,27 +113,28 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
 struct GemmConv {
   WindowGeometry window;
   std::shared_ptr<const PackedFloatGemm> b;
-  std::int64_t in_channels = 0;   // Of the image; a group reads a part of them.
+  std::int64_t in_channels = 0;  // Of the image; a group reads a part of them.
   std::int64_t first_in = 0;
   std::int64_t first_out = 0;
-  std::ptrdiff_t out_start = 0;   // Elements from the image's output to pixel (0, 0).
+  std::ptrdiff_t out_start = 0;  // Elements from the image's output to pixel (0, 0).
   std::ptrdiff_t out_y = 0;
   std::ptrdiff_t out_x = 0;
-  bool by_rows = false;           // Output rows are apart: a task stays inside one.
+  bool by_rows = false;  // Output rows are apart: a task stays inside one.
 };
 
 struct ConvRun {
   const StepArgs& args;
   std::int64_t image;
-  const float* in;         // The image.
+  const float* in;  // The image.
   const float* pad;
-  std::int64_t out_base;   // Element of the output that is the image's first.
+  std::int64_t out_base;  // Element of the output that is the image's first.
   const float** pointers;
-  float* strip;            // Rows that become codes.
+  float* strip;  // Rows that become codes.
 };
 
-void run_gemm_conv(const GemmConv& conv, const FloatEpilogue& e, const ConvRun& r, std::int64_t begin,
-                   std::int64_t end, std::int64_t panel_begin, std::int64_t panel_end) {
+void run_gemm_conv(const GemmConv& conv, const FloatEpilogue& e, const ConvRun& r,
+                   std::int64_t begin, std::int64_t end, std::int64_t panel_begin,
+                   std::int64_t panel_end) {
   const auto& [args, image, in, pad, out_base, pointers, strip] = r;
   const GemmShape& shape = conv.b->shape;
   const std::int64_t limit = conv.by_rows ? std::min(kMaxRows, conv.window.out_w) : kMaxRows;
@@ -150,7 +160,8 @@ void run_gemm_conv(const GemmConv& conv, const FloatEpilogue& e, const ConvRun& 
     a.epilogue.lo = e.lo;
     a.epilogue.hi = e.hi;
     if (e.residual_input >= 0) {
-      a.epilogue.residual = args.input<float>(static_cast<std::size_t>(e.residual_input)) + out_base + at;
+      a.epilogue.residual =
+          args.input<float>(static_cast<std::size_t>(e.residual_input)) + out_base + at;
       a.epilogue.residual_stride = conv.out_x;
     }
     a.row_end = count;
@@ -160,7 +171,8 @@ void run_gemm_conv(const GemmConv& conv, const FloatEpilogue& e, const ConvRun& 
     const std::int64_t first = panel_begin * kPanelCols;
     const std::int64_t cols = std::min(shape.n, panel_end * kPanelCols) - first;
     e.chain.run({a.out + first, a.out_stride, count, cols, out_base + at + first, conv.out_x, image,
-                 conv.first_out + first}, args);
+                 conv.first_out + first},
+                args);
     if (e.codes_out)
       Chain::store_codes(e.chain.codes_kernel(), e.code, a.out + first, a.out_stride, count, cols,
                          args.output<std::uint8_t>(0) + out_base + at + first, conv.out_x);
@@ -169,8 +181,8 @@ void run_gemm_conv(const GemmConv& conv, const FloatEpilogue& e, const ConvRun& 
 }
 
 // Runs convolutions that together fill one output, over all images of a batch.
-Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e, std::int64_t batch,
-               std::int64_t in_elems, std::int64_t out_elems) {
+Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e,
+               std::int64_t batch, std::int64_t in_elems, std::int64_t out_elems) {
   std::int64_t max_taps = 1, max_n = 1;
   std::int64_t total = 0;
   struct Task {
@@ -185,13 +197,15 @@ Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e
     const std::int64_t rows = conv.window.out_h * conv.window.out_w;
     const std::int64_t panels = panels_of(conv.b->shape.n);
     const std::int64_t tile = conv.b->kernel->tile_m;
-    std::int64_t share = std::max<std::int64_t>(tile, rows / (c.threads() > 1 ? c.threads() * 2 : 1));
+    std::int64_t share =
+        std::max<std::int64_t>(tile, rows / (c.threads() > 1 ? c.threads() * 2 : 1));
     share = (std::min(share, kMaxRows) + tile - 1) / tile * tile;
     const std::int64_t row_tasks = (rows + share - 1) / share;
     const std::int64_t panel_step = conv.b->kernel->tile_panels;
     const std::int64_t panel_tasks =
-        batch * row_tasks >= c.threads() ? 1
-                                         : std::clamp<std::int64_t>(panels / panel_step, 1, c.threads());
+        batch * row_tasks >= c.threads()
+            ? 1
+            : std::clamp<std::int64_t>(panels / panel_step, 1, c.threads());
     for (std::int64_t r = 0; r < row_tasks; ++r)
       for (std::int64_t p = 0; p < panel_tasks; ++p)
         tasks.push_back({i, r * share, std::min(rows, (r + 1) * share), panels * p / panel_tasks,
@@ -201,19 +215,23 @@ Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e
   if (total == 0) return {};
   const std::int64_t in_channels = convs[0].in_channels;
   const auto pad = Buffer::allocate(static_cast<std::size_t>(in_channels) * sizeof(float));
-  const std::size_t pointer_bytes = align(static_cast<std::size_t>(kMaxRows * max_taps) * sizeof(void*));
+  const std::size_t pointer_bytes =
+      align(static_cast<std::size_t>(kMaxRows * max_taps) * sizeof(void*));
   const std::size_t scratch =
-      pointer_bytes + (e.codes_out ? align(static_cast<std::size_t>(kMaxRows * max_n) * sizeof(float)) : 0);
+      pointer_bytes +
+      (e.codes_out ? align(static_cast<std::size_t>(kMaxRows * max_n) * sizeof(float)) : 0);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   c.run([=, convs = std::move(convs), tasks = std::move(tasks)](const StepArgs& args) {
     args.pool.run(static_cast<std::size_t>(batch) * tasks.size(), [&](std::size_t t) {
       const auto image = static_cast<std::int64_t>(t / tasks.size());
       const Task& task = tasks[t % tasks.size()];
       std::byte* own = args.scratch + ThreadPool::worker() * scratch;
-      run_gemm_conv(convs[task.conv], e,
-                    {args, image, args.input<float>(0) + image * in_elems, reinterpret_cast<const float*>(pad->data()),
-                     image * out_elems, reinterpret_cast<const float**>(own), reinterpret_cast<float*>(own + pointer_bytes)},
-                    task.begin, task.end, task.panel_begin, task.panel_end);
+      run_gemm_conv(
+          convs[task.conv], e,
+          {args, image, args.input<float>(0) + image * in_elems,
+           reinterpret_cast<const float*>(pad->data()), image * out_elems,
+           reinterpret_cast<const float**>(own), reinterpret_cast<float*>(own + pointer_bytes)},
+          task.begin, task.end, task.panel_begin, task.panel_end);
     });
   });
   return {};
@@ -225,15 +243,18 @@ Status plan_conv(OpContext& c) {
   INTACT_TRY(c.require(1, Dtype::kFloat32));
   const ValueInfo x = c.input(0);
   const Tensor* w = c.input(1).constant;
-  if (w == nullptr) return fail(ErrorCode::kUnsupported, "a convolution whose weights depend on data");
+  if (w == nullptr)
+    return fail(ErrorCode::kUnsupported, "a convolution whose weights depend on data");
   const std::int64_t groups = c.node().get_int("group", 1);
   const std::int64_t in_channels = x.shape[1];
   if (w->rank() != x.rank() || groups < 1 || w->shape()[1] * groups != in_channels ||
       w->shape()[0] % groups != 0)
-    return fail(ErrorCode::kInvalidModel, fmt::format("weights {} in {} groups do not fit an input {}",
-                                                      to_string(w->shape()), groups, to_string(x.shape)));
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("weights {} in {} groups do not fit an input {}", to_string(w->shape()),
+                            groups, to_string(x.shape)));
   const std::int64_t out_channels = w->shape()[0];
-  INTACT_ASSIGN(const Window window, read_window(c.node(), x, {w->shape().begin() + 2, w->shape().end()}));
+  INTACT_ASSIGN(const Window window,
+                read_window(c.node(), x, {w->shape().begin() + 2, w->shape().end()}));
   const WindowGeometry& g = window.geometry;
   INTACT_TRY(declare_output(c, window.out_shape(x.shape[0], out_channels)));
   INTACT_ASSIGN(const FloatEpilogue e, read_float_epilogue(c, c.outputs_[0]));
@@ -247,11 +268,12 @@ Status plan_conv(OpContext& c) {
     const auto pack = [&]() -> Result<std::shared_ptr<PackedFloatGemm>> {
       INTACT_ASSIGN(const auto bias, read_float_bias(c, 2, out_channels));
       const auto first = static_cast<std::size_t>(group * group_out);
-      return pack_float_gemm({group_out, taps, group_in},
-                             {w->values<float>().data() + group * group_out * group_in * taps, 1, taps,
-                              group_in * taps},
-                             bias.empty() ? std::span<const float>()
-                                          : std::span(bias).subspan(first, static_cast<std::size_t>(group_out)));
+      return pack_float_gemm(
+          {group_out, taps, group_in},
+          {w->values<float>().data() + group * group_out * group_in * taps, 1, taps,
+           group_in * taps},
+          bias.empty() ? std::span<const float>()
+                       : std::span(bias).subspan(first, static_cast<std::size_t>(group_out)));
     };
     INTACT_ASSIGN(auto packed, c.packed<PackedFloatGemm>(fmt::format("conv{}", group), pack));
     convs.push_back({g, std::move(packed), in_channels, group * group_in, group * group_out, 0,
@@ -267,7 +289,8 @@ Status plan_conv_transpose(OpContext& c) {
   INTACT_TRY(c.require(1, Dtype::kFloat32));
   const ValueInfo x = c.input(0);
   const Tensor* w = c.input(1).constant;
-  if (w == nullptr) return fail(ErrorCode::kUnsupported, "a convolution whose weights depend on data");
+  if (w == nullptr)
+    return fail(ErrorCode::kUnsupported, "a convolution whose weights depend on data");
   INTACT_ASSIGN(const TransposedWindow window, read_transposed_window(c.node(), x, w->shape()));
   const std::int64_t groups = c.node().get_int("group", 1);
   const std::int64_t in_channels = x.shape[1];
@@ -282,20 +305,25 @@ Status plan_conv_transpose(OpContext& c) {
     for (const TransposedPhase& phase : window.phases) {
       const auto pack = [&]() {
         // Weights [in, out, kh, kw] become [tap, in, out]; a phase without taps is the bias alone.
-        const std::int64_t taps = std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.kernel.size()));
+        const std::int64_t taps =
+            std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.kernel.size()));
         std::vector<float> part(static_cast<std::size_t>(taps * group_in * group_out), 0.0f);
-        const float* all = w->values<float>().data() + group * group_in * group_out * window.kernel_size;
+        const float* all =
+            w->values<float>().data() + group * group_in * group_out * window.kernel_size;
         for (std::size_t t = 0; t < phase.kernel.size(); ++t)
           for (std::int64_t i = 0; i < group_in; ++i)
             for (std::int64_t o = 0; o < group_out; ++o)
-              part[static_cast<std::size_t>((static_cast<std::int64_t>(t) * group_in + i) * group_out + o)] =
+              part[static_cast<std::size_t>(
+                  (static_cast<std::int64_t>(t) * group_in + i) * group_out + o)] =
                   all[(i * group_out + o) * window.kernel_size + phase.kernel[t]];
         const auto first = static_cast<std::size_t>(group * group_out);
-        return pack_float_gemm({group_out, taps, group_in}, {part.data(), group_in * group_out, group_out, 1},
-                               bias.empty() ? std::span<const float>()
-                                            : std::span(bias).subspan(first, static_cast<std::size_t>(group_out)));
+        return pack_float_gemm(
+            {group_out, taps, group_in}, {part.data(), group_in * group_out, group_out, 1},
+            bias.empty() ? std::span<const float>()
+                         : std::span(bias).subspan(first, static_cast<std::size_t>(group_out)));
       };
-      INTACT_ASSIGN(auto packed, c.packed<PackedFloatGemm>(fmt::format("phase{}", convs.size()), pack));
+      INTACT_ASSIGN(auto packed,
+                    c.packed<PackedFloatGemm>(fmt::format("phase{}", convs.size()), pack));
       GemmConv conv;
       conv.window = phase.window;
       conv.b = std::move(packed);
@@ -308,7 +336,8 @@ Status plan_conv_transpose(OpContext& c) {
       conv.by_rows = true;
       convs.push_back(std::move(conv));
     }
-  return run_all(c, std::move(convs), e, x.shape[0], num_elements(x.shape) / std::max<std::int64_t>(1, x.shape[0]),
+  return run_all(c, std::move(convs), e, x.shape[0],
+                 num_elements(x.shape) / std::max<std::int64_t>(1, x.shape[0]),
                  window.out_h * window.out_w * out_channels);
 }
 
@@ -319,7 +348,8 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
   const ValueInfo x = c.input(0);
   Window window;
   if (global) {
-    if (x.rank() > 4) return fail(ErrorCode::kUnsupported, "global pooling over three spatial axes");
+    if (x.rank() > 4)
+      return fail(ErrorCode::kUnsupported, "global pooling over three spatial axes");
     window.spatial = static_cast<int>(x.rank()) - 2;
     WindowGeometry& g = window.geometry;
     g.in_w = x.shape.back();
@@ -338,7 +368,8 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
   const bool codes = x.dtype == Dtype::kUint8;
   INTACT_TRY(c.output(0, x.dtype, window.out_shape(batch, channels), Layout::kChannelsLast));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
-  const std::int64_t rows_a_task = std::max<std::int64_t>(1, g.out_h / (c.threads() > 1 ? c.threads() * 4 : 1));
+  const std::int64_t rows_a_task =
+      std::max<std::int64_t>(1, g.out_h / (c.threads() > 1 ? c.threads() * 4 : 1));
   const std::int64_t tasks = (g.out_h + rows_a_task - 1) / rows_a_task;
   if (codes) {
     const auto* kernel = &select_kernel<PoolU8Kernel>(isa);

@@ -65,24 +65,31 @@ Status unsupported_type(Dtype dtype) {
 // Integer arithmetic wraps, as ONNX Runtime and NumPy do; on unsigned it cannot overflow in C++.
 template <class T>
 auto wrapping(T x) {
-  if constexpr (std::is_integral_v<T>) return static_cast<std::make_unsigned_t<T>>(x);
-  else return x;
+  if constexpr (std::is_integral_v<T>)
+    return static_cast<std::make_unsigned_t<T>>(x);
+  else
+    return x;
 }
 
 struct AddFn {
   template <class T>
-  T operator()(T a, T b) const { return static_cast<T>(wrapping(a) + wrapping(b)); }
+  T operator()(T a, T b) const {
+    return static_cast<T>(wrapping(a) + wrapping(b));
+  }
 };
 struct SubFn {
   template <class T>
-  T operator()(T a, T b) const { return static_cast<T>(wrapping(a) - wrapping(b)); }
+  T operator()(T a, T b) const {
+    return static_cast<T>(wrapping(a) - wrapping(b));
+  }
 };
 struct MulFn {
   template <class T>
   T operator()(T a, T b) const {
     if constexpr (std::is_integral_v<T>)
       return static_cast<T>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
-    else return a * b;
+    else
+      return a * b;
   }
 };
 struct DivFn {
@@ -101,11 +108,15 @@ struct DivFn {
 // NaN in either operand gives NaN, as ONNX says of Min and Max.
 struct MinFn {
   template <class T>
-  T operator()(T a, T b) const { return a != a ? a : b != b ? b : b < a ? b : a; }
+  T operator()(T a, T b) const {
+    return a != a ? a : b != b ? b : b < a ? b : a;
+  }
 };
 struct MaxFn {
   template <class T>
-  T operator()(T a, T b) const { return a != a ? a : b != b ? b : a < b ? b : a; }
+  T operator()(T a, T b) const {
+    return a != a ? a : b != b ? b : a < b ? b : a;
+  }
 };
 struct ModFn {
   template <class T>
@@ -162,58 +173,86 @@ template <class Fn, BinaryOp kFloat>
 Status plan_arithmetic(OpContext& c) {
   INTACT_ASSIGN(const auto operands, binary_operands(c, Dtype::kUndefined));
   switch (operands.dtype) {
-    case Dtype::kFloat32: return plan_float(c, operands.loops, kFloat);
-    case Dtype::kFloat64: return plan_typed<double, double>(c, operands.loops, Fn());
-    case Dtype::kInt64: return plan_typed<std::int64_t, std::int64_t>(c, operands.loops, Fn());
-    case Dtype::kInt32: return plan_typed<std::int32_t, std::int32_t>(c, operands.loops, Fn());
-    case Dtype::kUint8: return plan_typed<std::uint8_t, std::uint8_t>(c, operands.loops, Fn());
-    case Dtype::kInt8: return plan_typed<std::int8_t, std::int8_t>(c, operands.loops, Fn());
-    default: return unsupported_type(operands.dtype);
+    case Dtype::kFloat32:
+      return plan_float(c, operands.loops, kFloat);
+    case Dtype::kFloat64:
+      return plan_typed<double, double>(c, operands.loops, Fn());
+    case Dtype::kInt64:
+      return plan_typed<std::int64_t, std::int64_t>(c, operands.loops, Fn());
+    case Dtype::kInt32:
+      return plan_typed<std::int32_t, std::int32_t>(c, operands.loops, Fn());
+    case Dtype::kUint8:
+      return plan_typed<std::uint8_t, std::uint8_t>(c, operands.loops, Fn());
+    case Dtype::kInt8:
+      return plan_typed<std::int8_t, std::int8_t>(c, operands.loops, Fn());
+    default:
+      return unsupported_type(operands.dtype);
   }
 }
 
 Status plan_mod(OpContext& c) {
   INTACT_ASSIGN(const auto operands, binary_operands(c, Dtype::kUndefined));
   switch (operands.dtype) {
-    case Dtype::kFloat32: return plan_typed<float, float>(c, operands.loops, ModFn());
-    case Dtype::kInt64: return plan_typed<std::int64_t, std::int64_t>(c, operands.loops, ModFn());
-    case Dtype::kInt32: return plan_typed<std::int32_t, std::int32_t>(c, operands.loops, ModFn());
-    default: return unsupported_type(operands.dtype);
+    case Dtype::kFloat32:
+      return plan_typed<float, float>(c, operands.loops, ModFn());
+    case Dtype::kInt64:
+      return plan_typed<std::int64_t, std::int64_t>(c, operands.loops, ModFn());
+    case Dtype::kInt32:
+      return plan_typed<std::int32_t, std::int32_t>(c, operands.loops, ModFn());
+    default:
+      return unsupported_type(operands.dtype);
   }
 }
 
 struct EqualFn {
   template <class T>
-  bool operator()(T a, T b) const { return a == b; }
+  bool operator()(T a, T b) const {
+    return a == b;
+  }
 };
 struct LessFn {
   template <class T>
-  bool operator()(T a, T b) const { return a < b; }
+  bool operator()(T a, T b) const {
+    return a < b;
+  }
 };
 struct LessEqualFn {
   template <class T>
-  bool operator()(T a, T b) const { return a <= b; }
+  bool operator()(T a, T b) const {
+    return a <= b;
+  }
 };
 struct GreaterFn {
   template <class T>
-  bool operator()(T a, T b) const { return a > b; }
+  bool operator()(T a, T b) const {
+    return a > b;
+  }
 };
 struct GreaterEqualFn {
   template <class T>
-  bool operator()(T a, T b) const { return a >= b; }
+  bool operator()(T a, T b) const {
+    return a >= b;
+  }
 };
 
 template <class Fn>
 Status plan_comparison(OpContext& c) {
   INTACT_ASSIGN(const auto operands, binary_operands(c, Dtype::kBool));
   switch (operands.dtype) {
-    case Dtype::kFloat32: return plan_typed<float, bool>(c, operands.loops, Fn());
-    case Dtype::kFloat64: return plan_typed<double, bool>(c, operands.loops, Fn());
-    case Dtype::kInt64: return plan_typed<std::int64_t, bool>(c, operands.loops, Fn());
-    case Dtype::kInt32: return plan_typed<std::int32_t, bool>(c, operands.loops, Fn());
-    case Dtype::kUint8: return plan_typed<std::uint8_t, bool>(c, operands.loops, Fn());
-    case Dtype::kBool: return plan_typed<bool, bool>(c, operands.loops, Fn());
-    default: return unsupported_type(operands.dtype);
+    case Dtype::kFloat32:
+      return plan_typed<float, bool>(c, operands.loops, Fn());
+    case Dtype::kFloat64:
+      return plan_typed<double, bool>(c, operands.loops, Fn());
+    case Dtype::kInt64:
+      return plan_typed<std::int64_t, bool>(c, operands.loops, Fn());
+    case Dtype::kInt32:
+      return plan_typed<std::int32_t, bool>(c, operands.loops, Fn());
+    case Dtype::kUint8:
+      return plan_typed<std::uint8_t, bool>(c, operands.loops, Fn());
+    case Dtype::kBool:
+      return plan_typed<bool, bool>(c, operands.loops, Fn());
+    default:
+      return unsupported_type(operands.dtype);
   }
 }
 
@@ -301,11 +340,16 @@ Status plan_where(OpContext& c) {
   INTACT_ASSIGN(shape, broadcast(shape, c.input(2).shape));
   INTACT_TRY(c.output(0, c.input(1).dtype, shape, result_layout(c, shape.size())));
   switch (bits_of(c.input(1).dtype)) {
-    case 8: return plan_where_typed<std::uint8_t>(c);
-    case 16: return plan_where_typed<std::uint16_t>(c);
-    case 32: return plan_where_typed<std::uint32_t>(c);
-    case 64: return plan_where_typed<std::uint64_t>(c);
-    default: return unsupported_type(c.input(1).dtype);
+    case 8:
+      return plan_where_typed<std::uint8_t>(c);
+    case 16:
+      return plan_where_typed<std::uint16_t>(c);
+    case 32:
+      return plan_where_typed<std::uint32_t>(c);
+    case 64:
+      return plan_where_typed<std::uint64_t>(c);
+    default:
+      return unsupported_type(c.input(1).dtype);
   }
 }
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-
 namespace intact {
 
 Result<FloatEpilogue> read_float_epilogue(const OpContext& c, const ValueInfo& out) {
@@ -32,18 +31,21 @@ Result<std::shared_ptr<PackedFloatGemm>> pack_float_gemm(const GemmShape& shape,
   p->kernel = &select_kernel<GemmF32Kernel>(isa);
   p->shape = shape;
   p->packed = Buffer::allocate(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
-  p->kernel->pack_b(shape, source, 0, panels_of(shape.n), reinterpret_cast<float*>(p->packed->data()));
+  p->kernel->pack_b(shape, source, 0, panels_of(shape.n),
+                    reinterpret_cast<float*>(p->packed->data()));
   p->bias.assign(bias.begin(), bias.end());
   return p;
 }
 
-Result<std::vector<float>> read_float_bias(const OpContext& c, std::size_t i, std::int64_t channels) {
+Result<std::vector<float>> read_float_bias(const OpContext& c, std::size_t i,
+                                           std::int64_t channels) {
   if (!c.has(i)) return std::vector<float>{};
   INTACT_TRY(c.require(i, Dtype::kFloat32));
   const Tensor* t = c.input(i).constant;
   if (t == nullptr) return fail(ErrorCode::kUnsupported, "the bias depends on data");
   if (t->size() != channels)
-    return fail(ErrorCode::kInvalidModel, fmt::format("a bias of {} for {} channels", t->size(), channels));
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("a bias of {} for {} channels", t->size(), channels));
   const auto values = t->values<float>();
   return std::vector<float>(values.begin(), values.end());
 }

@@ -1,7 +1,8 @@
 // float_epilogue.h: what the float products do with a sum before they store it.
 //
 // A clamp, and the sum with a float value of the output's shape and a clamp, are done in registers;
-// the rest of a node's chain (chain.h) on rows that are still in the cache. The output may be codes.
+// the rest of a node's chain (chain.h) on rows that are still in the cache. The output may be
+// codes.
 #pragma once
 
 #include <cstddef>

@@ -72,8 +72,8 @@ Result<WeightMap> weight_map(const ValueInfo& w, std::int64_t channels) {
   map.scale.assign(w.quant->scale.begin(), w.quant->scale.end());
   map.zero = w.quant->zero_point;
   if (map.scale.size() != 1 && map.scale.size() != static_cast<std::size_t>(channels))
-    return fail(ErrorCode::kInvalidModel, fmt::format("{} weight scales for {} channels",
-                                                      map.scale.size(), channels));
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("{} weight scales for {} channels", map.scale.size(), channels));
   return map;
 }
 

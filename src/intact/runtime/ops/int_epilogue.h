@@ -1,9 +1,9 @@
 // int_epilogue.h: from the annotations of an integer node to the epilogue of its kernel.
 //
 // Integer nodes (domain "intact", passes/fuse_qdq) leave codes when their output value carries a
-// Quant, and float32 otherwise. What lies between the accumulator and the result is the node's chain
-// (chain.h). A chain that is a clamp, or the sum with codes and a clamp, is done on the accumulators
-// in registers; any other goes through float rows.
+// Quant, and float32 otherwise. What lies between the accumulator and the result is the node's
+// chain (chain.h). A chain that is a clamp, or the sum with codes and a clamp, is done on the
+// accumulators in registers; any other goes through float rows.
 #pragma once
 
 #include <cstdint>
@@ -24,11 +24,11 @@ struct ChannelMaps {
 
 // What all calls of one node share.
 struct IntEpilogue {
-  Epilogue base;                  // Without m, c and r.
+  Epilogue base;  // Without m, c and r.
   bool codes_out = true;
-  TensorMap code;                 // Of the output, when it is codes.
-  Chain chain;                    // What the registers do not do.
-  int residual_input = -1;        // Codes added in registers.
+  TensorMap code;           // Of the output, when it is codes.
+  Chain chain;              // What the registers do not do.
+  int residual_input = -1;  // Codes added in registers.
 
   // True when results go through float rows of their own before they become codes.
   [[nodiscard]] bool through_float() const { return codes_out && !chain.empty(); }
@@ -45,8 +45,8 @@ Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out);
 // Codes of bytes that the file calls int8 are read as uint8 with the zero point moved by 128
 // (passes/fuse_qdq): the per-channel scales and zero points of a weight.
 struct WeightMap {
-  std::vector<double> scale;      // [n] or one.
-  std::vector<std::int32_t> zero; // [n] or one; in the weight's own type.
+  std::vector<double> scale;       // [n] or one.
+  std::vector<std::int32_t> zero;  // [n] or one; in the weight's own type.
   [[nodiscard]] double scale_of(std::int64_t n) const {
     return scale[scale.size() == 1 ? 0 : static_cast<std::size_t>(n)];
   }

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 
-
 namespace intact {
 namespace {
 
 // Rows whose tap pointers, and whose float results before a function, are in flight at once.
 constexpr std::int64_t kMaxRows = 192;
 
-std::size_t align(std::size_t bytes) { return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes; }
+std::size_t align(std::size_t bytes) {
+  return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+}
 
 std::size_t pointer_bytes(const GemmShape& shape) {
   return align(static_cast<std::size_t>(kMaxRows * shape.taps) * sizeof(void*));
@@ -87,7 +88,8 @@ std::int64_t int_gemm_rows_a_task(const PackedIntGemm& b, std::int64_t rows, int
   // Two tasks a thread even out the ends; a task of few rows wastes its pass over the weights.
   std::int64_t share = rows / (threads > 1 ? threads * 2 : 1);
   share = std::clamp<std::int64_t>(share, std::min<std::int64_t>(rows, 4 * tile), kMaxRows);
-  return std::max<std::int64_t>(1, std::min(kMaxRows / tile * tile, (share + tile - 1) / tile * tile));
+  return std::max<std::int64_t>(1,
+                                std::min(kMaxRows / tile * tile, (share + tile - 1) / tile * tile));
 }
 
 void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const IntGemmRows& rows,
@@ -146,8 +148,9 @@ void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const Int
     piece.channel = out.channel + first;
     epilogue.chain.run(piece, step);
     if (through_float)
-      Chain::store_codes(epilogue.chain.codes_kernel(), epilogue.code, piece.x, piece.x_stride, piece.rows,
-                         piece.cols, reinterpret_cast<std::uint8_t*>(out.out + row * out.row_bytes) + first,
+      Chain::store_codes(epilogue.chain.codes_kernel(), epilogue.code, piece.x, piece.x_stride,
+                         piece.rows, piece.cols,
+                         reinterpret_cast<std::uint8_t*>(out.out + row * out.row_bytes) + first,
                          out.row_bytes);
   }
 }

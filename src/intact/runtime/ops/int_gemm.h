@@ -27,12 +27,12 @@ struct PackedIntGemm {
 
 struct IntGemmSource {
   GemmShape shape;
-  GemmBSource b;                        // zb and zb_all are filled in here.
-  std::int64_t first_channel = 0;       // Of the weight map and the biases: group offset.
+  GemmBSource b;                   // zb and zb_all are filled in here.
+  std::int64_t first_channel = 0;  // Of the weight map and the biases: group offset.
   const WeightMap* weights = nullptr;
   TensorMap x;
-  std::span<const std::int32_t> int_bias;   // [all channels], or empty.
-  std::span<const float> float_bias;        // [all channels], or empty.
+  std::span<const std::int32_t> int_bias;  // [all channels], or empty.
+  std::span<const float> float_bias;       // [all channels], or empty.
 };
 
 // Packs with the host's best row, or with the int64 row when a channel fails the proof that its

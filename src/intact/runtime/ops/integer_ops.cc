@@ -33,10 +33,14 @@ Result<Bias> read_bias(const OpContext& c, std::int64_t channels) {
   const Tensor* t = c.input(2).constant;
   if (t == nullptr) return fail(ErrorCode::kUnsupported, "the bias depends on data");
   if (t->size() != channels)
-    return fail(ErrorCode::kInvalidModel, fmt::format("a bias of {} for {} channels", t->size(), channels));
-  if (t->dtype() == Dtype::kInt32) bias.codes = t->values<std::int32_t>();
-  else if (t->dtype() == Dtype::kFloat32) bias.reals = t->values<float>();
-  else return fail(ErrorCode::kUnsupported, fmt::format("a bias of type {}", name_of(t->dtype())));
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("a bias of {} for {} channels", t->size(), channels));
+  if (t->dtype() == Dtype::kInt32)
+    bias.codes = t->values<std::int32_t>();
+  else if (t->dtype() == Dtype::kFloat32)
+    bias.reals = t->values<float>();
+  else
+    return fail(ErrorCode::kUnsupported, fmt::format("a bias of type {}", name_of(t->dtype())));
   return bias;
 }
 
@@ -61,8 +65,8 @@ struct PackedDwconv {
   ChannelMaps maps;
 };
 
-Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window, const TensorMap& x_map,
-                      const WeightMap& weights, const Bias& bias) {
+Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
+                      const TensorMap& x_map, const WeightMap& weights, const Bias& bias) {
   const ValueInfo& x = c.input(0);
   const std::int64_t channels = x.shape[1];
   const Tensor& w = *c.input(1).constant;
@@ -84,15 +88,16 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window, 
       std::int64_t sum = 0;
       for (std::int64_t t = 0; t < taps; ++t)
         sum += std::abs(values[static_cast<std::size_t>(i * taps + t)] - zw[at]);
-      fits &= sum < (1 << 30) && fits_int32(static_cast<std::int32_t>(sum), x_map.zero, int_bias[at]);
+      fits &=
+          sum < (1 << 30) && fits_int32(static_cast<std::int32_t>(sum), x_map.zero, int_bias[at]);
     }
     const bool plain = w.dtype() == Dtype::kInt8 && !weights.has_zero() && fits;
     p->kernel = plain ? &select_kernel<DwconvU8S8Kernel>(isa) : &dwconv_u8s8_int64();
     p->packed = Buffer::allocate(p->kernel->packed_bytes(shape));
     const auto taps_w = static_cast<std::ptrdiff_t>(window.geometry.kernel_w);
     p->kernel->pack(shape,
-                    {w.raw(), w.dtype() == Dtype::kUint8, static_cast<std::ptrdiff_t>(taps), taps_w, 1,
-                     int_bias.data(), x_map.zero, plain ? nullptr : zw.data()},
+                    {w.raw(), w.dtype() == Dtype::kUint8, static_cast<std::ptrdiff_t>(taps), taps_w,
+                     1, int_bias.data(), x_map.zero, plain ? nullptr : zw.data()},
                     p->packed->data());
     p->maps = e.channel_maps(scales, bias.reals);
     return p;
@@ -106,13 +111,17 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window, 
       (packed->kernel->scratch_bytes(shape) + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
   const bool through_float = e.through_float();
   const std::int64_t rows_a_task =
-      through_float ? 1 : std::max<std::int64_t>(1, out_h / (c.threads() > 1 ? c.threads() * 4 : 1));
-  const std::size_t strip = through_float ? static_cast<std::size_t>(padded_n(channels) * out_w) * sizeof(float) : 0;
-  const std::size_t scratch = kernel_scratch + (strip + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+      through_float ? 1
+                    : std::max<std::int64_t>(1, out_h / (c.threads() > 1 ? c.threads() * 4 : 1));
+  const std::size_t strip =
+      through_float ? static_cast<std::size_t>(padded_n(channels) * out_w) * sizeof(float) : 0;
+  const std::size_t scratch =
+      kernel_scratch + (strip + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const std::int64_t tasks_an_image = (out_h + rows_a_task - 1) / rows_a_task;
   c.run([=, window = window.geometry](const StepArgs& args) {
-    const auto out_pixel = static_cast<std::ptrdiff_t>(channels) * static_cast<std::ptrdiff_t>(out_element_bytes(e));
+    const auto out_pixel =
+        static_cast<std::ptrdiff_t>(channels) * static_cast<std::ptrdiff_t>(out_element_bytes(e));
     args.pool.run(static_cast<std::size_t>(batch * tasks_an_image), [&](std::size_t t) {
       const std::int64_t image = static_cast<std::int64_t>(t) / tasks_an_image;
       const std::int64_t first = static_cast<std::int64_t>(t) % tasks_an_image * rows_a_task;
@@ -168,17 +177,21 @@ Status plan_qconv(OpContext& c) {
   INTACT_TRY(c.require(1));
   const ValueInfo x = c.input(0);
   const Tensor* w = c.input(1).constant;
-  INTACT_CHECK(w != nullptr && x.layout == Layout::kChannelsLast, "node '{}': QConv wants constant "
-               "weights and a channels-last image", c.node().name);
+  INTACT_CHECK(w != nullptr && x.layout == Layout::kChannelsLast,
+               "node '{}': QConv wants constant "
+               "weights and a channels-last image",
+               c.node().name);
   INTACT_ASSIGN(const TensorMap x_map, tensor_map(x, "the input"));
   const std::int64_t groups = c.node().get_int("group", 1);
   const std::int64_t in_channels = x.shape[1];
   const std::int64_t out_channels = w->shape().empty() ? 0 : w->shape()[0];
   if (w->rank() != x.rank() || groups < 1 || w->shape()[1] * groups != in_channels ||
       out_channels % groups != 0)
-    return fail(ErrorCode::kInvalidModel, fmt::format("weights {} in {} groups do not fit an input {}",
-                                                      to_string(w->shape()), groups, to_string(x.shape)));
-  INTACT_ASSIGN(const Window window, read_window(c.node(), x, {w->shape().begin() + 2, w->shape().end()}));
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("weights {} in {} groups do not fit an input {}", to_string(w->shape()),
+                            groups, to_string(x.shape)));
+  INTACT_ASSIGN(const Window window,
+                read_window(c.node(), x, {w->shape().begin() + 2, w->shape().end()}));
   INTACT_ASSIGN(const WeightMap weights, weight_map(c.input(1), out_channels));
   INTACT_ASSIGN(const Bias bias, read_bias(c, out_channels));
   const std::int64_t batch = x.shape[0];
@@ -189,7 +202,8 @@ Status plan_qconv(OpContext& c) {
 
   const std::int64_t group_in = in_channels / groups;
   const std::int64_t group_out = out_channels / groups;
-  const std::int64_t taps = static_cast<std::int64_t>(window.geometry.kernel_h) * window.geometry.kernel_w;
+  const std::int64_t taps =
+      static_cast<std::int64_t>(window.geometry.kernel_h) * window.geometry.kernel_w;
   std::vector<std::shared_ptr<const PackedIntGemm>> packed;
   for (std::int64_t g = 0; g < groups; ++g) {
     const auto pack = [&]() -> Result<std::shared_ptr<PackedIntGemm>> {
@@ -227,44 +241,46 @@ Status plan_qconv(OpContext& c) {
   const std::int64_t row_tasks = (rows + rows_a_task - 1) / rows_a_task;
   const std::int64_t panels = panels_of(group_out);
   // Few rows: the panels are shared out too.
-  const std::int64_t panel_tasks = spans * row_tasks * groups >= c.threads() ? 1
-                                   : std::min<std::int64_t>(c.threads(), panels);
+  const std::int64_t panel_tasks =
+      spans * row_tasks * groups >= c.threads() ? 1 : std::min<std::int64_t>(c.threads(), panels);
   c.run([=, packed = std::move(packed)](const StepArgs& args) {
     const auto element = static_cast<std::ptrdiff_t>(out_element_bytes(e));
-    args.pool.run(static_cast<std::size_t>(spans * groups * row_tasks * panel_tasks), [&](std::size_t t) {
-      auto rest = static_cast<std::int64_t>(t);
-      const std::int64_t panel_task = rest % panel_tasks;
-      rest /= panel_tasks;
-      const std::int64_t row_task = rest % row_tasks;
-      rest /= row_tasks;
-      const std::int64_t g = rest % groups;
-      const std::int64_t image = rest / groups;
-      IntGemmRows a;
-      a.count = rows;
-      a.a = args.input<std::uint8_t>(0) + image * geometry.in_h * geometry.in_w * in_channels + g * group_in;
-      a.row_bytes = in_channels;
-      if (!pointwise) {
-        a.window = &geometry;
-        a.in_pixel_bytes = in_channels;
-        a.in_row_bytes = in_channels * geometry.in_w;
-        a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
-      }
-      IntGemmOut out;
-      out.row_bytes = out_channels * element;
-      out.out = args.out[0] + image * pixels * out.row_bytes + g * group_out * element;
-      if (e.residual_input >= 0) {
-        out.residual = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) +
-                       image * pixels * out_channels + g * group_out;
-        out.residual_row_bytes = out_channels;
-      }
-      out.offset = image * pixels * out_channels + g * group_out;
-      out.image = image;
-      out.channel = g * group_out;
-      run_int_gemm(*packed[static_cast<std::size_t>(g)], e, a, out, args, row_task * rows_a_task,
-                   std::min(rows, (row_task + 1) * rows_a_task), panels * panel_task / panel_tasks,
-                   panels * (panel_task + 1) / panel_tasks,
-                   args.scratch + ThreadPool::worker() * scratch);
-    });
+    args.pool.run(
+        static_cast<std::size_t>(spans * groups * row_tasks * panel_tasks), [&](std::size_t t) {
+          auto rest = static_cast<std::int64_t>(t);
+          const std::int64_t panel_task = rest % panel_tasks;
+          rest /= panel_tasks;
+          const std::int64_t row_task = rest % row_tasks;
+          rest /= row_tasks;
+          const std::int64_t g = rest % groups;
+          const std::int64_t image = rest / groups;
+          IntGemmRows a;
+          a.count = rows;
+          a.a = args.input<std::uint8_t>(0) + image * geometry.in_h * geometry.in_w * in_channels +
+                g * group_in;
+          a.row_bytes = in_channels;
+          if (!pointwise) {
+            a.window = &geometry;
+            a.in_pixel_bytes = in_channels;
+            a.in_row_bytes = in_channels * geometry.in_w;
+            a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
+          }
+          IntGemmOut out;
+          out.row_bytes = out_channels * element;
+          out.out = args.out[0] + image * pixels * out.row_bytes + g * group_out * element;
+          if (e.residual_input >= 0) {
+            out.residual = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) +
+                           image * pixels * out_channels + g * group_out;
+            out.residual_row_bytes = out_channels;
+          }
+          out.offset = image * pixels * out_channels + g * group_out;
+          out.image = image;
+          out.channel = g * group_out;
+          run_int_gemm(*packed[static_cast<std::size_t>(g)], e, a, out, args,
+                       row_task * rows_a_task, std::min(rows, (row_task + 1) * rows_a_task),
+                       panels * panel_task / panel_tasks, panels * (panel_task + 1) / panel_tasks,
+                       args.scratch + ThreadPool::worker() * scratch);
+        });
   });
   return {};
 }
@@ -274,10 +290,11 @@ Status plan_qlinear(OpContext& c) {
   INTACT_TRY(c.require(1));
   const ValueInfo x = c.input(0);
   const Tensor* w = c.input(1).constant;
-  INTACT_CHECK(w != nullptr && x.layout == Layout::kPlain, "node '{}': QLinear wants constant weights",
-               c.node().name);
+  INTACT_CHECK(w != nullptr && x.layout == Layout::kPlain,
+               "node '{}': QLinear wants constant weights", c.node().name);
   if (w->rank() != 2 || x.rank() < 1 || x.shape.back() != w->shape()[0])
-    return fail(ErrorCode::kInvalidModel, fmt::format("{} times {}", to_string(x.shape), to_string(w->shape())));
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("{} times {}", to_string(x.shape), to_string(w->shape())));
   INTACT_ASSIGN(const TensorMap x_map, tensor_map(x, "the input"));
   const std::int64_t k = w->shape()[0];
   const std::int64_t n = w->shape()[1];
@@ -343,7 +360,8 @@ Status plan_qmatmul(OpContext& c) {
   INTACT_ASSIGN(const TensorMap a_map, tensor_map(a, "the left operand"));
   INTACT_ASSIGN(const TensorMap b_map, tensor_map(b, "the right operand"));
   if (a.rank() < 2 || b.rank() < 2 || a.shape.back() != b.shape[b.rank() - 2])
-    return fail(ErrorCode::kInvalidModel, fmt::format("{} times {}", to_string(a.shape), to_string(b.shape)));
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("{} times {}", to_string(a.shape), to_string(b.shape)));
   const std::int64_t m = a.shape[a.rank() - 2];
   const std::int64_t k = a.shape.back();
   const std::int64_t n = b.shape.back();
@@ -363,11 +381,15 @@ Status plan_qmatmul(OpContext& c) {
   // |sum| <= K 255 255 for any codes: beyond that the int64 row is needed.
   if (k > (std::int64_t{1} << 31) / (255 * 255)) kernel = &gemm_u8s8_int64();
   const GemmShape gemm{n, 1, k};
-  const auto align = [](std::size_t bytes) { return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes; };
+  const auto align = [](std::size_t bytes) {
+    return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+  };
   const std::size_t packed_bytes = align(kernel->packed_bytes(gemm));
-  const std::size_t column_bytes = align(static_cast<std::size_t>(padded_n(n)) * sizeof(std::int32_t));
+  const std::size_t column_bytes =
+      align(static_cast<std::size_t>(padded_n(n)) * sizeof(std::int32_t));
   const std::size_t kernel_scratch = align(kernel->scratch_bytes(gemm));
-  const std::size_t strip = e.through_float() ? align(static_cast<std::size_t>(m * n) * sizeof(float)) : 0;
+  const std::size_t strip =
+      e.through_float() ? align(static_cast<std::size_t>(m * n) * sizeof(float)) : 0;
   const std::size_t scratch = packed_bytes + 4 * column_bytes + kernel_scratch + strip;
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const std::vector<double> scales(static_cast<std::size_t>(n), a_map.scale * b_map.scale);
@@ -413,7 +435,8 @@ Status plan_qmatmul(OpContext& c) {
         g.out_row_bytes = n * static_cast<std::ptrdiff_t>(sizeof(float));
       }
       if (e.residual_input >= 0) {
-        g.epilogue.r = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) + i * m * n;
+        g.epilogue.r =
+            args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) + i * m * n;
         g.epilogue.r_row_bytes = n;
       }
       kernel->run(g);
@@ -425,7 +448,8 @@ Status plan_qmatmul(OpContext& c) {
       piece.offset = i * m * n;
       e.chain.run(piece, args);
       if (e.through_float())
-        Chain::store_codes(e.chain.codes_kernel(), e.code, floats, n, m, n, args.output<std::uint8_t>(0) + i * m * n, n);
+        Chain::store_codes(e.chain.codes_kernel(), e.code, floats, n, m, n,
+                           args.output<std::uint8_t>(0) + i * m * n, n);
     });
   });
   return {};
@@ -437,7 +461,8 @@ Status plan_qconv_transpose(OpContext& c) {
   const ValueInfo x = c.input(0);
   const Tensor* w = c.input(1).constant;
   INTACT_CHECK(w != nullptr && x.layout == Layout::kChannelsLast,
-               "node '{}': QConvTranspose wants constant weights and a channels-last image", c.node().name);
+               "node '{}': QConvTranspose wants constant weights and a channels-last image",
+               c.node().name);
   INTACT_ASSIGN(const TensorMap x_map, tensor_map(x, "the input"));
   INTACT_ASSIGN(const TransposedWindow window, read_transposed_window(c.node(), x, w->shape()));
   const std::int64_t in_channels = x.shape[1], channels = w->shape()[1];
@@ -455,7 +480,8 @@ Status plan_qconv_transpose(OpContext& c) {
   for (const TransposedPhase& phase : window.phases) {
     const auto pack = [&]() -> Result<std::shared_ptr<PackedIntGemm>> {
       // Weights [in, out, kh, kw] become [tap, in, out]; a phase without taps multiplies by zero.
-      const std::int64_t taps = std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.kernel.size()));
+      const std::int64_t taps =
+          std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.kernel.size()));
       Tensor part(w->dtype(), {taps, in_channels, channels});
       for (std::int64_t i = 0; phase.kernel.empty() && i < in_channels * channels; ++i)
         part.raw()[i] = static_cast<std::byte>(weights.zero_of(i % channels));
@@ -506,14 +532,17 @@ Status plan_qconv_transpose(OpContext& c) {
       a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
       // Row `begin` of the phase is pixel 0 of its row y.
       const std::int64_t begin = task.y * g.out_w;
-      const std::int64_t pixel = (part.phase.first_y + task.y * window.stride_h) * window.out_w + part.phase.first_x;
+      const std::int64_t pixel =
+          (part.phase.first_y + task.y * window.stride_h) * window.out_w + part.phase.first_x;
       IntGemmOut out;
       out.row_bytes = window.stride_w * channels * element;
-      out.offset = (image * window.out_h * window.out_w + pixel) * channels - begin * window.stride_w * channels;
+      out.offset = (image * window.out_h * window.out_w + pixel) * channels -
+                   begin * window.stride_w * channels;
       out.out = args.out[0] + out.offset * element;
       out.image = image;
       if (e.residual_input >= 0) {
-        out.residual = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) + out.offset;
+        out.residual =
+            args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) + out.offset;
         out.residual_row_bytes = window.stride_w * channels;
       }
       run_int_gemm(*part.b, e, a, out, args, begin, begin + g.out_w, 0, panels_of(channels),
@@ -528,7 +557,8 @@ Status plan_qgather(OpContext& c) {
   INTACT_TRY(c.require(1));
   const Tensor* table = c.input(0).constant;
   const ValueInfo index = c.input(1);
-  INTACT_CHECK(table != nullptr && table->rank() >= 1, "node '{}': QGather wants a constant table", c.node().name);
+  INTACT_CHECK(table != nullptr && table->rank() >= 1, "node '{}': QGather wants a constant table",
+               c.node().name);
   INTACT_ASSIGN(const WeightMap map, weight_map(c.input(0), table->shape()[0]));
   Shape shape = index.shape;
   shape.insert(shape.end(), table->shape().begin() + 1, table->shape().end());
@@ -538,11 +568,13 @@ Status plan_qgather(OpContext& c) {
   const bool is_signed = table->dtype() == Dtype::kInt8;
   if (index.dtype != Dtype::kInt64 && index.dtype != Dtype::kInt32)
     return fail(ErrorCode::kInvalidModel, "indices of Gather must be int32 or int64");
-  c.run([=, codes = *table, wide = index.dtype == Dtype::kInt64, n = index.size()](const StepArgs& args) {
+  c.run([=, codes = *table, wide = index.dtype == Dtype::kInt64,
+         n = index.size()](const StepArgs& args) {
     for (std::int64_t i = 0; i < n; ++i) {
       std::int64_t at = wide ? args.input<std::int64_t>(1)[i] : args.input<std::int32_t>(1)[i];
       if (at < -rows || at >= rows) {
-        args.status = fail(ErrorCode::kDataMismatch, fmt::format("index {} is outside [{}, {})", at, -rows, rows));
+        args.status = fail(ErrorCode::kDataMismatch,
+                           fmt::format("index {} is outside [{}, {})", at, -rows, rows));
         return;
       }
       at = at < 0 ? at + rows : at;
@@ -551,7 +583,8 @@ Status plan_qgather(OpContext& c) {
       float* y = args.output<float>(0) + i * row;
       for (std::int64_t k = 0; k < row; ++k) {
         const std::byte byte = codes.raw()[at * row + k];
-        const std::int32_t code = is_signed ? static_cast<std::int8_t>(byte) : static_cast<std::uint8_t>(byte);
+        const std::int32_t code =
+            is_signed ? static_cast<std::int8_t>(byte) : static_cast<std::uint8_t>(byte);
         y[k] = static_cast<float>(code - zero) * scale;
       }
     }

@@ -10,25 +10,30 @@
 namespace intact {
 namespace {
 
-std::size_t align(std::size_t bytes) { return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes; }
+std::size_t align(std::size_t bytes) {
+  return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+}
 
 // How one product's rows and panels are shared out.
 struct Tasks {
   std::int64_t row_share, row_tasks, panel_tasks, panels;
-  Tasks(const GemmF32Kernel& kernel, std::int64_t rows, std::int64_t n, std::int64_t batch, int threads) {
+  Tasks(const GemmF32Kernel& kernel, std::int64_t rows, std::int64_t n, std::int64_t batch,
+        int threads) {
     panels = panels_of(n);
     const std::int64_t tile = kernel.tile_m;
-    row_share = std::max<std::int64_t>(1, rows / (threads > 1 && batch < threads ? threads * 2 : 1));
+    row_share =
+        std::max<std::int64_t>(1, rows / (threads > 1 && batch < threads ? threads * 2 : 1));
     row_share = (std::min<std::int64_t>(row_share, 192) + tile - 1) / tile * tile;
     row_tasks = rows == 0 ? 0 : (rows + row_share - 1) / row_share;
     panel_tasks = batch * row_tasks >= threads
-                      ? 1 : std::clamp<std::int64_t>(panels / kernel.tile_panels, 1, threads);
+                      ? 1
+                      : std::clamp<std::int64_t>(panels / kernel.tile_panels, 1, threads);
   }
 };
 
 // y = act(clamp(x w + bias + residual)) with constant w [K, N] (or transposed), x [..., K].
-Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed, std::span<const float> bias,
-                           Shape out_shape, std::int64_t rows) {
+Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed,
+                           std::span<const float> bias, Shape out_shape, std::int64_t rows) {
   const std::int64_t k = transposed ? w.shape()[1] : w.shape()[0];
   const std::int64_t n = transposed ? w.shape()[0] : w.shape()[1];
   const bool codes = c.graph().value(c.node().outputs[0]).quant.has_value();
@@ -41,10 +46,12 @@ Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed, std::
   };
   INTACT_ASSIGN(const auto packed, c.packed<PackedFloatGemm>("gemm", pack));
   const Tasks share(*packed->kernel, rows, n, 1, c.threads());
-  const std::size_t strip = e.codes_out ? align(static_cast<std::size_t>(share.row_share * n) * sizeof(float)) : 0;
+  const std::size_t strip =
+      e.codes_out ? align(static_cast<std::size_t>(share.row_share * n) * sizeof(float)) : 0;
   c.scratch(strip * static_cast<std::size_t>(c.threads()));
   c.run([=](const StepArgs& args) {
-    args.pool.run(static_cast<std::size_t>(share.row_tasks * share.panel_tasks), [&](std::size_t t) {
+    args.pool.run(static_cast<std::size_t>(share.row_tasks * share.panel_tasks), [&](std::size_t
+                                                                                         t) {
       const std::int64_t row_task = static_cast<std::int64_t>(t) / share.panel_tasks;
       const std::int64_t panel_task = static_cast<std::int64_t>(t) % share.panel_tasks;
       const std::int64_t begin = row_task * share.row_share;
@@ -81,7 +88,8 @@ Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed, std::
 }
 
 Status mismatch(const ValueInfo& a, const ValueInfo& b) {
-  return fail(ErrorCode::kInvalidModel, fmt::format("{} times {}", to_string(a.shape), to_string(b.shape)));
+  return fail(ErrorCode::kInvalidModel,
+              fmt::format("{} times {}", to_string(a.shape), to_string(b.shape)));
 }
 
 Status plan_linear(OpContext& c) {
@@ -90,7 +98,8 @@ Status plan_linear(OpContext& c) {
   const ValueInfo& x = c.input(0);
   const Tensor* w = c.input(1).constant;
   INTACT_CHECK(w != nullptr, "node '{}': Linear without constant weights", c.node().name);
-  if (w->rank() != 2 || x.rank() < 1 || x.shape.back() != w->shape()[0]) return mismatch(x, c.input(1));
+  if (w->rank() != 2 || x.rank() < 1 || x.shape.back() != w->shape()[0])
+    return mismatch(x, c.input(1));
   INTACT_ASSIGN(const auto bias, read_float_bias(c, 2, w->shape()[1]));
   Shape out = x.shape;
   out.back() = w->shape()[1];
@@ -149,7 +158,8 @@ Status plan_matmul(OpContext& c) {
   if (b.rank() > 1) out.push_back(p.n);
   const std::int64_t batch = num_elements(p.batch);
   if (a.dtype == Dtype::kFloat32 && b.constant != nullptr && b.rank() == 2) {
-    return plan_constant_right(c, *b.constant, false, {}, std::move(out), a.size() / std::max<std::int64_t>(1, p.k));
+    return plan_constant_right(c, *b.constant, false, {}, std::move(out),
+                               a.size() / std::max<std::int64_t>(1, p.k));
   }
   if (a.dtype != Dtype::kFloat32) {
     // Integer and double products are rare: three loops.
@@ -163,7 +173,8 @@ Status plan_matmul(OpContext& c) {
           for (std::int64_t r = 0; r < p.m; ++r)
             for (std::int64_t col = 0; col < p.n; ++col) {
               T sum = 0;
-              for (std::int64_t k = 0; k < p.k; ++k) sum = static_cast<T>(sum + x[r * p.k + k] * y[k * p.n + col]);
+              for (std::int64_t k = 0; k < p.k; ++k)
+                sum = static_cast<T>(sum + x[r * p.k + k] * y[k * p.n + col]);
               z[r * p.n + col] = sum;
             }
         }
@@ -179,17 +190,19 @@ Status plan_matmul(OpContext& c) {
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   const GemmF32Kernel* kernel = &select_kernel<GemmF32Kernel>(isa);
   const GemmShape shape{p.n, 1, p.k};
-  const std::size_t packed_bytes = align(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
+  const std::size_t packed_bytes =
+      align(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
   const bool share_batches = batch >= c.threads();
   c.scratch(packed_bytes * static_cast<std::size_t>(share_batches ? c.threads() : 1));
   const Tasks share(*kernel, p.m, p.n, share_batches ? batch : 1, c.threads());
   c.run([=](const StepArgs& args) {
     const auto pack = [&](std::int64_t i, std::byte* to) {
-      kernel->pack_b(shape, {args.input<float>(1) + p.b_offset[static_cast<std::size_t>(i)], 0, p.n, 1}, 0,
+      kernel->pack_b(shape,
+                     {args.input<float>(1) + p.b_offset[static_cast<std::size_t>(i)], 0, p.n, 1}, 0,
                      panels_of(p.n), reinterpret_cast<float*>(to));
     };
-    const auto run = [&](std::int64_t i, const std::byte* packed, std::int64_t row_begin, std::int64_t row_end,
-                         std::int64_t panel_begin, std::int64_t panel_end) {
+    const auto run = [&](std::int64_t i, const std::byte* packed, std::int64_t row_begin,
+                         std::int64_t row_end, std::int64_t panel_begin, std::int64_t panel_end) {
       GemmF32Args g;
       g.shape = shape;
       g.a = args.input<float>(0) + p.a_offset[static_cast<std::size_t>(i)];
@@ -213,12 +226,15 @@ Status plan_matmul(OpContext& c) {
     }
     for (std::int64_t i = 0; i < batch; ++i) {
       pack(i, args.scratch);
-      args.pool.run(static_cast<std::size_t>(share.row_tasks * share.panel_tasks), [&](std::size_t t) {
-        const std::int64_t row = static_cast<std::int64_t>(t) / share.panel_tasks * share.row_share;
-        const std::int64_t panel = static_cast<std::int64_t>(t) % share.panel_tasks;
-        run(i, args.scratch, row, std::min(p.m, row + share.row_share), share.panels * panel / share.panel_tasks,
-            share.panels * (panel + 1) / share.panel_tasks);
-      });
+      args.pool.run(static_cast<std::size_t>(share.row_tasks * share.panel_tasks),
+                    [&](std::size_t t) {
+                      const std::int64_t row =
+                          static_cast<std::int64_t>(t) / share.panel_tasks * share.row_share;
+                      const std::int64_t panel = static_cast<std::int64_t>(t) % share.panel_tasks;
+                      run(i, args.scratch, row, std::min(p.m, row + share.row_share),
+                          share.panels * panel / share.panel_tasks,
+                          share.panels * (panel + 1) / share.panel_tasks);
+                    });
     }
   });
   return {};
@@ -240,9 +256,10 @@ Status plan_gemm(OpContext& c) {
   if (b.shape[tb ? 1 : 0] != k) return mismatch(a, b);
   const Tensor* bias = c.has(2) ? c.input(2).constant : nullptr;
   if (!ta && alpha == 1 && b.constant != nullptr &&
-      (!c.has(2) || (bias != nullptr && beta == 1 && bias->size() == n && bias->dtype() == Dtype::kFloat32 &&
-                     bias->shape().back() == n)))
-    return plan_constant_right(c, *b.constant, tb, bias == nullptr ? std::span<const float>() : bias->values<float>(),
+      (!c.has(2) || (bias != nullptr && beta == 1 && bias->size() == n &&
+                     bias->dtype() == Dtype::kFloat32 && bias->shape().back() == n)))
+    return plan_constant_right(c, *b.constant, tb,
+                               bias == nullptr ? std::span<const float>() : bias->values<float>(),
                                {m, n}, m);
   std::vector<std::int64_t> c_strides(2, 0);
   if (c.has(2)) {
@@ -258,7 +275,8 @@ Status plan_gemm(OpContext& c) {
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   const GemmF32Kernel* kernel = &select_kernel<GemmF32Kernel>(isa);
   const GemmShape shape{n, 1, k};
-  const std::size_t packed_bytes = align(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
+  const std::size_t packed_bytes =
+      align(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
   c.scratch(packed_bytes + align(static_cast<std::size_t>(m * k) * sizeof(float)));
   const bool has_c = c.has(2);
   c.run([=](const StepArgs& args) {
@@ -282,7 +300,8 @@ Status plan_gemm(OpContext& c) {
     for (std::int64_t i = 0; i < m; ++i)
       for (std::int64_t j = 0; j < n; ++j) {
         float& y = g.out[i * n + j];
-        y = alpha * y + (has_c ? beta * args.input<float>(2)[i * c_strides[0] + j * c_strides[1]] : 0.0f);
+        y = alpha * y +
+            (has_c ? beta * args.input<float>(2)[i * c_strides[0] + j * c_strides[1]] : 0.0f);
       }
   });
   return {};

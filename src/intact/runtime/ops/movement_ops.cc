@@ -27,7 +27,9 @@ std::vector<std::int64_t> permuted(const std::vector<std::int64_t>& v,
 }
 
 StepFn copy_step(StridedCopy copy) {
-  return [copy = std::move(copy)](const StepArgs& args) { copy.run(args.in[0], args.out[0], args.pool); };
+  return [copy = std::move(copy)](const StepArgs& args) {
+    copy.run(args.in[0], args.out[0], args.pool);
+  };
 }
 
 Status plan_transpose(OpContext& c) {
@@ -40,8 +42,8 @@ Status plan_transpose(OpContext& c) {
   std::sort(sorted.begin(), sorted.end());
   std::reverse(reversed.begin(), reversed.end());
   if (sorted != reversed)
-    return fail(ErrorCode::kInvalidModel, fmt::format("perm {} is not a permutation of {} axes",
-                                                      to_string(perm), x.rank()));
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("perm {} is not a permutation of {} axes", to_string(perm), x.rank()));
   Shape out = permuted(x.shape, perm);
   // A transposition that only moves axes of size 1 keeps the bytes.
   std::vector<std::int64_t> moved;
@@ -102,7 +104,8 @@ Status plan_concat(OpContext& c) {
     offset += x.shape[a];
   }
   c.run([copies = std::move(copies)](const StepArgs& args) {
-    for (std::size_t i = 0; i < copies.size(); ++i) copies[i].run(args.in[i], args.out[0], args.pool);
+    for (std::size_t i = 0; i < copies.size(); ++i)
+      copies[i].run(args.in[i], args.out[0], args.pool);
   });
   return {};
 }
@@ -182,8 +185,9 @@ Status plan_slice(OpContext& c) {
       return std::clamp(at, lo, hi);
     };
     const std::int64_t begin = step > 0 ? clip(starts[i], 0, n) : clip(starts[i], -1, n - 1);
-    const std::int64_t end = step > 0 ? clip(ends[i], 0, n)
-                             : ends[i] < -n ? -1 : clip(ends[i], -1, n - 1);
+    const std::int64_t end = step > 0       ? clip(ends[i], 0, n)
+                             : ends[i] < -n ? -1
+                                            : clip(ends[i], -1, n - 1);
     const std::int64_t span = step > 0 ? end - begin : begin - end;
     const std::int64_t stride = step > 0 ? step : -step;
     out[a] = span <= 0 ? 0 : (span - 1) / stride + 1;
@@ -252,8 +256,8 @@ void gather(const StepArgs& args, std::int64_t outer, std::int64_t axis_size, st
   for (std::int64_t i = 0; i < count; ++i)
     if (index[i] < -axis_size || index[i] >= axis_size) {
       args.status = fail(ErrorCode::kDataMismatch,
-                         fmt::format("index {} is outside [{}, {})", static_cast<std::int64_t>(index[i]),
-                                     -axis_size, axis_size));
+                         fmt::format("index {} is outside [{}, {})",
+                                     static_cast<std::int64_t>(index[i]), -axis_size, axis_size));
       return;
     }
   args.pool.run(static_cast<std::size_t>(outer), [&](std::size_t o) {
@@ -281,7 +285,8 @@ Status plan_gather(OpContext& c) {
   out.insert(out.end(), x.shape.begin() + axis + 1, x.shape.end());
   INTACT_TRY(c.output(0, x.dtype, out));
   const std::int64_t outer = num_elements(std::span(x.shape).first(a));
-  const auto row = static_cast<std::size_t>(num_elements(std::span(x.shape).subspan(a + 1))) * width;
+  const auto row =
+      static_cast<std::size_t>(num_elements(std::span(x.shape).subspan(a + 1))) * width;
   const std::int64_t size = x.shape[a];
   const std::int64_t count = index.size();
   if (index.dtype == Dtype::kInt64)
@@ -308,7 +313,8 @@ Status plan_pad(OpContext& c) {
     if (c.has(2)) {
       if (c.input(2).constant == nullptr)
         return fail(ErrorCode::kUnsupported, "the pad value depends on data");
-      if (c.input(2).constant->size() == 1) std::memcpy(value.data(), c.input(2).constant->raw(), width);
+      if (c.input(2).constant->size() == 1)
+        std::memcpy(value.data(), c.input(2).constant->raw(), width);
     }
     if (c.has(3)) {
       INTACT_ASSIGN(axes, c.ints(3));
@@ -318,7 +324,8 @@ Status plan_pad(OpContext& c) {
     std::memcpy(value.data(), &v, width);
   }
   if (pads.size() != 2 * axes.size())
-    return fail(ErrorCode::kInvalidModel, fmt::format("pads {} need two numbers an axis", to_string(pads)));
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("pads {} need two numbers an axis", to_string(pads)));
   const std::string mode = c.node().get_string("mode", "constant");
   std::vector<std::int64_t> before(x.rank(), 0), after(x.rank(), 0);
   for (std::size_t i = 0; i < axes.size(); ++i) {
@@ -361,13 +368,16 @@ Status plan_pad(OpContext& c) {
     if (n == 0 && out[i] > 0) return fail(ErrorCode::kInvalidModel, "padding an empty axis");
     for (std::int64_t o = 0; o < out[i]; ++o) {
       std::int64_t k = o - before[i];
-      if (mode == "edge") k = std::clamp<std::int64_t>(k, 0, n - 1);
-      else if (mode == "wrap") k = ((k % n) + n) % n;
+      if (mode == "edge")
+        k = std::clamp<std::int64_t>(k, 0, n - 1);
+      else if (mode == "wrap")
+        k = ((k % n) + n) % n;
       else if (mode == "reflect") {
         const std::int64_t period = std::max<std::int64_t>(1, 2 * (n - 1));
         k = ((k % period) + period) % period;
         if (k >= n) k = period - k;
-      } else return fail(ErrorCode::kUnsupported, fmt::format("pad mode '{}'", mode));
+      } else
+        return fail(ErrorCode::kUnsupported, fmt::format("pad mode '{}'", mode));
       maps[i].push_back(k * x.strides()[i]);
     }
   }
@@ -398,7 +408,8 @@ Status plan_depth_to_space(OpContext& c) {
   const ValueInfo x = c.input(0);
   const std::int64_t b = c.node().get_int("blocksize", 1);
   if (x.rank() != 4 || b < 1 || x.shape[1] % (b * b) != 0)
-    return fail(ErrorCode::kInvalidModel, fmt::format("DepthToSpace of {} by {}", to_string(x.shape), b));
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("DepthToSpace of {} by {}", to_string(x.shape), b));
   const std::int64_t depth = x.shape[1] / (b * b);
   INTACT_ASSIGN(const std::size_t width, element_bytes(x.dtype));
   INTACT_TRY(c.output(0, x.dtype, {x.shape[0], depth, x.shape[2] * b, x.shape[3] * b}, x.layout));
@@ -420,10 +431,12 @@ Status plan_space_to_depth(OpContext& c) {
   const ValueInfo x = c.input(0);
   const std::int64_t b = c.node().get_int("blocksize", 1);
   if (x.rank() != 4 || b < 1 || x.shape[2] % b != 0 || x.shape[3] % b != 0)
-    return fail(ErrorCode::kInvalidModel, fmt::format("SpaceToDepth of {} by {}", to_string(x.shape), b));
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("SpaceToDepth of {} by {}", to_string(x.shape), b));
   const std::int64_t depth = x.shape[1];
   INTACT_ASSIGN(const std::size_t width, element_bytes(x.dtype));
-  INTACT_TRY(c.output(0, x.dtype, {x.shape[0], depth * b * b, x.shape[2] / b, x.shape[3] / b}, x.layout));
+  INTACT_TRY(
+      c.output(0, x.dtype, {x.shape[0], depth * b * b, x.shape[2] / b, x.shape[3] / b}, x.layout));
   const auto i = x.strides();
   const auto o = c.outputs_[0].strides();
   c.run(copy_step(StridedCopy({x.shape[0], depth, x.shape[2] / b, b, x.shape[3] / b, b},

@@ -17,12 +17,12 @@
 namespace intact {
 namespace {
 
-// Where the scale and zero point of element i of a row-major tensor are: (i / inner % size) / block,
-// with the blocks of one `outer` slice behind another for blocked scales.
+// Where the scale and zero point of element i of a row-major tensor are: (i / inner % size) /
+// block, with the blocks of one `outer` slice behind another for blocked scales.
 struct Granularity {
-  std::int64_t inner = 1;   // Elements from one index along the axis to the next.
-  std::int64_t size = 1;    // Of the axis.
-  std::int64_t block = 0;   // 0: one scale an index (or one in all).
+  std::int64_t inner = 1;  // Elements from one index along the axis to the next.
+  std::int64_t size = 1;   // Of the axis.
+  std::int64_t block = 0;  // 0: one scale an index (or one in all).
   bool one = true;
 
   [[nodiscard]] std::int64_t at(std::int64_t i) const {
@@ -50,10 +50,12 @@ Result<Granularity> read_granularity(const OpContext& c) {
     Shape wanted = x.shape;
     wanted[a] = (wanted[a] + g.block - 1) / g.block;
     if (scale.shape != wanted || x.layout != Layout::kPlain)
-      return fail(ErrorCode::kInvalidModel, fmt::format("scales {} for blocks of {} along axis {} of {}",
-                                                        to_string(scale.shape), g.block, axis, to_string(x.shape)));
+      return fail(ErrorCode::kInvalidModel,
+                  fmt::format("scales {} for blocks of {} along axis {} of {}",
+                              to_string(scale.shape), g.block, axis, to_string(x.shape)));
   } else if (scale.size() != g.size) {
-    return fail(ErrorCode::kInvalidModel, fmt::format("{} scales for {} indices of axis {}", scale.size(), g.size, axis));
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("{} scales for {} indices of axis {}", scale.size(), g.size, axis));
   }
   return g;
 }
@@ -63,38 +65,55 @@ struct Range {
 };
 std::optional<Range> code_range(Dtype dtype) {
   switch (dtype) {
-    case Dtype::kUint8: return Range{0, 255};
-    case Dtype::kInt8: return Range{-128, 127};
-    case Dtype::kUint16: return Range{0, 65535};
-    case Dtype::kInt16: return Range{-32768, 32767};
-    case Dtype::kUint4: return Range{0, 15};
-    case Dtype::kInt4: return Range{-8, 7};
-    default: return std::nullopt;
+    case Dtype::kUint8:
+      return Range{0, 255};
+    case Dtype::kInt8:
+      return Range{-128, 127};
+    case Dtype::kUint16:
+      return Range{0, 65535};
+    case Dtype::kInt16:
+      return Range{-32768, 32767};
+    case Dtype::kUint4:
+      return Range{0, 15};
+    case Dtype::kInt4:
+      return Range{-8, 7};
+    default:
+      return std::nullopt;
   }
 }
 
 std::int64_t load_code(Dtype dtype, const std::byte* data, std::int64_t i) {
   switch (dtype) {
-    case Dtype::kUint8: return reinterpret_cast<const std::uint8_t*>(data)[i];
-    case Dtype::kInt8: return reinterpret_cast<const std::int8_t*>(data)[i];
-    case Dtype::kUint16: return reinterpret_cast<const std::uint16_t*>(data)[i];
-    case Dtype::kInt16: return reinterpret_cast<const std::int16_t*>(data)[i];
-    case Dtype::kInt32: return reinterpret_cast<const std::int32_t*>(data)[i];
+    case Dtype::kUint8:
+      return reinterpret_cast<const std::uint8_t*>(data)[i];
+    case Dtype::kInt8:
+      return reinterpret_cast<const std::int8_t*>(data)[i];
+    case Dtype::kUint16:
+      return reinterpret_cast<const std::uint16_t*>(data)[i];
+    case Dtype::kInt16:
+      return reinterpret_cast<const std::int16_t*>(data)[i];
+    case Dtype::kInt32:
+      return reinterpret_cast<const std::int32_t*>(data)[i];
     case Dtype::kUint4:
     case Dtype::kInt4: {
       const int code = (std::to_integer<int>(data[i / 2]) >> (i % 2 * 4)) & 0xF;
       return dtype == Dtype::kInt4 && code > 7 ? code - 16 : code;
     }
-    default: return 0;
+    default:
+      return 0;
   }
 }
 
 void store_code(Dtype dtype, std::byte* data, std::int64_t i, std::int64_t code) {
   switch (dtype) {
     case Dtype::kUint8:
-    case Dtype::kInt8: data[i] = static_cast<std::byte>(code & 0xFF); break;
+    case Dtype::kInt8:
+      data[i] = static_cast<std::byte>(code & 0xFF);
+      break;
     case Dtype::kUint16:
-    case Dtype::kInt16: reinterpret_cast<std::uint16_t*>(data)[i] = static_cast<std::uint16_t>(code & 0xFFFF); break;
+    case Dtype::kInt16:
+      reinterpret_cast<std::uint16_t*>(data)[i] = static_cast<std::uint16_t>(code & 0xFFFF);
+      break;
     default: {
       std::byte& byte = data[i / 2];
       const auto nibble = static_cast<std::byte>(code & 0xF);
@@ -111,7 +130,8 @@ Status plan_quantize(OpContext& c) {
   if (c.has(2)) dtype = c.input(2).dtype;
   if (dtype == Dtype::kUndefined) dtype = Dtype::kUint8;
   const auto range = code_range(dtype);
-  if (!range) return fail(ErrorCode::kUnsupported, fmt::format("QuantizeLinear to {}", name_of(dtype)));
+  if (!range)
+    return fail(ErrorCode::kUnsupported, fmt::format("QuantizeLinear to {}", name_of(dtype)));
   if (c.has(2) && c.input(2).size() != c.input(1).size())
     return fail(ErrorCode::kInvalidModel, "scale and zero point differ in shape");
   INTACT_ASSIGN(const Granularity g, read_granularity(c));
@@ -138,7 +158,8 @@ Status plan_quantize(OpContext& c) {
       const std::int64_t at = g.at(i);
       const std::int64_t zero = has_zero ? load_code(dtype, args.in[2], at) : 0;
       const float ratio = args.input<float>(0)[i] / args.input<float>(1)[at];
-      const double code = std::clamp(static_cast<double>(round_half_even(ratio)) + static_cast<double>(zero), r.lo, r.hi);
+      const double code = std::clamp(
+          static_cast<double>(round_half_even(ratio)) + static_cast<double>(zero), r.lo, r.hi);
       store_code(dtype, args.out[0], i, ratio != ratio ? zero : static_cast<std::int64_t>(code));
     }
   });
@@ -152,7 +173,8 @@ Status plan_dequantize(OpContext& c) {
   if (!code_range(x.dtype) && x.dtype != Dtype::kInt32)
     return fail(ErrorCode::kUnsupported, fmt::format("DequantizeLinear of {}", name_of(x.dtype)));
   if (c.has(2) && (c.input(2).size() != c.input(1).size() || c.input(2).dtype != x.dtype))
-    return fail(ErrorCode::kInvalidModel, "the zero point does not have the codes' type or the scale's shape");
+    return fail(ErrorCode::kInvalidModel,
+                "the zero point does not have the codes' type or the scale's shape");
   INTACT_ASSIGN(const Granularity g, read_granularity(c));
   INTACT_TRY(c.output(0, Dtype::kFloat32, x.shape, x.layout));
   const bool has_zero = c.has(2);

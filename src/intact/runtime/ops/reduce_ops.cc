@@ -18,7 +18,9 @@ namespace intact {
 namespace {
 
 // Rows per task such that a task is worth waking a thread for.
-std::int64_t rows_a_task(std::int64_t cols) { return std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, cols)); }
+std::int64_t rows_a_task(std::int64_t cols) {
+  return std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, cols));
+}
 
 template <class Fn>
 void for_rows(ThreadPool& pool, std::int64_t rows, std::int64_t cols, const Fn& fn) {
@@ -60,8 +62,10 @@ Status plan_reduce(OpContext& c) {
     order[static_cast<std::size_t>(x.memory_axis(static_cast<int>(axis)))] = axis;
   const bool keeps_layout = keep && x.layout == Layout::kChannelsLast;
   for (std::size_t axis = 0; axis < x.rank(); ++axis) {
-    if (!reduced[axis]) out.push_back(x.shape[axis]);
-    else if (keep) out.push_back(1);
+    if (!reduced[axis])
+      out.push_back(x.shape[axis]);
+    else if (keep)
+      out.push_back(1);
   }
   for (const bool going : {false, true})
     for (std::size_t m = 0; m < x.rank(); ++m) {
@@ -76,9 +80,11 @@ Status plan_reduce(OpContext& c) {
   const Layout layout = keeps_layout ? Layout::kChannelsLast : Layout::kPlain;
   INTACT_TRY(c.output(0, x.dtype, out, layout));
   const auto dense = row_major_strides(sizes);
-  const StridedCopy gather(sizes, in_strides, dense, static_cast<std::size_t>(bits_of(x.dtype) / 8));
+  const StridedCopy gather(sizes, in_strides, dense,
+                           static_cast<std::size_t>(bits_of(x.dtype) / 8));
   bool in_place = true;
-  for (std::size_t i = 0; i < sizes.size(); ++i) in_place &= sizes[i] == 1 || dense[i] == in_strides[i];
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    in_place &= sizes[i] == 1 || dense[i] == in_strides[i];
   if (x.dtype == Dtype::kInt64 || x.dtype == Dtype::kInt32) {
     c.scratch(bytes_of(x.dtype, x.size()));
     const auto run = [&]<class T>(T) {
@@ -86,15 +92,22 @@ Status plan_reduce(OpContext& c) {
         gather.run(args.in[0], args.scratch, args.pool);
         const T* v = reinterpret_cast<const T*>(args.scratch);
         for (std::int64_t r = 0; r < rows; ++r) {
-          T y = kOp == ReduceOp::kMax ? std::numeric_limits<T>::lowest()
-                : kOp == ReduceOp::kMin ? std::numeric_limits<T>::max() : kOp == ReduceOp::kProd ? T{1} : T{0};
+          T y = kOp == ReduceOp::kMax    ? std::numeric_limits<T>::lowest()
+                : kOp == ReduceOp::kMin  ? std::numeric_limits<T>::max()
+                : kOp == ReduceOp::kProd ? T{1}
+                                         : T{0};
           for (std::int64_t i = 0; i < cols; ++i) {
             const T e = v[r * cols + i];
-            if constexpr (kOp == ReduceOp::kMax) y = std::max(y, e);
-            else if constexpr (kOp == ReduceOp::kMin) y = std::min(y, e);
-            else if constexpr (kOp == ReduceOp::kProd) y = static_cast<T>(y * e);
-            else if constexpr (kOp == ReduceOp::kSumSq) y = static_cast<T>(y + e * e);
-            else y = static_cast<T>(y + e);
+            if constexpr (kOp == ReduceOp::kMax)
+              y = std::max(y, e);
+            else if constexpr (kOp == ReduceOp::kMin)
+              y = std::min(y, e);
+            else if constexpr (kOp == ReduceOp::kProd)
+              y = static_cast<T>(y * e);
+            else if constexpr (kOp == ReduceOp::kSumSq)
+              y = static_cast<T>(y + e * e);
+            else
+              y = static_cast<T>(y + e);
           }
           if (kOp == ReduceOp::kMean && cols > 0) y = static_cast<T>(y / static_cast<T>(cols));
           args.output<T>(0)[r] = y;
@@ -107,7 +120,8 @@ Status plan_reduce(OpContext& c) {
   INTACT_TRY(c.require(0, Dtype::kFloat32));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   const auto* kernel = &select_kernel<RowsF32Kernel>(isa);
-  // Memory is [outer, reduced, inner] with one reduced run of axes: no copy, reduce_first each outer.
+  // Memory is [outer, reduced, inner] with one reduced run of axes: no copy, reduce_first each
+  // outer.
   std::int64_t outer = 1, inner = 1;
   int state = 0;
   bool banded = true;
@@ -143,7 +157,8 @@ Status plan_reduce(OpContext& c) {
       v = reinterpret_cast<const float*>(args.scratch);
     }
     for_rows(args.pool, rows, cols, [&](std::int64_t begin, std::int64_t end) {
-      kernel->reduce_last({kOp, end - begin, cols, v + begin * cols, cols, args.output<float>(0) + begin});
+      kernel->reduce_last(
+          {kOp, end - begin, cols, v + begin * cols, cols, args.output<float>(0) + begin});
     });
   });
   return {};
@@ -154,8 +169,10 @@ Status plan_softmax(OpContext& c, bool log) {
   INTACT_TRY(c.require(0, Dtype::kFloat32));
   const ValueInfo x = c.input(0);
   const bool old = c.opset() < 13 && c.node().domain.empty();
-  INTACT_ASSIGN(const int axis, normalize_axis(c.node().get_int("axis", old ? 1 : -1), std::max<std::size_t>(1, x.rank())));
-  INTACT_CHECK(!old || x.layout == Layout::kPlain || axis == 1, "Softmax over several axes, channels last");
+  INTACT_ASSIGN(const int axis, normalize_axis(c.node().get_int("axis", old ? 1 : -1),
+                                               std::max<std::size_t>(1, x.rank())));
+  INTACT_CHECK(!old || x.layout == Layout::kPlain || axis == 1,
+               "Softmax over several axes, channels last");
   INTACT_TRY(c.output(0, x.dtype, x.shape, x.layout));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   const auto* kernel = &select_kernel<RowsF32Kernel>(isa);
@@ -171,7 +188,8 @@ Status plan_softmax(OpContext& c, bool log) {
   if (inner == 1) {
     c.run([=](const StepArgs& args) {
       for_rows(args.pool, outer, n, [&](std::int64_t begin, std::int64_t end) {
-        kernel->softmax_last({end - begin, n, args.input<float>(0) + begin * n, n, args.output<float>(0) + begin * n, n, log});
+        kernel->softmax_last({end - begin, n, args.input<float>(0) + begin * n, n,
+                              args.output<float>(0) + begin * n, n, log});
       });
     });
     return {};
@@ -179,7 +197,8 @@ Status plan_softmax(OpContext& c, bool log) {
   c.run([=](const StepArgs& args) {
     args.pool.run(static_cast<std::size_t>(outer), [&](std::size_t o) {
       const auto i = static_cast<std::int64_t>(o) * n * inner;
-      kernel->softmax_first({n, inner, args.input<float>(0) + i, inner, args.output<float>(0) + i, inner, log});
+      kernel->softmax_first(
+          {n, inner, args.input<float>(0) + i, inner, args.output<float>(0) + i, inner, log});
     });
   });
   return {};
@@ -198,11 +217,13 @@ Status plan_layer_norm(OpContext& c) {
   const std::int64_t cols = num_elements(std::span(x.shape).subspan(split));
   for (const std::size_t i : {std::size_t{1}, std::size_t{2}})
     if (c.has(i) && (c.input(i).size() != cols || c.input(i).dtype != Dtype::kFloat32))
-      return fail(ErrorCode::kUnsupported, fmt::format("scale or bias {} of LayerNormalization over {} elements",
-                                                       to_string(c.input(i).shape), cols));
+      return fail(ErrorCode::kUnsupported,
+                  fmt::format("scale or bias {} of LayerNormalization over {} elements",
+                              to_string(c.input(i).shape), cols));
   for (std::size_t i = 1; i < c.node().outputs.size(); ++i)
     if (c.node().outputs[i] != kNoValue)
-      return fail(ErrorCode::kUnsupported, "the mean and deviation of LayerNormalization as outputs");
+      return fail(ErrorCode::kUnsupported,
+                  "the mean and deviation of LayerNormalization as outputs");
   INTACT_TRY(c.output(0, x.dtype, x.shape));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   const auto* kernel = &select_kernel<RowsF32Kernel>(isa);
@@ -232,7 +253,8 @@ Status plan_batch_norm(OpContext& c) {
   const std::int64_t channels = x.rank() > 1 ? x.shape[1] : 1;
   for (std::size_t i = 1; i < 5; ++i) {
     INTACT_TRY(c.require(i, Dtype::kFloat32));
-    if (c.input(i).size() != channels) return fail(ErrorCode::kInvalidModel, "BatchNormalization parameters do not fit");
+    if (c.input(i).size() != channels)
+      return fail(ErrorCode::kInvalidModel, "BatchNormalization parameters do not fit");
   }
   INTACT_TRY(c.output(0, x.dtype, x.shape, x.layout));
   const float eps = c.node().get_float("epsilon", 1e-5f);
@@ -241,8 +263,9 @@ Status plan_batch_norm(OpContext& c) {
     std::vector<float> m(static_cast<std::size_t>(channels)), b(m);
     for (std::int64_t i = 0; i < channels; ++i) {
       const auto at = static_cast<std::size_t>(i);
-      const double r = static_cast<double>(args.input<float>(1)[i]) /
-                       std::sqrt(static_cast<double>(args.input<float>(4)[i]) + static_cast<double>(eps));
+      const double r =
+          static_cast<double>(args.input<float>(1)[i]) /
+          std::sqrt(static_cast<double>(args.input<float>(4)[i]) + static_cast<double>(eps));
       m[at] = static_cast<float>(r);
       b[at] = static_cast<float>(static_cast<double>(args.input<float>(2)[i]) -
                                  static_cast<double>(args.input<float>(3)[i]) * r);
@@ -266,8 +289,10 @@ Status plan_arg(OpContext& c) {
   const auto a = static_cast<std::size_t>(axis);
   INTACT_CHECK(x.layout == Layout::kPlain, "ArgMax of a channels-last value");
   Shape out = x.shape;
-  if (keep) out[a] = 1;
-  else out.erase(out.begin() + axis);
+  if (keep)
+    out[a] = 1;
+  else
+    out.erase(out.begin() + axis);
   INTACT_TRY(c.output(0, Dtype::kInt64, out));
   const std::int64_t outer = num_elements(std::span(x.shape).first(a)), n = x.shape[a];
   const std::int64_t inner = num_elements(std::span(x.shape).subspan(a + 1));
@@ -278,8 +303,10 @@ Status plan_arg(OpContext& c) {
         std::int64_t best = 0;
         for (std::int64_t k = 1; k < n; ++k) {
           const float now = v[k * inner], then = v[best * inner];
-          if (kMax ? now > then : now < then) best = k;
-          else if (last && now == then) best = k;
+          if (kMax ? now > then : now < then)
+            best = k;
+          else if (last && now == then)
+            best = k;
         }
         args.output<std::int64_t>(0)[o * inner + i] = best;
       }

@@ -16,9 +16,9 @@ namespace intact {
 namespace {
 
 struct Taps {
-  int count = 1;                      // Per output position.
-  std::vector<std::int64_t> index;    // [out][count]
-  std::vector<float> weight;          // [out][count]
+  int count = 1;                    // Per output position.
+  std::vector<std::int64_t> index;  // [out][count]
+  std::vector<float> weight;        // [out][count]
 };
 
 struct Rule {
@@ -27,8 +27,10 @@ struct Rule {
   bool exclude_outside = false;
 };
 
-// Coordinates are float32, as in the specification's kernels elsewhere: ties of `nearest` depend on it.
-Result<float> original_coordinate(const Rule& rule, std::int64_t i, float scale, std::int64_t in, std::int64_t out) {
+// Coordinates are float32, as in the specification's kernels elsewhere: ties of `nearest` depend on
+// it.
+Result<float> original_coordinate(const Rule& rule, std::int64_t i, float scale, std::int64_t in,
+                                  std::int64_t out) {
   const auto x = static_cast<float>(i);
   if (rule.coordinates == "half_pixel") return (x + 0.5f) / scale - 0.5f;
   if (rule.coordinates == "asymmetric") return x / scale;
@@ -39,7 +41,8 @@ Result<float> original_coordinate(const Rule& rule, std::int64_t i, float scale,
     const float adjusted = static_cast<float>(out) / (scale * static_cast<float>(in));
     return static_cast<float>(in) / 2 * (1 - adjusted) + (x + 0.5f) / scale - 0.5f;
   }
-  return fail(ErrorCode::kUnsupported, fmt::format("coordinate_transformation_mode '{}'", rule.coordinates));
+  return fail(ErrorCode::kUnsupported,
+              fmt::format("coordinate_transformation_mode '{}'", rule.coordinates));
 }
 
 std::int64_t nearest_index(const Rule& rule, float x) {
@@ -97,7 +100,8 @@ struct AxisPass {
 
 void resample(const AxisPass& p, const float* x, float* y, ThreadPool& pool) {
   pool.run(static_cast<std::size_t>(p.outer * p.out), [&](std::size_t t) {
-    const std::int64_t o = static_cast<std::int64_t>(t) / p.out, j = static_cast<std::int64_t>(t) % p.out;
+    const std::int64_t o = static_cast<std::int64_t>(t) / p.out,
+                       j = static_cast<std::int64_t>(t) % p.out;
     const float* from = x + o * p.in * p.inner;
     float* to = y + static_cast<std::int64_t>(t) * p.inner;
     const auto at = static_cast<std::size_t>(j * p.taps.count);
@@ -143,7 +147,11 @@ Status plan_nearest(OpContext& c, const std::vector<Taps>& taps) {
       }
       std::byte* to = args.out[0] + r * static_cast<std::size_t>(row) * bytes;
       for (std::int64_t i = 0; i < row; ++i, to += bytes)
-        std::memcpy(to, args.in[0] + static_cast<std::size_t>(base + maps[last][static_cast<std::size_t>(i)]) * width, bytes);
+        std::memcpy(
+            to,
+            args.in[0] +
+                static_cast<std::size_t>(base + maps[last][static_cast<std::size_t>(i)]) * width,
+            bytes);
     });
   });
   return {};
@@ -158,11 +166,13 @@ Status plan_resize(OpContext& c) {
   Rule rule;
   rule.mode = node.get_string("mode", "nearest");
   if (rule.mode == "bilinear") rule.mode = "linear";
-  rule.coordinates = early ? "asymmetric" : node.get_string("coordinate_transformation_mode", "half_pixel");
+  rule.coordinates =
+      early ? "asymmetric" : node.get_string("coordinate_transformation_mode", "half_pixel");
   rule.nearest = early ? "floor" : node.get_string("nearest_mode", "round_prefer_floor");
   rule.cubic_a = node.get_float("cubic_coeff_a", -0.75f);
   rule.exclude_outside = node.get_int("exclude_outside", 0) != 0;
-  if (node.get_int("antialias", 0) != 0) return fail(ErrorCode::kUnsupported, "an antialiased Resize");
+  if (node.get_int("antialias", 0) != 0)
+    return fail(ErrorCode::kUnsupported, "an antialiased Resize");
   if (node.get_string("keep_aspect_ratio_policy", "stretch") != "stretch")
     return fail(ErrorCode::kUnsupported, "a Resize that keeps the aspect ratio");
   std::vector<std::int64_t> axes = node.get_ints("axes");
@@ -180,18 +190,21 @@ Status plan_resize(OpContext& c) {
     }
   }
   if (!given.empty()) {
-    if (given.size() != axes.size()) return fail(ErrorCode::kInvalidModel, "one scale an axis is needed");
+    if (given.size() != axes.size())
+      return fail(ErrorCode::kInvalidModel, "one scale an axis is needed");
     for (std::size_t i = 0; i < axes.size(); ++i) {
       INTACT_ASSIGN(const int axis, normalize_axis(axes[i], x.rank()));
       const auto a = static_cast<std::size_t>(axis);
       scales[a] = static_cast<float>(given[i]);
       const double size = std::floor(static_cast<double>(x.shape[a]) * given[i]);
-      if (!(given[i] > 0) || !(size < 1e9)) return fail(ErrorCode::kInvalidModel, fmt::format("a scale of {}", given[i]));
+      if (!(given[i] > 0) || !(size < 1e9))
+        return fail(ErrorCode::kInvalidModel, fmt::format("a scale of {}", given[i]));
       out[a] = static_cast<std::int64_t>(size);
     }
   } else {
     INTACT_ASSIGN(const auto sizes, c.ints(3));
-    if (sizes.size() != axes.size()) return fail(ErrorCode::kInvalidModel, "one size an axis is needed");
+    if (sizes.size() != axes.size())
+      return fail(ErrorCode::kInvalidModel, "one size an axis is needed");
     for (std::size_t i = 0; i < axes.size(); ++i) {
       INTACT_ASSIGN(const int axis, normalize_axis(axes[i], x.rank()));
       const auto a = static_cast<std::size_t>(axis);
@@ -200,12 +213,14 @@ Status plan_resize(OpContext& c) {
     }
   }
   INTACT_TRY(c.output(0, x.dtype, out, x.layout));
-  if (num_elements(out) > 0 && x.size() == 0) return fail(ErrorCode::kInvalidModel, "a Resize of nothing");
+  if (num_elements(out) > 0 && x.size() == 0)
+    return fail(ErrorCode::kInvalidModel, "a Resize of nothing");
   std::vector<Taps> taps;
   for (std::size_t a = 0; a < x.rank(); ++a) {
     Rule axis_rule = rule;
     // An axis that stays is copied, whatever the mode.
-    if (out[a] == x.shape[a] && scales[a] == 1.0f) axis_rule = {"nearest", "asymmetric", "floor", 0, false};
+    if (out[a] == x.shape[a] && scales[a] == 1.0f)
+      axis_rule = {"nearest", "asymmetric", "floor", 0, false};
     INTACT_ASSIGN(auto t, make_taps(axis_rule, scales[a], x.shape[a], out[a]));
     taps.push_back(std::move(t));
   }
@@ -220,8 +235,8 @@ Status plan_resize(OpContext& c) {
   for (std::size_t axis = 0; axis < x.rank(); ++axis) {
     const auto d = static_cast<std::size_t>(x.memory_axis(static_cast<int>(axis)));
     if (taps[axis].count == 1) continue;
-    AxisPass p{num_elements(std::span(now).first(d)), now[d], target[d], num_elements(std::span(now).subspan(d + 1)),
-               taps[axis]};
+    AxisPass p{num_elements(std::span(now).first(d)), now[d], target[d],
+               num_elements(std::span(now).subspan(d + 1)), taps[axis]};
     now[d] = target[d];
     largest = std::max(largest, static_cast<std::size_t>(num_elements(now)) * sizeof(float));
     passes.push_back(std::move(p));

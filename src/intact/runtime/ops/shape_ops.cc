@@ -42,9 +42,10 @@ Status plan_shape(OpContext& c) {
   };
   const std::int64_t start = clip(c.node().get_int("start", 0));
   const std::int64_t end = std::max(start, clip(c.node().get_int("end", rank)));
-  return leave(c, Tensor::of<std::int64_t>({end - start},
-                                           std::span(shape).subspan(static_cast<std::size_t>(start),
-                                                                    static_cast<std::size_t>(end - start))));
+  return leave(
+      c, Tensor::of<std::int64_t>({end - start},
+                                  std::span(shape).subspan(static_cast<std::size_t>(start),
+                                                           static_cast<std::size_t>(end - start))));
 }
 
 Status plan_size(OpContext& c) {
@@ -81,26 +82,31 @@ Status plan_reshape(OpContext& c) {
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (wanted[i] == 0 && !allow_zero) {
       if (i >= x.rank())
-        return fail(ErrorCode::kInvalidModel, fmt::format("shape {} copies dimension {} of {}",
-                                                          to_string(wanted), i, to_string(x.shape)));
+        return fail(ErrorCode::kInvalidModel,
+                    fmt::format("shape {} copies dimension {} of {}", to_string(wanted), i,
+                                to_string(x.shape)));
       wanted[i] = x.shape[i];
     }
-    if (wanted[i] == -1 && free_axis < 0) free_axis = static_cast<int>(i);
+    if (wanted[i] == -1 && free_axis < 0)
+      free_axis = static_cast<int>(i);
     else if (wanted[i] < 0)
       return fail(ErrorCode::kInvalidModel, fmt::format("impossible shape {}", to_string(wanted)));
     else if (wanted[i] != 0 && known > kMaxElements / wanted[i])
-      return fail(ErrorCode::kInvalidModel, fmt::format("shape {} is too large", to_string(wanted)));
-    else known *= wanted[i];
+      return fail(ErrorCode::kInvalidModel,
+                  fmt::format("shape {} is too large", to_string(wanted)));
+    else
+      known *= wanted[i];
   }
   if (free_axis >= 0)
     wanted[static_cast<std::size_t>(free_axis)] = known == 0 ? 0 : x.size() / known;
   if (num_elements(wanted) != x.size())
-    return fail(ErrorCode::kInvalidModel, fmt::format("{} cannot be reshaped to {}",
-                                                      to_string(x.shape), to_string(wanted)));
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("{} cannot be reshaped to {}", to_string(x.shape), to_string(wanted)));
   if (x.layout == Layout::kPlain) return c.view(0, 0, wanted);
   // Spatial axes that merge or split among themselves do so behind or before the channels alike.
   INTACT_CHECK(wanted.size() >= 3 && wanted[0] == x.shape[0] && wanted[1] == x.shape[1],
-               "node '{}' reshapes a channels-last {} to {}", c.node().name, to_string(x.shape), to_string(wanted));
+               "node '{}' reshapes a channels-last {} to {}", c.node().name, to_string(x.shape),
+               to_string(wanted));
   return c.view(0, 0, wanted, Layout::kChannelsLast);
 }
 
@@ -113,8 +119,8 @@ Status plan_flatten(OpContext& c) {
   if (axis < 0 || axis > static_cast<std::int64_t>(s.size()))
     return fail(ErrorCode::kInvalidModel, fmt::format("axis {} of Flatten is out of range", axis));
   const auto split = static_cast<std::size_t>(axis);
-  return c.view(0, 0, {num_elements(std::span(s).first(split)),
-                       num_elements(std::span(s).subspan(split))});
+  return c.view(
+      0, 0, {num_elements(std::span(s).first(split)), num_elements(std::span(s).subspan(split))});
 }
 
 Result<std::vector<std::int64_t>> axes_of(OpContext& c, int input_since) {
@@ -175,7 +181,6 @@ Status plan_identity(OpContext& c) {
   return c.view(0, 0, x.shape, x.layout);
 }
 
-
 template <class Out, class In>
 Out cast_value(In x) {
   if constexpr (std::is_same_v<Out, bool>) {
@@ -185,8 +190,10 @@ Out cast_value(In x) {
     constexpr auto kLo = static_cast<double>(std::numeric_limits<Out>::lowest());
     constexpr auto kHi = static_cast<double>(std::numeric_limits<Out>::max());
     const auto d = static_cast<double>(x);
-    return d != d ? Out{0} : d <= kLo ? std::numeric_limits<Out>::lowest()
-                         : d >= kHi ? std::numeric_limits<Out>::max() : static_cast<Out>(d);
+    return d != d     ? Out{0}
+           : d <= kLo ? std::numeric_limits<Out>::lowest()
+           : d >= kHi ? std::numeric_limits<Out>::max()
+                      : static_cast<Out>(d);
   } else {
     return static_cast<Out>(x);
   }
@@ -207,28 +214,58 @@ T load(T x) {
 }
 template <class Out, class In>
 Out convert(In x) {
-  if constexpr (std::is_same_v<Out, Half>) return Half{half_from_float(cast_value<float>(x))};
-  else if constexpr (std::is_same_v<Out, BFloat>) return BFloat{bfloat16_from_float(cast_value<float>(x))};
-  else return cast_value<Out>(x);
+  if constexpr (std::is_same_v<Out, Half>)
+    return Half{half_from_float(cast_value<float>(x))};
+  else if constexpr (std::is_same_v<Out, BFloat>)
+    return BFloat{bfloat16_from_float(cast_value<float>(x))};
+  else
+    return cast_value<Out>(x);
 }
 
 template <class Visitor>
 bool visit_dtype(Dtype dtype, Visitor&& visit) {
   switch (dtype) {
-    case Dtype::kFloat32: visit(float{}); return true;
-    case Dtype::kFloat64: visit(double{}); return true;
-    case Dtype::kInt8: visit(std::int8_t{}); return true;
-    case Dtype::kUint8: visit(std::uint8_t{}); return true;
-    case Dtype::kInt16: visit(std::int16_t{}); return true;
-    case Dtype::kUint16: visit(std::uint16_t{}); return true;
-    case Dtype::kInt32: visit(std::int32_t{}); return true;
-    case Dtype::kUint32: visit(std::uint32_t{}); return true;
-    case Dtype::kInt64: visit(std::int64_t{}); return true;
-    case Dtype::kUint64: visit(std::uint64_t{}); return true;
-    case Dtype::kBool: visit(bool{}); return true;
-    case Dtype::kFloat16: visit(Half{}); return true;
-    case Dtype::kBFloat16: visit(BFloat{}); return true;
-    default: return false;
+    case Dtype::kFloat32:
+      visit(float{});
+      return true;
+    case Dtype::kFloat64:
+      visit(double{});
+      return true;
+    case Dtype::kInt8:
+      visit(std::int8_t{});
+      return true;
+    case Dtype::kUint8:
+      visit(std::uint8_t{});
+      return true;
+    case Dtype::kInt16:
+      visit(std::int16_t{});
+      return true;
+    case Dtype::kUint16:
+      visit(std::uint16_t{});
+      return true;
+    case Dtype::kInt32:
+      visit(std::int32_t{});
+      return true;
+    case Dtype::kUint32:
+      visit(std::uint32_t{});
+      return true;
+    case Dtype::kInt64:
+      visit(std::int64_t{});
+      return true;
+    case Dtype::kUint64:
+      visit(std::uint64_t{});
+      return true;
+    case Dtype::kBool:
+      visit(bool{});
+      return true;
+    case Dtype::kFloat16:
+      visit(Half{});
+      return true;
+    case Dtype::kBFloat16:
+      visit(BFloat{});
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -311,7 +348,8 @@ Status plan_view_plain(OpContext& c) {
   return c.view(0, 0, c.input(0).memory_shape());
 }
 
-// intact.ViewChannelsLast: a plain value read as the channels-last value that a Transpose would give.
+// intact.ViewChannelsLast: a plain value read as the channels-last value that a Transpose would
+// give.
 Status plan_view_channels_last(OpContext& c) {
   INTACT_TRY(c.require(0));
   Shape logical = c.input(0).shape;

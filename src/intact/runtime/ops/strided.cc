@@ -46,9 +46,9 @@ StridedCopy::StridedCopy(std::vector<std::int64_t> sizes, std::vector<std::int64
   // A transposition walks blocks of two axes: put the one that is dense in the input next to last.
   if (axes_.back().in != 1) {
     for (std::size_t d = 0; d + 2 < axes_.size(); ++d)
-      if (axes_[d].in == 1) std::rotate(axes_.begin() + static_cast<std::ptrdiff_t>(d),
-                                        axes_.begin() + static_cast<std::ptrdiff_t>(d) + 1,
-                                        axes_.end() - 1);
+      if (axes_[d].in == 1)
+        std::rotate(axes_.begin() + static_cast<std::ptrdiff_t>(d),
+                    axes_.begin() + static_cast<std::ptrdiff_t>(d) + 1, axes_.end() - 1);
   }
 }
 
@@ -58,12 +58,18 @@ void StridedCopy::run(const std::byte* in, std::byte* out, ThreadPool& pool) con
     run_typed(reinterpret_cast<const T*>(in), reinterpret_cast<T*>(out), pool);
   };
   switch (element_bytes_) {
-    case 1: return go(std::uint8_t{});
-    case 2: return go(std::uint16_t{});
-    case 4: return go(std::uint32_t{});
-    case 8: return go(std::uint64_t{});
-    case 16: return go(Wide{});
-    default: INTACT_CHECK(false, "a copy of {}-byte elements", element_bytes_);
+    case 1:
+      return go(std::uint8_t{});
+    case 2:
+      return go(std::uint16_t{});
+    case 4:
+      return go(std::uint32_t{});
+    case 8:
+      return go(std::uint64_t{});
+    case 16:
+      return go(Wide{});
+    default:
+      INTACT_CHECK(false, "a copy of {}-byte elements", element_bytes_);
   }
 }
 
@@ -110,7 +116,8 @@ void StridedCopy::copy_rows(const T* in, T* out, std::int64_t begin, std::int64_
       for (std::int64_t c0 = 0; c0 < col.size; c0 += kBlock) {
         const std::int64_t c1 = std::min(col.size, c0 + kBlock);
         for (std::int64_t r = 0; r < height; ++r)
-          for (std::int64_t c = c0; c < c1; ++c) to[r * row.out + c * col.out] = from[r + c * col.in];
+          for (std::int64_t c = c0; c < c1; ++c)
+            to[r * row.out + c * col.out] = from[r + c * col.in];
       }
     } else if (col.in == 1 && col.out == 1) {
       std::memcpy(to, from, static_cast<std::size_t>(col.size) * sizeof(T));

@@ -59,14 +59,16 @@ Status plan_unary(OpContext& c) {
   INTACT_CHECK(f.has_value(), "'{}' is in the table but has no function", c.node().op);
   INTACT_TRY(c.require(0));
   const ValueInfo x = c.input(0);
-  if (is_integer(x.dtype) && (f->op == UnaryOp::kAbs || f->op == UnaryOp::kNeg || f->op == UnaryOp::kRelu)) {
+  if (is_integer(x.dtype) &&
+      (f->op == UnaryOp::kAbs || f->op == UnaryOp::kNeg || f->op == UnaryOp::kRelu)) {
     INTACT_TRY(c.output(0, x.dtype, x.shape, x.layout));
     const auto run = [&]<class T>(T) {
       c.run([op = f->op, n = x.size()](const StepArgs& args) {
         for (std::int64_t i = 0; i < n; ++i) {
           const T v = args.input<T>(0)[i];
-          args.output<T>(0)[i] = op == UnaryOp::kRelu ? std::max<T>(v, 0)
-                                 : v < 0 || op == UnaryOp::kNeg ? static_cast<T>(T{0} - v) : v;
+          args.output<T>(0)[i] = op == UnaryOp::kRelu           ? std::max<T>(v, 0)
+                                 : v < 0 || op == UnaryOp::kNeg ? static_cast<T>(T{0} - v)
+                                                                : v;
         }
       });
       return Status{};
@@ -87,9 +89,10 @@ Status plan_unary(OpContext& c) {
 template <class T>
 StepFn clip_integers(std::int64_t n, double lo, double hi) {
   const auto bound = [](double b) {
-    return b >= static_cast<double>(std::numeric_limits<T>::max())      ? std::numeric_limits<T>::max()
-           : b <= static_cast<double>(std::numeric_limits<T>::lowest()) ? std::numeric_limits<T>::lowest()
-                                                                        : static_cast<T>(b);
+    return b >= static_cast<double>(std::numeric_limits<T>::max()) ? std::numeric_limits<T>::max()
+           : b <= static_cast<double>(std::numeric_limits<T>::lowest())
+               ? std::numeric_limits<T>::lowest()
+               : static_cast<T>(b);
   };
   return [n, l = bound(lo), h = bound(hi)](const StepArgs& args) {
     for (std::int64_t i = 0; i < n; ++i)
@@ -102,8 +105,10 @@ Status plan_clip(OpContext& c) {
   INTACT_TRY(c.require(0));
   const ValueInfo x = c.input(0);
   constexpr double kInf = std::numeric_limits<double>::infinity();
-  double lo = static_cast<double>(c.node().get_float("min", -std::numeric_limits<float>::infinity()));
-  double hi = static_cast<double>(c.node().get_float("max", std::numeric_limits<float>::infinity()));
+  double lo =
+      static_cast<double>(c.node().get_float("min", -std::numeric_limits<float>::infinity()));
+  double hi =
+      static_cast<double>(c.node().get_float("max", std::numeric_limits<float>::infinity()));
   for (const std::size_t i : {std::size_t{1}, std::size_t{2}}) {
     if (c.opset() < 11 || !c.has(i)) continue;
     INTACT_ASSIGN(const auto bound, c.reals(i));
@@ -112,12 +117,22 @@ Status plan_clip(OpContext& c) {
   if (lo == -kInf && hi == kInf) return c.view(0, 0, x.shape, x.layout);
   INTACT_TRY(c.output(0, x.dtype, x.shape, x.layout));
   switch (x.dtype) {
-    case Dtype::kFloat32: break;
-    case Dtype::kInt64: c.run(clip_integers<std::int64_t>(x.size(), lo, hi)); return {};
-    case Dtype::kInt32: c.run(clip_integers<std::int32_t>(x.size(), lo, hi)); return {};
-    case Dtype::kInt8: c.run(clip_integers<std::int8_t>(x.size(), lo, hi)); return {};
-    case Dtype::kUint8: c.run(clip_integers<std::uint8_t>(x.size(), lo, hi)); return {};
-    default: return c.require(0, Dtype::kFloat32);
+    case Dtype::kFloat32:
+      break;
+    case Dtype::kInt64:
+      c.run(clip_integers<std::int64_t>(x.size(), lo, hi));
+      return {};
+    case Dtype::kInt32:
+      c.run(clip_integers<std::int32_t>(x.size(), lo, hi));
+      return {};
+    case Dtype::kInt8:
+      c.run(clip_integers<std::int8_t>(x.size(), lo, hi));
+      return {};
+    case Dtype::kUint8:
+      c.run(clip_integers<std::uint8_t>(x.size(), lo, hi));
+      return {};
+    default:
+      return c.require(0, Dtype::kFloat32);
   }
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   const auto* kernel = &select_kernel<ElementwiseF32Kernel>(isa);
@@ -171,10 +186,12 @@ std::optional<UnaryF32> unary_by_name(std::string_view op, float alpha, float be
 
 std::optional<UnaryF32> unary_of(const Node& node) {
   if (node.op == "Gelu")
-    return unary_by_name(node.get_string("approximate", "none") == "tanh" ? "GeluTanh" : "Gelu", 0, 0);
+    return unary_by_name(node.get_string("approximate", "none") == "tanh" ? "GeluTanh" : "Gelu", 0,
+                         0);
   for (const Named& row : kNamed)
     if (row.op == node.op)
-      return UnaryF32{row.kind, node.get_float("alpha", row.alpha), node.get_float("beta", row.beta)};
+      return UnaryF32{row.kind, node.get_float("alpha", row.alpha),
+                      node.get_float("beta", row.beta)};
   return std::nullopt;
 }
 

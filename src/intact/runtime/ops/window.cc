@@ -24,7 +24,8 @@ Shape Window::out_shape(std::int64_t batch, std::int64_t channels) const {
 Result<Window> read_window(const Node& node, const ValueInfo& x, std::vector<std::int64_t> kernel) {
   if (x.rank() < 3 || x.rank() > 4)
     return fail(ErrorCode::kUnsupported, fmt::format("{} of a rank-{} tensor; intact takes one or "
-                                                     "two spatial axes", node.op, x.rank()));
+                                                     "two spatial axes",
+                                                     node.op, x.rank()));
   Window window;
   const std::size_t spatial = x.rank() - 2;
   window.spatial = static_cast<int>(spatial);
@@ -45,7 +46,8 @@ Result<Window> read_window(const Node& node, const ValueInfo& x, std::vector<std
   std::vector<std::int64_t> out(spatial);
   for (std::size_t i = 0; i < spatial; ++i) {
     if (kernel[i] < 1 || strides[i] < 1 || dilations[i] < 1 || pads[i] < 0 || pads[i + spatial] < 0)
-      return fail(ErrorCode::kInvalidModel, "a kernel size, stride or dilation below 1, or a negative pad");
+      return fail(ErrorCode::kInvalidModel,
+                  "a kernel size, stride or dilation below 1, or a negative pad");
     const std::int64_t in = x.shape[i + 2];
     const std::int64_t reach = (kernel[i] - 1) * dilations[i] + 1;
     if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
@@ -58,8 +60,9 @@ Result<Window> read_window(const Node& node, const ValueInfo& x, std::vector<std
     if (auto_pad == "VALID") pads[i] = pads[i + spatial] = 0;
     const std::int64_t room = in + pads[i] + pads[i + spatial] - reach;
     if (room < 0 || in < 1)
-      return fail(ErrorCode::kInvalidModel, fmt::format("a window of {} does not fit into {} with pads {}",
-                                                        reach, to_string(x.shape), to_string(pads)));
+      return fail(ErrorCode::kInvalidModel,
+                  fmt::format("a window of {} does not fit into {} with pads {}", reach,
+                              to_string(x.shape), to_string(pads)));
     out[i] = room / strides[i] + 1;
     if (ceil_mode && room % strides[i] != 0) {
       ++out[i];
@@ -68,7 +71,8 @@ Result<Window> read_window(const Node& node, const ValueInfo& x, std::vector<std
     }
   }
   WindowGeometry& g = window.geometry;
-  const auto at = [&](const std::vector<std::int64_t>& v, std::size_t from_last, std::int64_t otherwise) {
+  const auto at = [&](const std::vector<std::int64_t>& v, std::size_t from_last,
+                      std::int64_t otherwise) {
     return from_last < spatial ? v[spatial - 1 - from_last] : otherwise;
   };
   g.in_w = x.shape.back();
@@ -97,7 +101,8 @@ struct Phase {
   std::int64_t pad = 0;    // Of the ordinary convolution.
 };
 
-Phase phase_of(std::int64_t phase, std::int64_t stride, std::int64_t kernel, std::int64_t pad, std::int64_t out) {
+Phase phase_of(std::int64_t phase, std::int64_t stride, std::int64_t kernel, std::int64_t pad,
+               std::int64_t out) {
   Phase p;
   p.first = ((phase - pad) % stride + stride) % stride;
   p.count = p.first < out ? (out - p.first - 1) / stride + 1 : 0;
@@ -113,15 +118,20 @@ Shape TransposedWindow::out_shape(std::int64_t batch, std::int64_t channels) con
   return {batch, channels, out_h, out_w};
 }
 
-Result<TransposedWindow> read_transposed_window(const Node& node, const ValueInfo& x, const Shape& weights) {
+Result<TransposedWindow> read_transposed_window(const Node& node, const ValueInfo& x,
+                                                const Shape& weights) {
   if (x.rank() < 3 || x.rank() > 4)
-    return fail(ErrorCode::kUnsupported, fmt::format("ConvTranspose of a rank-{} tensor; intact takes "
-                                                     "one or two spatial axes", x.rank()));
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("ConvTranspose of a rank-{} tensor; intact takes "
+                            "one or two spatial axes",
+                            x.rank()));
   const std::size_t spatial = x.rank() - 2;
   const std::int64_t groups = node.get_int("group", 1);
-  if (weights.size() != x.rank() || groups < 1 || weights[0] != x.shape[1] || x.shape[1] % groups != 0)
-    return fail(ErrorCode::kInvalidModel, fmt::format("weights {} in {} groups do not fit an input {}",
-                                                      to_string(weights), groups, to_string(x.shape)));
+  if (weights.size() != x.rank() || groups < 1 || weights[0] != x.shape[1] ||
+      x.shape[1] % groups != 0)
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("weights {} in {} groups do not fit an input {}", to_string(weights),
+                            groups, to_string(x.shape)));
   const std::vector<std::int64_t> ones(spatial, 1), zeros(spatial, 0);
   const auto strides = node.get_ints("strides", ones);
   const auto dilations = node.get_ints("dilations", ones);
@@ -133,10 +143,12 @@ Result<TransposedWindow> read_transposed_window(const Node& node, const ValueInf
     return fail(ErrorCode::kUnsupported, "a dilated transposed convolution");
   if (strides.size() != spatial || extra.size() != spatial || pads.size() != 2 * spatial ||
       (!wanted.empty() && wanted.size() < spatial))
-    return fail(ErrorCode::kInvalidModel, "strides, pads, output_padding or output_shape of the wrong length");
+    return fail(ErrorCode::kInvalidModel,
+                "strides, pads, output_padding or output_shape of the wrong length");
   std::vector<std::int64_t> kernel(weights.begin() + 2, weights.end()), out(spatial);
   for (std::size_t i = 0; i < spatial; ++i) {
-    if (strides[i] < 1 || kernel[i] < 1) return fail(ErrorCode::kInvalidModel, "a stride or kernel size below 1");
+    if (strides[i] < 1 || kernel[i] < 1)
+      return fail(ErrorCode::kInvalidModel, "a stride or kernel size below 1");
     const std::int64_t full = (x.shape[i + 2] - 1) * strides[i] + extra[i] + kernel[i];
     if (!wanted.empty() || auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
       out[i] = wanted.empty() ? x.shape[i + 2] * strides[i] : wanted[wanted.size() - spatial + i];
@@ -146,7 +158,8 @@ Result<TransposedWindow> read_transposed_window(const Node& node, const ValueInf
       if (auto_pad == "VALID") pads[i] = pads[i + spatial] = 0;
       out[i] = full - pads[i] - pads[i + spatial];
     }
-    if (out[i] < 1 || pads[i] < 0) return fail(ErrorCode::kInvalidModel, "an empty output or a negative pad");
+    if (out[i] < 1 || pads[i] < 0)
+      return fail(ErrorCode::kInvalidModel, "an empty output or a negative pad");
   }
   const bool two = spatial == 2;
   TransposedWindow t;
@@ -177,7 +190,8 @@ Result<TransposedWindow> read_transposed_window(const Node& node, const ValueInf
       g.pad_left = static_cast<std::int32_t>(z.pad);
       for (std::int64_t ty = 0; !empty && ty < y.taps; ++ty)
         for (std::int64_t tx = 0; tx < z.taps; ++tx)
-          phase.kernel.push_back((py + t.stride_h * (y.taps - 1 - ty)) * kw + px + t.stride_w * (z.taps - 1 - tx));
+          phase.kernel.push_back((py + t.stride_h * (y.taps - 1 - ty)) * kw + px +
+                                 t.stride_w * (z.taps - 1 - tx));
       t.phases.push_back(std::move(phase));
     }
   return t;

@@ -14,7 +14,7 @@ struct Window {
   WindowGeometry geometry;
   std::int32_t pad_bottom = 0;  // As declared: with ceil_mode a window may reach further.
   std::int32_t pad_right = 0;
-  int spatial = 2;              // Spatial axes of the operator: 1 or 2.
+  int spatial = 2;  // Spatial axes of the operator: 1 or 2.
 
   // The output's shape in logical order.
   [[nodiscard]] Shape out_shape(std::int64_t batch, std::int64_t channels) const;
@@ -30,20 +30,22 @@ Result<Window> read_window(const Node& node, const ValueInfo& x, std::vector<std
 // o + pad = i stride + k. The positions o = first + stride t of one phase use kernel positions
 // k = phase + stride j, so each phase is an ordinary convolution with the j in falling order.
 struct TransposedPhase {
-  WindowGeometry window;              // Of the ordinary convolution; its pads may be negative.
+  WindowGeometry window;  // Of the ordinary convolution; its pads may be negative.
   std::int64_t first_y = 0, first_x = 0;
-  std::vector<std::int64_t> kernel;   // Its taps: flat positions in the kernel [kh, kw]. May be empty.
+  std::vector<std::int64_t>
+      kernel;  // Its taps: flat positions in the kernel [kh, kw]. May be empty.
 };
 struct TransposedWindow {
   std::vector<TransposedPhase> phases;
   std::int64_t out_h = 1, out_w = 1, stride_h = 1, stride_w = 1;
-  std::int64_t kernel_size = 1;       // kh kw
+  std::int64_t kernel_size = 1;  // kh kw
   int spatial = 2;
   [[nodiscard]] Shape out_shape(std::int64_t batch, std::int64_t channels) const;
 };
 
 // Reads the attributes of ConvTranspose for weights [in, out / group, kh, kw].
 // Errors: kInvalidModel; kUnsupported for dilations and for three or more spatial axes.
-Result<TransposedWindow> read_transposed_window(const Node& node, const ValueInfo& x, const Shape& weights);
+Result<TransposedWindow> read_transposed_window(const Node& node, const ValueInfo& x,
+                                                const Shape& weights);
 
 }  // namespace intact
