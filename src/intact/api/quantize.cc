@@ -1,0 +1,469 @@
+#include "intact/quantize.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "api/prepare.h"
+#include "calib/decisions.h"
+#include "calib/fingerprint.h"
+#include "calib/hash.h"
+#include "calib/judge.h"
+#include "calib/lockstep.h"
+#include "calib/raise_opset.h"
+#include "calib/write_qdq.h"
+#include "intact/version.h"
+#include "onnx/export.h"
+#include "onnx/import.h"
+#include "quant/calibration_file.h"
+
+namespace intact {
+namespace {
+
+constexpr std::size_t kSmallModel = std::size_t{1} << 20;  // Below, names weigh.
+constexpr std::int64_t kHoldBackEvery = 5;                 // Sample 4, 9, 14, ... judges.
+
+// Samples as the graph takes them; checks names, types and ranks.
+class Samples {
+ public:
+  Samples(const Graph& graph, const SampleSource& source, std::int64_t limit)
+      : source_(source), limit_(limit) {
+    for (const ValueId id : graph.inputs)
+      inputs_.push_back({graph.value(id).name, graph.value(id).type.dtype});
+  }
+
+  // All samples, or those that calibrate, or those that are held back.
+  enum class Part { kAll, kCalibrate, kHeldBack };
+  TensorSource part(Part part) {
+    TensorSource s;
+    s.restart = [this]() -> Status {
+      index_ = 0;
+      if (!source_.restart) return fail(ErrorCode::kInvalidArgument, "there are no samples");
+      return source_.restart();
+    };
+    s.next = [this, part]() -> Result<std::optional<std::vector<Tensor>>> {
+      for (;;) {
+        if (limit_ > 0 && index_ >= limit_) return std::nullopt;
+        INTACT_ASSIGN(auto sample, source_.next());
+        if (!sample) return std::nullopt;
+        const bool held = index_ % kHoldBackEvery == kHoldBackEvery - 1;
+        const std::int64_t i = index_++;
+        if (part == Part::kCalibrate ? held : part == Part::kHeldBack && !held) continue;
+        auto tensors = fit(*sample);
+        if (!tensors) return fail(tensors.error().with_context(fmt::format("sample {}", i)));
+        return std::move(*tensors);
+      }
+    };
+    return s;
+  }
+
+ private:
+  struct Input {
+    std::string name;
+    Dtype dtype;
+  };
+
+  Result<std::vector<Tensor>> fit(const SampleInputs& sample) const {
+    std::vector<Tensor> tensors;
+    for (const Input& input : inputs_) {
+      const auto it = sample.find(input.name);
+      if (it == sample.end())
+        return fail(ErrorCode::kDataMismatch, fmt::format("input '{}' is missing", input.name));
+      const auto dtype = dtype_from_name(it->second.dtype);
+      if (!dtype || (input.dtype != Dtype::kUndefined && *dtype != input.dtype))
+        return fail(ErrorCode::kDataMismatch,
+                    fmt::format("input '{}' is {}; the model expects {}", input.name,
+                                it->second.dtype, name_of(input.dtype)));
+      INTACT_TRY(check_shape(it->second.shape));
+      const std::size_t bytes = bytes_of(*dtype, num_elements(it->second.shape));
+      if (it->second.bytes < bytes)
+        return fail(ErrorCode::kDataMismatch,
+                    fmt::format("input '{}' has fewer bytes than its shape says", input.name));
+      tensors.emplace_back(
+          *dtype, it->second.shape,
+          Buffer::wrap({static_cast<std::byte*>(it->second.data), bytes}, it->second.owner));
+    }
+    return tensors;
+  }
+
+  const SampleSource& source_;
+  std::int64_t limit_;
+  std::int64_t index_ = 0;
+  std::vector<Input> inputs_;
+};
+
+Result<std::int64_t> count_samples(Samples& samples, const Progress& progress) {
+  TensorSource all = samples.part(Samples::Part::kAll);
+  INTACT_TRY(all.restart());
+  for (std::int64_t n = 0;; ++n) {
+    INTACT_TRY(progress.check());
+    // Ten are enough to decide whether some can be held back.
+    if (n == 2 * kHoldBackEvery) return n;
+    INTACT_ASSIGN(const auto sample, all.next());
+    if (!sample) return n;
+  }
+}
+
+std::uint64_t hash_options(const QuantizeOptions& o) {
+  std::string text = fmt::format("{};{};{};{};{};{}", o.target, o.range, o.weight_range, o.effort,
+                                 o.max_samples, o.verdict);
+  for (const auto& p : o.keep_float) text += ";keep " + p;
+  for (const auto& p : o.require_int8) text += ";require " + p;
+  return hash_bytes(std::as_bytes(std::span(text)));
+}
+
+Status check_options(const QuantizeOptions& o) {
+  if (o.target != "any" && o.target != "tensorrt")
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("target '{}' is not known; choose any or tensorrt", o.target));
+  if (o.effort < 0 || o.effort > 2)
+    return fail(ErrorCode::kInvalidArgument, fmt::format("effort {} is not 0, 1 or 2", o.effort));
+  if (o.weight_range != "minmax" && o.weight_range != "mse")
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("weight range '{}' is not known; choose minmax or mse", o.weight_range));
+  if (!o.range.empty()) {
+    if (auto m = parse_range_method(o.range); !m) return fail(m.error());
+  }
+  return {};
+}
+
+Result<RangeMethod> method_of(const QuantizeOptions& o) {
+  return parse_range_method(o.range.empty() ? "mse" : o.range);
+}
+
+// The model, ready to be looked at: folded, in opset 13 or newer.
+Status make_ready(Graph& graph) {
+  INTACT_TRY(prepare_for_quantization(graph));
+  INTACT_TRY(raise_opset(graph));
+  return {};
+}
+
+class Quantizer {
+ public:
+  Quantizer(Graph graph, std::size_t float_bytes, std::uint64_t model_hash,
+            const SampleSource& source, const QuantizeOptions& options)
+      : options_(options),
+        graph_(std::move(graph)),
+        model_hash_(model_hash),
+        samples_(graph_, source, options.max_samples),
+        progress_{options.progress, options.cancel} {
+    result_.float_bytes = float_bytes;
+  }
+
+  Result<QuantizeResult> run() {
+    float_graph_ = graph_.clone();
+    INTACT_TRY(make_ready(graph_));
+    INTACT_ASSIGN(placement_, place(graph_, {options_.keep_float, options_.require_int8}));
+    if (placement_.sites.empty())
+      result_.notes.push_back("no node of the model can be integer; the file stays float");
+    INTACT_TRY(look());
+    INTACT_TRY(decide());
+    report_nodes();
+    INTACT_TRY(write());
+    if (options_.verdict) INTACT_TRY(judge_result());
+    return std::move(result_);
+  }
+
+  // The ranges alone.
+  Result<CalibrationFile> calibrate() {
+    INTACT_TRY(make_ready(graph_));
+    INTACT_ASSIGN(placement_, place(graph_, {options_.keep_float, options_.require_int8}));
+    held_back_ = false;
+    INTACT_ASSIGN(const RangeMethod method, method_of(options_));
+    ObserveOptions o;
+    o.threads = options_.threads;
+    o.channels = false;
+    if (method.kind == RangeKind::kMoving) o.moving_beta = method.parameter;
+    INTACT_ASSIGN(seen_, observe(graph_, placement_, calibration(), o, progress_));
+    CalibrationFile file;
+    file.model = hex(model_hash_);
+    file.method = method;
+    file.target = activations_of(options_.target);
+    for (std::size_t i = 0; i < placement_.tensors.size(); ++i)
+      INTACT_TRY(file.set(graph_.value(placement_.tensors[i].value).name, seen_.tensors[i].stats));
+    return file;
+  }
+
+ private:
+  TensorSource calibration() {
+    return samples_.part(held_back_ ? Samples::Part::kCalibrate : Samples::Part::kAll);
+  }
+
+  // Pass 1: every calibration sample through the float network.
+  Status look() {
+    std::optional<CalibrationFile> file;
+    if (!options_.calibration.empty()) {
+      INTACT_ASSIGN(file, read_calibration(options_.calibration));
+      if (!file->model.empty() && file->model != hex(model_hash_))
+        return fail(
+            ErrorCode::kInvalidArgument,
+            fmt::format("{} was made for another model; calibrate this one", options_.calibration));
+    }
+    std::int64_t count = 0;
+    if (has_data()) {
+      INTACT_ASSIGN(count, count_samples(samples_, progress_));
+    }
+    if (count == 0 && !file)
+      return fail(ErrorCode::kInvalidArgument,
+                  "there are no samples to calibrate with; give --data, or a calibration file");
+    held_back_ = options_.verdict && count >= 2 * kHoldBackEvery;
+    INTACT_ASSIGN(const RangeMethod method, method_of(options_));
+    target_ = activations_of(options_.target);
+    if (count > 0) {
+      ObserveOptions o;
+      o.threads = options_.threads;
+      o.channels = options_.effort > 0;
+      if (method.kind == RangeKind::kMoving) o.moving_beta = method.parameter;
+      INTACT_ASSIGN(seen_, observe(graph_, placement_, calibration(), o, progress_));
+      result_.calibration_samples = seen_.samples;
+    }
+    if (file) return take_ranges(*file);
+    for (std::size_t i = 0; i < placement_.tensors.size(); ++i) {
+      auto range = choose_range(seen_.tensors[i].stats, method, target_);
+      if (!range)
+        return fail(range.error().with_context(
+            fmt::format("tensor '{}'", graph_.value(placement_.tensors[i].value).name)));
+      ranges_.push_back(*range);
+    }
+    return {};
+  }
+
+  // Ranges of a file. A tensor without a line stays float, and so do its readers.
+  Status take_ranges(const CalibrationFile& file) {
+    std::vector<std::string> keep = options_.keep_float;
+    for (const QuantTensor& t : placement_.tensors) {
+      if (file.tensors.contains(graph_.value(t.value).name)) continue;
+      for (const std::size_t s : t.readers) {
+        const Node& node = graph_.nodes[static_cast<std::size_t>(placement_.sites[s].node)];
+        keep.push_back(node.name);
+        result_.notes.push_back(
+            fmt::format("node '{}' stays float: the calibration file has no line for '{}'",
+                        node.name, graph_.value(t.value).name));
+      }
+    }
+    if (keep.size() != options_.keep_float.size()) {
+      const Placement before = placement_;
+      INTACT_ASSIGN(placement_, place(graph_, {keep, options_.require_int8}));
+      std::vector<Observation> kept;
+      if (!seen_.tensors.empty())
+        for (const QuantTensor& t : placement_.tensors)
+          kept.push_back(seen_.tensors[before.tensor_of.at(t.value)]);
+      seen_.tensors = std::move(kept);
+    }
+    for (const QuantTensor& t : placement_.tensors)
+      ranges_.push_back(file.tensors.at(graph_.value(t.value).name).range);
+    fixed_ranges_ = true;
+    return {};
+  }
+
+  Status decide() {
+    WeightOptions weights;
+    if (options_.weight_range == "mse") weights.range = WeightRange::kMse;
+    INTACT_ASSIGN(decisions_, decide_plainly(graph_, placement_, ranges_, target_, weights));
+    if (options_.effort == 0 || seen_.samples == 0 || placement_.sites.empty()) return {};
+    LockstepOptions o;
+    o.threads = options_.threads;
+    o.target = target_;
+    o.weights = weights;
+    o.choose_ranges = !fixed_ranges_;
+    o.also_minmax = options_.range.empty();
+    double macs = 0;
+    for (const auto& [node, m] : seen_.multiply_adds) macs += m;
+    o.samples = macs < 20e6 ? 96 : 32;
+    if (options_.effort == 2) o.samples *= 2;
+    return fit_in_lockstep(graph_, placement_, seen_, calibration(), o, progress_, decisions_);
+  }
+
+  void report_nodes() {
+    double all = 0, integer = 0;
+    std::vector<std::pair<double, std::string>> worst;
+    for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
+      const Node& node = graph_.nodes[n];
+      if (!is_product(node)) continue;
+      NodeReport r;
+      r.name = node.name;
+      r.op = node.op;
+      const auto index = static_cast<std::int32_t>(n);
+      if (const auto m = seen_.multiply_adds.find(index); m != seen_.multiply_adds.end())
+        r.multiply_adds = m->second;
+      const auto site = placement_.site_of.find(index);
+      r.integer = site != placement_.site_of.end();
+      if (r.integer) {
+        const SiteDecision& s = decisions_.sites[site->second];
+        r.fit = s.fit;
+        if (s.error > 0) {
+          r.local_sqnr_db = -10 * std::log10(s.error);
+          worst.emplace_back(s.error, node.name);
+        }
+      } else if (const auto why = placement_.reasons.find(index); why != placement_.reasons.end()) {
+        r.reason = why->second;
+      }
+      all += r.multiply_adds;
+      if (r.integer) integer += r.multiply_adds;
+      result_.nodes.push_back(std::move(r));
+    }
+    result_.integer_share = all > 0 ? integer / all : 0;
+    std::stable_sort(worst.begin(), worst.end(),
+                     [](auto& a, auto& b) { return a.first > b.first; });
+    for (std::size_t i = 0; i < std::min<std::size_t>(3, worst.size()); ++i)
+      result_.worst_nodes.push_back(worst[i].second);
+  }
+
+  Status write() {
+    WriteOptions o;
+    o.float_bias = options_.target == "tensorrt";
+    o.short_names = result_.float_bytes < kSmallModel;
+    INTACT_TRY(write_qdq(graph_, placement_, decisions_, o));
+    graph_.producer_name = "intact";
+    graph_.model.producer_version = kVersion;
+    graph_.doc_string.clear();
+    graph_.metadata["intact"] =
+        fmt::format("{} model={} data={} options={} targets={}", kVersion, hex(model_hash_),
+                    hex(seen_.data_hash), hex(hash_options(options_)), options_.target);
+    INTACT_ASSIGN(const Fingerprint print, make_fingerprint(graph_, options_.threads));
+    graph_.metadata["intact.fingerprint"] = print.text();
+    result_.fingerprint = hex(print.outputs);
+    INTACT_ASSIGN(result_.model, export_onnx(graph_));
+    result_.quantized_bytes = result_.model.size();
+    return {};
+  }
+
+  Status judge_result() {
+    if (!has_data()) return {};
+    // What was written is what is judged.
+    INTACT_ASSIGN(Graph written, import_onnx(std::as_bytes(std::span(result_.model))));
+    const TensorSource judges =
+        samples_.part(held_back_ ? Samples::Part::kHeldBack : Samples::Part::kAll);
+    INTACT_ASSIGN(const Judgement j,
+                  judge(float_graph_, std::move(written), judges, options_.threads, progress_));
+    result_.held_back_samples = held_back_ ? j.samples : 0;
+    result_.sqnr_db = j.sqnr_db;
+    result_.agreement = j.agreement;
+    result_.agreement_low = j.agreement_low;
+    result_.agreement_high = j.agreement_high;
+    result_.verdict = j.intact   ? Verdict::kIntact
+                      : j.broken ? Verdict::kBroken
+                                 : Verdict::kDegraded;
+    if (!held_back_)
+      result_.notes.push_back(
+          "fewer than 10 samples: none was held back, the verdict is on calibration samples");
+    if (result_.verdict == Verdict::kIntact) result_.worst_nodes.clear();
+    return {};
+  }
+
+  [[nodiscard]] bool has_data() const { return static_cast<bool>(samples_source_present_); }
+
+ public:
+  bool samples_source_present_ = true;
+
+ private:
+  const QuantizeOptions& options_;
+  Graph graph_;
+  Graph float_graph_;
+  std::uint64_t model_hash_;
+  Samples samples_;
+  Progress progress_;
+  Placement placement_;
+  Observations seen_;
+  RangeTarget target_;
+  std::vector<Range> ranges_;
+  Decisions decisions_;
+  QuantizeResult result_;
+  bool held_back_ = false;
+  bool fixed_ranges_ = false;
+};
+
+std::uint64_t hash_graph(const Graph& graph) {
+  std::uint64_t h = 0;
+  for (const Node& node : graph.nodes) {
+    const std::string text = node.op + '\0' + node.name;
+    h = hash_bytes(std::as_bytes(std::span(text)), h);
+  }
+  for (const Value& v : graph.values)
+    if (v.constant) h = hash_tensor(*v.constant, h);
+  return h;
+}
+
+Result<QuantizeResult> quantize_graph(Graph graph, std::size_t bytes, const SampleSource& samples,
+                                      const QuantizeOptions& options) {
+  const std::uint64_t hash = hash_graph(graph);
+  Quantizer quantizer(std::move(graph), bytes, hash, samples, options);
+  quantizer.samples_source_present_ = static_cast<bool>(samples.next);
+  return quantizer.run();
+}
+
+}  // namespace
+
+std::string to_string(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kIntact:
+      return "INTACT";
+    case Verdict::kDegraded:
+      return "DEGRADED";
+    case Verdict::kBroken:
+      return "BROKEN";
+    case Verdict::kUnknown:
+      break;
+  }
+  return "UNKNOWN";
+}
+
+Result<QuantizeResult> quantize(std::span<const std::byte> model, const std::string& folder,
+                                const SampleSource& samples, const QuantizeOptions& options) {
+  INTACT_TRY(check_options(options));
+  INTACT_ASSIGN(Graph graph, import_onnx(model, {.external_folder = folder}));
+  return quantize_graph(std::move(graph), model.size(), samples, options);
+}
+
+Result<QuantizeResult> quantize(const std::string& path, const SampleSource& samples,
+                                const QuantizeOptions& options) {
+  INTACT_TRY(check_options(options));
+  INTACT_ASSIGN(Graph graph, import_onnx_file(path));
+  std::size_t bytes = 0;
+  for (const Value& v : graph.values)
+    if (v.constant) bytes += v.constant->bytes();
+  std::error_code no_size;
+  const auto size = std::filesystem::file_size(path, no_size);
+  if (!no_size) bytes = std::max(bytes, static_cast<std::size_t>(size));
+  return quantize_graph(std::move(graph), bytes, samples, options);
+}
+
+Result<std::string> calibrate(const std::string& path, const SampleSource& samples,
+                              const QuantizeOptions& options) {
+  INTACT_TRY(check_options(options));
+  INTACT_ASSIGN(Graph graph, import_onnx_file(path));
+  const std::uint64_t hash = hash_graph(graph);
+  Quantizer quantizer(std::move(graph), 0, hash, samples, options);
+  INTACT_ASSIGN(const CalibrationFile file, quantizer.calibrate());
+  return to_text(file);
+}
+
+Result<std::string> merge(const std::string& a, const std::string& b) {
+  INTACT_ASSIGN(const CalibrationFile first, read_calibration(a));
+  INTACT_ASSIGN(const CalibrationFile second, read_calibration(b));
+  INTACT_ASSIGN(const CalibrationFile merged, merge_calibrations(first, second));
+  return to_text(merged);
+}
+
+Result<VerifyResult> verify(const std::string& path, const SessionOptions& options) {
+  INTACT_ASSIGN(Graph graph, import_onnx_file(path));
+  VerifyResult r;
+  const auto stored = graph.metadata.find("intact.fingerprint");
+  if (stored == graph.metadata.end())
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} has no fingerprint: intact did not write it", path));
+  INTACT_ASSIGN(const Fingerprint expected, Fingerprint::parse(stored->second));
+  INTACT_ASSIGN(const Fingerprint actual, make_fingerprint(graph, options.threads));
+  r.expected = hex(expected.outputs);
+  r.actual = hex(actual.outputs);
+  r.first_node = first_difference(graph, expected, actual);
+  r.same = r.first_node.empty() && expected.outputs == actual.outputs;
+  if (!r.same && r.first_node.empty())
+    r.first_node = "(the outputs; every node's weights are the same)";
+  return r;
+}
+
+}  // namespace intact

@@ -1,0 +1,50 @@
+// decisions.h: everything that quantize decides, before a word of it is written.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "calib/observe.h"
+#include "calib/placement.h"
+#include "quant/range.h"
+#include "quant/weights.h"
+
+namespace intact {
+
+struct TensorDecision {
+  Affine map;
+  std::vector<float> gain;  // Per channel, before the Q: codes are of gain * x. Empty: none.
+};
+
+struct SiteDecision {
+  std::vector<std::int8_t> codes;  // As the weight tensor lies.
+  std::vector<float> scales;       // By output channel.
+  std::vector<double> bias;        // By output channel; empty: the node has none.
+  std::string fit;                 // "w/rne", "refit/feedback", ...
+  double error = 0;  // Relative squared error of its output on samples that did not decide it.
+  double rounded_error = 0;  // The same for weights merely rounded to nearest.
+};
+
+struct Decisions {
+  std::vector<TensorDecision> tensors;  // As Placement::tensors.
+  std::vector<SiteDecision> sites;      // As Placement::sites.
+};
+
+// Activations of a target: 0..255 asymmetric for "any", symmetric int8 for "tensorrt".
+RangeTarget activations_of(const std::string& target);
+
+// Ranges and rounding alone, no data beyond the observations (effort 0).
+// Errors: those of choose_range, naming the tensor.
+Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
+                                 const std::vector<Range>& ranges, const RangeTarget& target,
+                                 const WeightOptions& weights);
+
+// Returns [|b| / (s_x 2^30)], the least weight scales that keep an int32 bias in range (numerics
+// (4)); empty without bias.
+std::vector<double> least_scales(std::span<const double> bias, float input_scale);
+
+// The bias of a site in double, empty when it has none.
+std::vector<double> bias_of(const Graph& graph, const GemmSite& site);
+
+}  // namespace intact

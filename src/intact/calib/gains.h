@@ -1,0 +1,45 @@
+// gains.h: the range of a tensor, and gains that even out its channels, chosen by what they cost.
+//
+// Candidates: the range of the method and minmax (which loses only when the method is better by
+// 20 %), and for alpha in {1/2, 3/4, 1} minmax after the gains
+//
+//   c = a^alpha / w^(1 - alpha),  gain = max(c) / max(c, max(c) / 16)                          (22)
+//
+// a: the channel's largest magnitude over all calibration samples; w: the largest weight that reads
+// it; both at least 1/1000 of their maximum over channels. With depthwise readers alone c =
+// a^alpha. A candidate's cost: the error of the readers' outputs on judging samples, with their
+// weights rounded to nearest. Gains are taken when they save 10 %. They need readers that are all
+// products (or the tensor's float form next to the codes) and at least 512 values seen of each
+// channel.
+#pragma once
+
+#include "calib/decisions.h"
+#include "calib/matrix.h"
+
+namespace intact {
+
+struct GatheredRows {
+  std::vector<float> x;      // Of the float network, [*, groups * taps].
+  std::vector<float> x_hat;  // Of the quantized one, before this tensor is rounded.
+};
+
+struct RangeChoice {
+  const Graph& graph;
+  const Placement& placement;
+  std::size_t tensor;  // Into placement.tensors.
+  const Observation& seen;
+  RangeTarget target;
+  Affine map;  // By the range method.
+  bool also_minmax = true;
+  bool gains = true;
+  std::vector<GatheredRows> readers;  // As the tensor's readers.
+  std::vector<double> alphas;         // Empty: those above.
+};
+
+Result<TensorDecision> choose_map(const RangeChoice& choice, MatrixEngine& engine,
+                                  ThreadPool& pool);
+
+// x as the products see it: times the gains, to codes and back, divided by the gains.
+Tensor through_codes(const Tensor& x, int channel_axis, const TensorDecision& decision);
+
+}  // namespace intact

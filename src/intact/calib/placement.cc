@@ -1,0 +1,95 @@
+#include "calib/placement.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace intact {
+namespace {
+
+bool names_node(const std::string& pattern, const Node& node) {
+  return matches_glob(pattern, node.name) || matches_glob(pattern, node.op);
+}
+
+}  // namespace
+
+bool matches_glob(std::string_view pattern, std::string_view text) {
+  std::size_t p = 0, t = 0;
+  std::size_t star = std::string_view::npos, resume = 0;  // Where to try again after a *.
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+Result<Placement> place(const Graph& graph, const PlacementOptions& options) {
+  Placement placement;
+  GemmSites found = find_gemm_sites(graph);
+  placement.reasons = std::move(found.reasons);
+  for (const auto* patterns : {&options.keep_float, &options.require_int8})
+    for (const std::string& pattern : *patterns)
+      if (std::none_of(graph.nodes.begin(), graph.nodes.end(),
+                       [&](const Node& n) { return names_node(pattern, n); }))
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("'{}' matches no node of the model", pattern));
+  for (const GemmSite& site : found.sites) {
+    const Node& node = graph.nodes[static_cast<std::size_t>(site.node)];
+    const auto kept = std::find_if(options.keep_float.begin(), options.keep_float.end(),
+                                   [&](const std::string& p) { return names_node(p, node); });
+    if (kept == options.keep_float.end())
+      placement.sites.push_back(site);
+    else
+      placement.reasons[site.node] = fmt::format("asked for by --keep-float '{}'", *kept);
+  }
+  for (const std::string& pattern : options.require_int8)
+    for (const auto& [n, reason] : placement.reasons) {
+      const Node& node = graph.nodes[static_cast<std::size_t>(n)];
+      if (names_node(pattern, node))
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("node '{}' stays float although '{}' requires int8: {}", node.name,
+                                pattern, reason));
+    }
+
+  const Uses uses = graph.uses();
+  for (std::size_t s = 0; s < placement.sites.size(); ++s) {
+    const GemmSite& site = placement.sites[s];
+    placement.site_of[site.node] = s;
+    const auto [it, added] = placement.tensor_of.try_emplace(site.input, placement.tensors.size());
+    if (added) placement.tensors.push_back({site.input, {}, true, true});
+    placement.tensors[it->second].readers.push_back(s);
+  }
+  for (QuantTensor& t : placement.tensors) {
+    const auto v = static_cast<std::size_t>(t.value);
+    const std::int32_t made = uses.producer[v];
+    t.shared = made < 0 || graph.nodes[static_cast<std::size_t>(made)].op != "LayerNormalization";
+    t.only_products = !uses.is_output[v];
+    for (const std::int32_t reader : uses.readers[v]) {
+      const auto site = placement.site_of.find(reader);
+      if (site == placement.site_of.end() || placement.sites[site->second].input != t.value)
+        t.only_products = false;
+    }
+  }
+  // Execution order: by the node that makes the tensor; inputs first.
+  std::stable_sort(placement.tensors.begin(), placement.tensors.end(),
+                   [&](const QuantTensor& a, const QuantTensor& b) {
+                     return uses.producer[static_cast<std::size_t>(a.value)] <
+                            uses.producer[static_cast<std::size_t>(b.value)];
+                   });
+  for (std::size_t i = 0; i < placement.tensors.size(); ++i)
+    placement.tensor_of[placement.tensors[i].value] = i;
+  return placement;
+}
+
+}  // namespace intact

@@ -1,0 +1,45 @@
+// placement.h: which tensors become codes, and which products stay float and why.
+//
+// One Q for each tensor that feeds an integer product, after the whole float chain that makes the
+// tensor (convolution, bias, activation, addition, concatenation). Whoever else reads the tensor
+// reads its codes too, so that memory holds codes only; the output of a LayerNormalization is the
+// exception: its residual branch reads the float tensor, because the error of a code there goes
+// through the whole rest of the network unattenuated.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "calib/gemm_site.h"
+
+namespace intact {
+
+struct QuantTensor {
+  ValueId value = kNoValue;
+  std::vector<std::size_t> readers;  // Indices into Placement::sites.
+  bool shared = true;                // Other readers read the codes too.
+  bool only_products = true;         // No other reader, and no graph output.
+};
+
+struct Placement {
+  std::vector<GemmSite> sites;
+  std::vector<QuantTensor> tensors;             // In execution order.
+  std::map<ValueId, std::size_t> tensor_of;     // Into tensors.
+  std::map<std::int32_t, std::size_t> site_of;  // By node index, into sites.
+  std::map<std::int32_t, std::string> reasons;  // Of the products that stay float, by node index.
+};
+
+struct PlacementOptions {
+  std::vector<std::string> keep_float;  // Node names or operators; * and ? match as in a shell.
+  std::vector<std::string> require_int8;
+};
+
+// Errors: kInvalidArgument when a pattern matches no node, or require_int8 names a node that stays
+// float (with the reason).
+Result<Placement> place(const Graph& graph, const PlacementOptions& options = {});
+
+// True when `text` matches `pattern`, in which * stands for any text and ? for one character.
+bool matches_glob(std::string_view pattern, std::string_view text);
+
+}  // namespace intact
