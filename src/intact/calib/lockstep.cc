@@ -82,18 +82,32 @@ class Lockstep {
     return spool_.has(own) ? own : key(kQuant, sample, v);
   }
 
+  Result<std::vector<Tensor>> chunk_inputs(const Chunk& chunk, Env env, std::int64_t k) const {
+    std::vector<Tensor> inputs;
+    for (std::size_t i = 0; i < chunk.piece.inputs.size(); ++i) {
+      const ValueId v = chunk.piece.inputs[i];
+      const bool codes = env == kQuant && chunk.site >= 0 && i == 0;
+      INTACT_ASSIGN(Tensor t, spool_.get(codes ? codes_key(k, v) : key(env, k, v)));
+      inputs.push_back(std::move(t));
+    }
+    return inputs;
+  }
+
   Status run_chunk(const Chunk& chunk, Env env) {
     Graph graph = cut(g_, chunk.piece, chunk.site >= 0 ? first_node(chunk) : -1);
     if (env == kQuant && chunk.site >= 0) put_weights(graph, static_cast<std::size_t>(chunk.site));
+    // Passes want to know types and ranks; sizes may differ from sample to sample.
+    if (n_ > 0) {
+      INTACT_ASSIGN(const auto first, chunk_inputs(chunk, env, 0));
+      for (std::size_t i = 0; i < first.size(); ++i) {
+        ValueType& type = graph.value(graph.inputs[i]).type;
+        type.dtype = first[i].dtype();
+        type.shape.emplace(first[i].rank());
+      }
+    }
     INTACT_ASSIGN(const auto engine, make_engine(std::move(graph), o_.threads));
     for (std::int64_t k = 0; k < n_; ++k) {
-      std::vector<Tensor> inputs;
-      for (std::size_t i = 0; i < chunk.piece.inputs.size(); ++i) {
-        const ValueId v = chunk.piece.inputs[i];
-        const bool codes = env == kQuant && chunk.site >= 0 && i == 0;
-        INTACT_ASSIGN(Tensor t, spool_.get(codes ? codes_key(k, v) : key(env, k, v)));
-        inputs.push_back(std::move(t));
-      }
+      INTACT_ASSIGN(const auto inputs, chunk_inputs(chunk, env, k));
       INTACT_ASSIGN(const auto outputs, engine->run(inputs));
       for (std::size_t i = 0; i < outputs.size(); ++i)
         INTACT_TRY(spool_.put(key(env, k, chunk.piece.outputs[i]), outputs[i]));
