@@ -1,0 +1,169 @@
+#include "intact/quantize.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "base/atomic_file.h"
+#include "command.h"
+#include "sample_source.h"
+
+namespace intact::cli {
+namespace {
+
+struct Flags {
+  Common common;
+  DataFlags data;
+  QuantizeOptions options;
+  std::string model, out, scheme = "auto", report;
+  bool force = false;
+};
+
+std::string default_out(const std::string& model) {
+  std::filesystem::path path = model;
+  path.replace_extension(".int8.onnx");
+  return path.string();
+}
+
+void print(const Flags& f, const QuantizeResult& r) {
+  fmt::print("integer     {:.1f} % of the multiply-adds\n", 100 * r.integer_share);
+  bool any = false;
+  for (const NodeReport& n : r.nodes) {
+    if (n.integer) continue;
+    if (!any) fmt::print("float       by node, with the reason:\n");
+    any = true;
+    fmt::print("            {:<12} {:<40} {}\n", n.op, n.name, n.reason);
+  }
+  fmt::print("size        {} -> {} ({:.2f}x)\n", human_bytes(static_cast<double>(r.float_bytes)),
+             human_bytes(static_cast<double>(r.quantized_bytes)),
+             static_cast<double>(r.quantized_bytes) /
+                 static_cast<double>(std::max<std::size_t>(1, r.float_bytes)));
+  fmt::print("samples     {} calibrated, {} held back for the verdict\n", r.calibration_samples,
+             r.held_back_samples);
+  for (const std::string& note : r.notes) fmt::print("note        {}\n", note);
+  std::string agreement;
+  if (r.agreement)
+    agreement = fmt::format(", agreement {:.1f} % (95 % interval {:.1f} to {:.1f})",
+                            100 * *r.agreement, 100 * r.agreement_low, 100 * r.agreement_high);
+  fmt::print("verdict     {}: SQNR {:.1f} dB{}\n", to_string(r.verdict), r.sqnr_db, agreement);
+  if (r.verdict != Verdict::kIntact && !r.worst_nodes.empty()) {
+    std::string command = fmt::format("intact quantize {} --data {} --force", f.model, f.data.path);
+    for (std::size_t i = 0; i < std::min<std::size_t>(3, r.worst_nodes.size()); ++i)
+      command += fmt::format(" --keep-float '{}'", r.worst_nodes[i]);
+    fmt::print("try         {}\n", command);
+  }
+  fmt::print("wrote       {}\nnext        intact bench {} {}\n", f.out, f.model, f.out);
+}
+
+Json to_json(const Flags& f, const QuantizeResult& r) {
+  Json json;
+  json["out"] = f.out;
+  json["verdict"] = to_string(r.verdict);
+  json["sqnr_db"] = r.sqnr_db;
+  if (r.agreement)
+    json["agreement"] = {
+        {"value", *r.agreement}, {"low", r.agreement_low}, {"high", r.agreement_high}};
+  json["integer_share"] = r.integer_share;
+  json["float_bytes"] = r.float_bytes;
+  json["quantized_bytes"] = r.quantized_bytes;
+  json["calibration_samples"] = r.calibration_samples;
+  json["held_back_samples"] = r.held_back_samples;
+  json["fingerprint"] = r.fingerprint;
+  json["worst_nodes"] = r.worst_nodes;
+  json["notes"] = r.notes;
+  for (const NodeReport& n : r.nodes)
+    json["nodes"].push_back({{"name", n.name},
+                             {"op", n.op},
+                             {"multiply_adds", n.multiply_adds},
+                             {"integer", n.integer},
+                             {"reason", n.reason},
+                             {"fit", n.fit},
+                             {"local_sqnr_db", n.local_sqnr_db}});
+  return json;
+}
+
+int run_quantize(Flags& f) {
+  if (f.scheme != "auto" && f.scheme != "w8a8")
+    return refuse(
+        {ErrorCode::kUnsupported,
+         fmt::format("--scheme {} is not in this release; w8a8 (static INT8) is", f.scheme),
+         {}});
+  if (f.data.path.empty() && f.options.calibration.empty())
+    return refuse({ErrorCode::kInvalidArgument,
+                   "no samples: give --data with inputs that the model really receives; intact "
+                   "never calibrates on random numbers",
+                   {}});
+  if (f.out.empty()) f.out = default_out(f.model);
+  if (!f.force && std::filesystem::exists(f.out))
+    return refuse({ErrorCode::kInvalidArgument,
+                   fmt::format("{} exists; add --force to replace it", f.out),
+                   {}});
+  std::error_code same;
+  if (std::filesystem::equivalent(f.model, f.out, same))
+    return refuse({ErrorCode::kInvalidArgument,
+                   "the output would replace the model itself; choose another -o",
+                   {}});
+  f.options.threads = f.common.threads;
+  f.options.cancel = &interrupted();
+  auto session = Session::open(f.model, {.threads = f.common.threads});
+  if (!session) return refuse(session.error());
+  SampleSource samples;
+  std::unique_ptr<Dataset> data;
+  if (!f.data.path.empty()) {
+    auto opened = f.data.open(*session);
+    if (!opened) return refuse(opened.error());
+    data = std::move(*opened);
+    samples = source_of(*data);
+  }
+  Result<QuantizeResult> result = fail(ErrorCode::kInterrupted, "");
+  {
+    Progress progress("quantize");
+    f.options.progress = [&](const std::string& stage, double done) {
+      progress.update(done, stage);
+    };
+    result = quantize(f.model, samples, f.options);
+  }
+  if (!result) return refuse(result.error());
+  if (auto status = write_file(f.out, result->model); !status) return refuse(status.error());
+  // What we write, we have run.
+  if (auto check = Session::open(f.out, {.threads = f.common.threads}); !check)
+    return refuse(check.error());
+  if (!f.common.quiet()) print(f, *result);
+  if (auto status = f.common.write("quantize", to_json(f, *result)); !status)
+    return refuse(status.error());
+  return kDone;
+}
+
+}  // namespace
+
+std::function<int()> declare_quantize(CLI::App& app) {
+  auto f = std::make_shared<Flags>();
+  app.add_option("MODEL", f->model, "The float model")->required();
+  app.add_option("-o,--out", f->out, "Default: MODEL with .int8.onnx")->type_name("OUT");
+  f->data.add_to(app, false);
+  app.add_option("--scheme", f->scheme, "auto or w8a8")->type_name("S");
+  app.add_option("--target", f->options.target, "any or tensorrt")
+      ->check(CLI::IsMember({"any", "tensorrt"}))
+      ->type_name("T");
+  app.add_option("--range", f->options.range, "mse, minmax, average, moving=B, percentile=P or kl")
+      ->type_name("R");
+  app.add_option("--weight-range", f->options.weight_range, "minmax or mse")
+      ->check(CLI::IsMember({"minmax", "mse"}))
+      ->type_name("R");
+  app.add_option("--effort", f->options.effort,
+                 "0: ranges only, 1: fit every layer, 2: on more samples")
+      ->check(CLI::Range(0, 2))
+      ->type_name("E");
+  app.add_option("--keep-float", f->options.keep_float,
+                 "Nodes or operators that stay float, with * and ?")
+      ->type_name("PATTERN");
+  app.add_option("--require-int8", f->options.require_int8, "Nodes that must not stay float")
+      ->type_name("PATTERN");
+  app.add_option("--calibration", f->options.calibration, "Ranges from this file")
+      ->type_name("FILE.cal");
+  app.add_flag("--force", f->force, "Replace an existing output file");
+  f->common.add_to(app);
+  return [f] { return run_quantize(*f); };
+}
+
+}  // namespace intact::cli
