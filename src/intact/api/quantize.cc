@@ -23,7 +23,8 @@ namespace intact {
 namespace {
 
 constexpr std::size_t kSmallModel = std::size_t{1} << 20;  // Below, names weigh.
-constexpr std::int64_t kHoldBackEvery = 5;                 // Sample 4, 9, 14, ... judges.
+constexpr double kWantedSize = 0.30;        // Of the float file: above, channels share one scale.
+constexpr std::int64_t kHoldBackEvery = 5;  // Sample 4, 9, 14, ... judges.
 
 // Samples as the graph takes them; checks names, types and ranks.
 class Samples {
@@ -160,9 +161,20 @@ class Quantizer {
     if (placement_.sites.empty())
       result_.notes.push_back("no node of the model can be integer; the file stays float");
     INTACT_TRY(look());
+    const Graph ready = graph_.clone();
     INTACT_TRY(decide());
-    report_nodes();
     INTACT_TRY(write());
+    // The scales of a small model's channels may weigh more than they are worth.
+    if (result_.float_bytes<kSmallModel&& static_cast<double>(result_.quantized_bytes)>
+            kWantedSize *
+        static_cast<double>(result_.float_bytes)) {
+      one_scale_ = true;
+      graph_ = ready.clone();
+      INTACT_TRY(decide());
+      INTACT_TRY(write());
+    }
+    graph_ = ready;
+    report_nodes();
     if (options_.verdict) INTACT_TRY(judge_result());
     return std::move(result_);
   }
@@ -262,12 +274,14 @@ class Quantizer {
   Status decide() {
     WeightOptions weights;
     if (options_.weight_range == "mse") weights.range = WeightRange::kMse;
-    INTACT_ASSIGN(decisions_, decide_plainly(graph_, placement_, ranges_, target_, weights));
+    INTACT_ASSIGN(decisions_,
+                  decide_plainly(graph_, placement_, ranges_, target_, weights, one_scale_));
     if (options_.effort == 0 || seen_.samples == 0 || placement_.sites.empty()) return {};
     LockstepOptions o;
     o.threads = options_.threads;
     o.target = target_;
     o.weights = weights;
+    o.one_scale = one_scale_;
     o.choose_ranges = !fixed_ranges_;
     o.also_minmax = options_.range.empty();
     double macs = 0;
@@ -315,6 +329,7 @@ class Quantizer {
   Status write() {
     WriteOptions o;
     o.float_bias = options_.target == "tensorrt";
+    o.one_scale = one_scale_;
     o.short_names = result_.float_bytes < kSmallModel;
     INTACT_TRY(write_qdq(graph_, placement_, decisions_, o));
     graph_.producer_name = "intact";
@@ -374,6 +389,7 @@ class Quantizer {
   QuantizeResult result_;
   bool held_back_ = false;
   bool fixed_ranges_ = false;
+  bool one_scale_ = false;
 };
 
 std::uint64_t hash_graph(const Graph& graph) {

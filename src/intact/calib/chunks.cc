@@ -10,11 +10,29 @@ namespace {
 
 bool is_index_type(Dtype dtype) { return is_integer(dtype) || dtype == Dtype::kBool; }
 
+// Values that follow from shapes and constants alone, of whatever type.
+std::vector<bool> find_shape_values(const Graph& graph) {
+  std::vector<bool> follows(graph.values.size(), false);
+  for (const Node& node : graph.nodes) {
+    bool all = node.op == "Shape" || node.op == "Size";
+    if (!all) {
+      all = true;
+      for (const ValueId v : node.inputs)
+        if (v != kNoValue && graph.constant(v) == nullptr)
+          all = all && follows[static_cast<std::size_t>(v)];
+    }
+    for (const ValueId v : node.outputs)
+      if (v != kNoValue) follows[static_cast<std::size_t>(v)] = all;
+  }
+  return follows;
+}
+
 }  // namespace
 
 std::vector<Chunk> make_chunks(const Graph& graph, const Placement& placement) {
   const Uses uses = graph.uses();
   const ShapeAnalysis types(graph);
+  const std::vector<bool> from_shapes = find_shape_values(graph);
   const auto producer = [&](ValueId v) { return uses.producer[static_cast<std::size_t>(v)]; };
 
   std::vector<Chunk> chunks;
@@ -48,7 +66,8 @@ std::vector<Chunk> make_chunks(const Graph& graph, const Placement& placement) {
         if (v == kNoValue || graph.constant(v) != nullptr || (n == first && i == 0)) continue;
         const std::int32_t made = producer(v);
         if (made >= 0 && inside.contains(made)) continue;
-        if (made >= 0 && is_index_type(types[v].dtype)) {
+        if (made >= 0 &&
+            (from_shapes[static_cast<std::size_t>(v)] || is_index_type(types[v].dtype))) {
           inside.insert(made);
           open_nodes.push_back(made);
         } else {

@@ -1,8 +1,9 @@
 // chunks.h: the graph in pieces that the lockstep runs one after the other.
 //
 // A piece begins at a product that is quantized and ends before the next one, or behind a node that
-// makes a tensor which becomes codes. Shape arithmetic (nodes with integer or boolean results) is
-// not handed from piece to piece but repeated in each that needs it: so every piece can be planned.
+// makes a tensor which becomes codes. Shape arithmetic (nodes with integer or boolean results, and
+// whatever follows from shapes alone) is not handed from piece to piece but repeated in each that
+// needs it: so every piece can be planned.
 #pragma once
 
 #include "calib/placement.h"

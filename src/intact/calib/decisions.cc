@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace intact {
@@ -9,6 +10,11 @@ namespace intact {
 RangeTarget activations_of(const std::string& target) {
   if (target == "tensorrt") return {{-128, 127}, true};
   return {{0, 255}, false};
+}
+
+void share_scale(std::vector<float>& scales) {
+  if (!scales.empty())
+    std::fill(scales.begin(), scales.end(), *std::max_element(scales.begin(), scales.end()));
 }
 
 std::vector<double> bias_of(const Graph& graph, const GemmSite& site) {
@@ -26,7 +32,7 @@ std::vector<double> least_scales(std::span<const double> bias, float input_scale
 
 Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
                                  const std::vector<Range>& ranges, const RangeTarget& target,
-                                 const WeightOptions& weights) {
+                                 const WeightOptions& weights, bool one_scale) {
   Decisions d;
   for (std::size_t i = 0; i < placement.tensors.size(); ++i) {
     auto map = map_of(ranges[i], target);
@@ -46,6 +52,7 @@ Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
     auto scales = choose_weight_scales(w.values<float>(), view, bias, map.scale, weights);
     if (!scales) return fail(scales.error().with_context(fmt::format("node '{}'", node.name)));
     s.scales = std::move(*scales);
+    if (one_scale) share_scale(s.scales);
     s.codes.resize(view.size());
     quantize_weights(w.values<float>(), view, s.scales, weights.codes, s.codes);
     s.fit = "w/rne";

@@ -34,15 +34,19 @@ struct Decisions {
 // Activations of a target: 0..255 asymmetric for "any", symmetric int8 for "tensorrt".
 RangeTarget activations_of(const std::string& target);
 
-// Ranges and rounding alone, no data beyond the observations (effort 0).
-// Errors: those of choose_range, naming the tensor.
+// Ranges and rounding alone, no data beyond the observations (effort 0). one_scale: all channels of
+// a weight share the largest scale; for models so small that the scales themselves weigh. Errors:
+// those of choose_range, naming the tensor.
 Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
                                  const std::vector<Range>& ranges, const RangeTarget& target,
-                                 const WeightOptions& weights);
+                                 const WeightOptions& weights, bool one_scale = false);
 
 // Returns [|b| / (s_x 2^30)], the least weight scales that keep an int32 bias in range (numerics
 // (4)); empty without bias.
 std::vector<double> least_scales(std::span<const double> bias, float input_scale);
+
+// Raises all scales to the largest.
+void share_scale(std::vector<float>& scales);
 
 // The bias of a site in double, empty when it has none.
 std::vector<double> bias_of(const Graph& graph, const GemmSite& site);

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/round.h"
+#include "calib/decisions.h"
 #include "quant/rounding.h"
 
 namespace intact {
@@ -197,6 +198,7 @@ Result<Fit> fit_product(FitInput& in, MatrixEngine& engine, ThreadPool& pool) {
                   choose_weight_scales(as_float, view, {}, 1.0f, in.options));
     for (std::size_t c = 0; c < in.least_scales.size(); ++c)
       scales[c] = std::max(scales[c], static_cast<float>(in.least_scales[c]));
+    if (in.one_scale) share_scale(scales);
     std::vector<double> row_scales;
     for (const float s : scales)
       row_scales.insert(row_scales.end(), in.share, static_cast<double>(s));

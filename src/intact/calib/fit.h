@@ -31,6 +31,7 @@ struct FitInput {
   std::span<const float> weights;        // M: [groups, rows, taps]
   std::span<const double> least_scales;  // By channel, or empty.
   WeightOptions options;
+  bool one_scale = false;  // As in decide_plainly.
   // Gathered rows, [*, groups * taps]: of the samples that decide, and of those that judge.
   std::vector<float> x, x_hat, x_judge, x_hat_judge;
 };

@@ -163,7 +163,7 @@ class Lockstep {
     TensorDecision& d = d_.tensors[index];
     if (o_.choose_ranges) {
       RangeChoice choice{g_,        placement_, index,          seen_.tensors[index],
-                         o_.target, d.map,      o_.also_minmax, o_.gains,
+                         o_.target, d.map,      o_.also_minmax, o_.gains && !o_.one_scale,
                          {},        {}};
       INTACT_TRY(gather_for_choice(t, choice));
       if (!choice.readers.empty()) {
@@ -218,6 +218,7 @@ class Lockstep {
     in.share = site.share;
     in.has_bias = site.has_bias_input();
     in.options = o_.weights;
+    in.one_scale = o_.one_scale;
     const std::vector<double> least = least_scales(bias, input.map.scale);
     in.least_scales = least;
     const std::size_t count = rows_of(

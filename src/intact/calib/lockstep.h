@@ -18,6 +18,7 @@ struct LockstepOptions {
   std::int64_t samples = 32;
   RangeTarget target;
   WeightOptions weights;
+  bool one_scale = false;     // As in decide_plainly; then there are no gains either.
   bool choose_ranges = true;  // False: keep the ranges of `decisions`, fit the weights only.
   bool also_minmax = true;    // Minmax competes with the range method of `decisions`.
   bool gains = true;          // Per-channel gains are tried.

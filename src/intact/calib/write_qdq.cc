@@ -142,10 +142,12 @@ class Writer {
     const ValueId codes = g_.add_constant(
         weight_name + "_q", Tensor::of<std::int8_t>(shape, std::span<const std::int8_t>(s.codes)));
     const Shape channels{static_cast<std::int64_t>(s.scales.size())};
-    const ValueId scales = g_.add_constant(
-        weight_name + "_s", Tensor::of<float>(channels, std::span<const float>(s.scales)));
+    const bool one =
+        options_.one_scale && std::count(s.scales.begin(), s.scales.end(), s.scales[0]) ==
+                                  static_cast<std::ptrdiff_t>(s.scales.size());
+    const ValueId scales = g_.add_constant(weight_name + "_s", scale_tensor(s.scales, one));
     const ValueId w =
-        add("DequantizeLinear", {codes, scales}, weight_name + "_dq", site.weight_axis);
+        add("DequantizeLinear", {codes, scales}, weight_name + "_dq", one ? -1 : site.weight_axis);
     g_.nodes[static_cast<std::size_t>(site.node)].inputs[1] = w;
     if (s.bias.empty()) return {};
     ValueId bias = kNoValue;
@@ -161,14 +163,19 @@ class Writer {
       const ValueId b = g_.add_constant(
           bias_name + "_q",
           Tensor::of<std::int32_t>(channels, std::span<const std::int32_t>(bias_codes)));
-      const ValueId bs = g_.add_constant(
-          bias_name + "_s", Tensor::of<float>(channels, std::span<const float>(scale)));
-      bias = add("DequantizeLinear", {b, bs}, bias_name + "_dq", 0);
+      const ValueId bs = g_.add_constant(bias_name + "_s", scale_tensor(scale, one));
+      bias = add("DequantizeLinear", {b, bs}, bias_name + "_dq", one ? -1 : 0);
     }
     Node& node = g_.nodes[static_cast<std::size_t>(site.node)];
     if (node.inputs.size() < 3) node.inputs.resize(3, kNoValue);
     node.inputs[2] = bias;
     return {};
+  }
+
+  static Tensor scale_tensor(const std::vector<float>& scales, bool one) {
+    if (one) return Tensor::scalar<float>(scales[0]);
+    return Tensor::of<float>({static_cast<std::int64_t>(scales.size())},
+                             std::span<const float>(scales));
   }
 
   // Bias correction may have moved a bias beyond what its scale can hold: the channel's scale

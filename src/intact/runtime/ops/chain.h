@@ -85,6 +85,9 @@ class Chain {
   [[nodiscard]] std::optional<ChainSum> as_sum_of_codes() const;
   [[nodiscard]] std::optional<ChainSum> as_sum_of_floats() const;
 
+  // Forgets the operators, once something else does their work; the kernels stay.
+  void clear() noexcept { ops_.clear(); }
+
   // Applies the operators to a piece.
   void run(const ChainPiece& piece, const StepArgs& args) const;
 

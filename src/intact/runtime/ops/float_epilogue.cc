@@ -13,12 +13,12 @@ Result<FloatEpilogue> read_float_epilogue(const OpContext& c, const ValueInfo& o
   if (const auto clamp = e.chain.as_clamp()) {
     e.lo = clamp->lo;
     e.hi = clamp->hi;
-    e.chain = Chain();
+    e.chain.clear();
   } else if (const auto sum = e.chain.as_sum_of_floats()) {
     e.lo = sum->clamp.lo;
     e.hi = sum->clamp.hi;
     e.residual_input = sum->input;
-    e.chain = Chain();
+    e.chain.clear();
   }
   return e;
 }

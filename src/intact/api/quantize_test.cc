@@ -1,0 +1,239 @@
+#include "intact/quantize.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "ir/parse.h"
+#include "onnx/export.h"
+#include "onnx/import.h"
+
+namespace intact {
+namespace {
+
+constexpr std::string_view kNet = R"(graph "net" {
+  opset 11
+  input %x: float32[1,3,8,8]
+  const %w1: float32[8,3,3,3] = random(1)
+  const %b1: float32[8] = random(2)
+  const %w2: float32[8,1,3,3] = random(3)
+  const %w3: float32[8,8,1,1] = random(4)
+  const %shape: int64[2] = [1, 8]
+  const %w4: float32[8,5] = random(5)
+  const %b4: float32[5] = random(6)
+  %a = Conv(%x, %w1, %b1) {pads=[1, 1, 1, 1]} @conv1
+  %r = Relu(%a)
+  %d = Conv(%r, %w2) {group=8, pads=[1, 1, 1, 1]} @depthwise
+  %e = Conv(%d, %w3) @pointwise
+  %s = Add(%e, %r) @residual
+  %p = GlobalAveragePool(%s)
+  %f = Reshape(%p, %shape)
+  %y = Gemm(%f, %w4, %b4) @classes
+  output %y
+})";
+
+std::string model() {
+  auto g = parse_graph(kNet);
+  EXPECT_TRUE(g) << g.error().text();
+  auto bytes = export_onnx(*g);
+  EXPECT_TRUE(bytes) << bytes.error().text();
+  return *bytes;
+}
+
+OwnedTensor image(std::uint32_t seed) {
+  auto values = std::make_shared<std::vector<float>>(3 * 8 * 8);
+  for (float& v : *values) {
+    seed = seed * 1664525u + 1013904223u;
+    v = static_cast<float>(seed >> 16) / 65536.0f;
+  }
+  return {"float32", {1, 3, 8, 8}, values->data(), values->size() * 4, values};
+}
+
+// `count` images; the one with index `bad` holds NaN.
+SampleSource images(int count, int bad = -1) {
+  auto next = std::make_shared<int>(0);
+  return {[next]() -> Status {
+            *next = 0;
+            return {};
+          },
+          [next, count, bad]() -> Result<std::optional<SampleInputs>> {
+            if (*next == count) return std::nullopt;
+            OwnedTensor t = image(static_cast<std::uint32_t>(*next) + 1);
+            if (*next == bad) static_cast<float*>(t.data)[5] = std::nanf("");
+            ++*next;
+            return SampleInputs{{"x", t}};
+          }};
+}
+
+std::span<const std::byte> bytes_of_text(const std::string& s) {
+  return std::as_bytes(std::span(s));
+}
+
+std::vector<float> run(const std::string& file, std::uint32_t seed) {
+  auto session = Session::open(bytes_of_text(file));
+  EXPECT_TRUE(session) << session.error().text();
+  const OwnedTensor x = image(seed);
+  auto y = session->run({{"x", {x.dtype, x.shape, x.data}}});
+  EXPECT_TRUE(y) << y.error().text();
+  const auto* data = static_cast<const float*>((*y)[0].data);
+  return {data, data + (*y)[0].bytes / 4};
+}
+
+TEST(Quantize, MakesEveryProductIntegerAndKeepsTheOutputs) {
+  const std::string file = model();
+  for (const int effort : {0, 1}) {
+    QuantizeOptions options;
+    options.effort = effort;
+    const auto r = quantize(bytes_of_text(file), "", images(30), options);
+    ASSERT_TRUE(r) << r.error().text();
+    EXPECT_EQ(r->integer_share, 1.0);
+    EXPECT_EQ(r->nodes.size(), 4u);
+    EXPECT_EQ(r->calibration_samples, 24);
+    EXPECT_EQ(r->held_back_samples, 6);
+    EXPECT_EQ(r->verdict, Verdict::kIntact);
+    double signal = 0, noise = 0;
+    for (std::uint32_t seed = 100; seed < 110; ++seed) {
+      const auto a = run(file, seed);
+      const auto b = run(r->model, seed);
+      ASSERT_EQ(a.size(), b.size());
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        signal += static_cast<double>(a[i]) * static_cast<double>(a[i]);
+        noise += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
+      }
+    }
+    EXPECT_GT(10 * std::log10(signal / noise), 30) << "effort " << effort;
+  }
+}
+
+TEST(Quantize, WritesTheFormOfItsTarget) {
+  for (const std::string target : {"any", "tensorrt"}) {
+    QuantizeOptions options;
+    options.target = target;
+    options.effort = 0;
+    const auto r = quantize(bytes_of_text(model()), "", images(12), options);
+    ASSERT_TRUE(r) << r.error().text();
+    const auto g = import_onnx(bytes_of_text(r->model));
+    ASSERT_TRUE(g) << g.error().text();
+    EXPECT_EQ(g->opset(), 13);
+    int int32_constants = 0;
+    for (const Value& v : g->values)
+      if (v.constant && v.constant->dtype() == Dtype::kInt32) ++int32_constants;
+    EXPECT_EQ(int32_constants, target == "any" ? 2 : 0);  // conv1 and classes have a bias.
+    for (const Node& n : g->nodes) {
+      if (n.op != "QuantizeLinear") continue;
+      const Tensor* zero = g->constant(n.in(2));
+      ASSERT_NE(zero, nullptr);
+      EXPECT_EQ(zero->dtype(), target == "any" ? Dtype::kUint8 : Dtype::kInt8);
+      if (target == "tensorrt") {
+        EXPECT_EQ(zero->values<std::int8_t>()[0], 0);
+      }
+    }
+  }
+}
+
+TEST(Quantize, GivesTheSameBytesForAnyNumberOfThreads) {
+  QuantizeOptions one, three;
+  one.threads = 1;
+  three.threads = 3;
+  const auto a = quantize(bytes_of_text(model()), "", images(20), one);
+  const auto b = quantize(bytes_of_text(model()), "", images(20), three);
+  ASSERT_TRUE(a) << a.error().text();
+  ASSERT_TRUE(b) << b.error().text();
+  EXPECT_TRUE(a->model == b->model);
+}
+
+TEST(Quantize, KeepsFloatWhatItIsTold) {
+  QuantizeOptions options;
+  options.effort = 0;
+  options.keep_float = {"depth*"};
+  const auto r = quantize(bytes_of_text(model()), "", images(12), options);
+  ASSERT_TRUE(r) << r.error().text();
+  EXPECT_LT(r->integer_share, 1.0);
+  for (const NodeReport& n : r->nodes) EXPECT_EQ(n.integer, n.name != "depthwise");
+}
+
+TEST(Quantize, RefusesDataThatCannotCalibrate) {
+  const auto none = quantize(bytes_of_text(model()), "", images(0));
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, ErrorCode::kInvalidArgument);
+  const auto nan = quantize(bytes_of_text(model()), "", images(10, 3));
+  ASSERT_FALSE(nan);
+  EXPECT_EQ(nan.error().code, ErrorCode::kDataMismatch);
+  EXPECT_NE(nan.error().text().find("3"), std::string::npos) << nan.error().text();
+}
+
+TEST(Quantize, StopsWhenCancelled) {
+  std::atomic<bool> cancel = true;
+  QuantizeOptions options;
+  options.cancel = &cancel;
+  const auto r = quantize(bytes_of_text(model()), "", images(10), options);
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.error().code, ErrorCode::kInterrupted);
+}
+
+class InFolder : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() /
+              ("intact_quantize_" +
+               std::to_string(std::hash<std::string>{}(
+                   ::testing::UnitTest::GetInstance()->current_test_info()->name())));
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string write(const std::string& name, const std::string& bytes) const {
+    const std::string path = folder_ / name;
+    std::ofstream(path, std::ios::binary) << bytes;
+    return path;
+  }
+  std::filesystem::path folder_;
+};
+
+using Verify = InFolder;
+using Calibrate = InFolder;
+
+TEST_F(Verify, NamesTheNodeWhoseWeightsChanged) {
+  QuantizeOptions options;
+  options.effort = 0;
+  const auto r = quantize(bytes_of_text(model()), "", images(12), options);
+  ASSERT_TRUE(r) << r.error().text();
+  const auto good = verify(write("good.onnx", r->model));
+  ASSERT_TRUE(good) << good.error().text();
+  EXPECT_TRUE(good->same) << good->first_node;
+
+  auto g = import_onnx(bytes_of_text(r->model));
+  ASSERT_TRUE(g);
+  for (Value& v : g->values)  // The pointwise weights: the only int8 constant of that shape.
+    if (v.constant && v.constant->dtype() == Dtype::kInt8 &&
+        v.constant->shape() == Shape{8, 8, 1, 1}) {
+      Tensor changed = v.constant->clone();
+      changed.mutable_values<std::int8_t>()[9] ^= 1;
+      v.constant = changed;
+    }
+  const auto bad = verify(write("bad.onnx", *export_onnx(*g)));
+  ASSERT_TRUE(bad) << bad.error().text();
+  EXPECT_FALSE(bad->same);
+  EXPECT_EQ(bad->first_node, "pointwise");
+}
+
+TEST_F(Calibrate, RangesOfAFileGiveTheModelThatTheDataGive) {
+  const std::string path = write("net.onnx", model());
+  QuantizeOptions options;
+  options.effort = 0;
+  options.verdict = false;
+  const auto text = calibrate(path, images(12), options);
+  ASSERT_TRUE(text) << text.error().text();
+  const auto direct = quantize(path, images(12), options);
+  ASSERT_TRUE(direct) << direct.error().text();
+  options.calibration = write("ranges.cal", *text);
+  const auto from_file = quantize(path, {}, options);
+  ASSERT_TRUE(from_file) << from_file.error().text();
+  EXPECT_EQ(run(direct->model, 77), run(from_file->model, 77));
+}
+
+}  // namespace
+}  // namespace intact

@@ -1,0 +1,153 @@
+#include "calib/fit.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "calib/gains.h"
+#include "calib/spool.h"
+#include "quant/affine.h"
+
+namespace intact {
+namespace {
+
+class Numbers {
+ public:
+  float next() {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<float>(state_ >> 40) * 0x1p-23f - 1.0f;
+  }
+  std::vector<float> take(std::size_t n) {
+    std::vector<float> x(n);
+    for (float& v : x) v = next();
+    return x;
+  }
+
+ private:
+  std::uint64_t state_ = 42;
+};
+
+// Inputs whose columns share a component, as activations do: there feedback pays.
+std::vector<float> correlated(Numbers& numbers, std::size_t rows, std::size_t k) {
+  std::vector<float> x = numbers.take(rows * k);
+  for (std::size_t r = 0; r < rows; ++r) {
+    const float common = 3 * numbers.next();
+    for (std::size_t i = 0; i < k; ++i) x[r * k + i] += common;
+  }
+  return x;
+}
+
+std::vector<float> coarse(const std::vector<float>& x) {
+  std::vector<float> y(x.size());
+  fake_quantize(x, {0.002f, 0, {-32768, 32767}}, y);
+  return y;
+}
+
+double squared_error(const FitInput& in, const std::vector<float>& x, const std::vector<float>& xh,
+                     const Fit& fit) {
+  double total = 0;
+  const std::size_t pitch = in.groups * in.taps;
+  for (std::size_t r = 0; r < x.size() / pitch; ++r)
+    for (std::size_t n = 0; n < in.groups * in.rows; ++n) {
+      double e = 0;
+      for (std::size_t k = 0; k < in.taps; ++k) {
+        const std::size_t at = r * pitch + n / in.rows * in.taps + k;
+        e += static_cast<double>(x[at]) * static_cast<double>(in.weights[n * in.taps + k]) -
+             static_cast<double>(xh[at]) * static_cast<double>(fit.codes[n * in.taps + k]) *
+                 static_cast<double>(fit.scales[n / in.share]);
+      }
+      total += e * e;
+    }
+  return total;
+}
+
+TEST(FitProduct, BeatsRoundingOnHeldOutRows) {
+  Numbers numbers;
+  MatrixEngine engine = *MatrixEngine::create(1);
+  ThreadPool pool(1);
+  for (const std::size_t taps : {std::size_t{24}, std::size_t{80}}) {
+    const std::vector<float> w = numbers.take(8 * taps);
+    FitInput in;
+    in.rows = 8;
+    in.taps = taps;
+    in.has_bias = false;
+    in.weights = w;
+    in.x = correlated(numbers, 600, taps);
+    in.x_hat = coarse(in.x);
+    in.x_judge = correlated(numbers, 200, taps);
+    in.x_hat_judge = coarse(in.x_judge);
+    const auto x = in.x_judge;
+    const auto x_hat = in.x_hat_judge;
+    const auto fit = fit_product(in, engine, pool);
+    ASSERT_TRUE(fit) << fit.error().text();
+    EXPECT_LT(fit->error, 0.8 * fit->rounded_error);
+    // The error it states is the one that its codes have.
+    double signal = 0;
+    for (std::size_t r = 0; r < x.size() / taps; ++r)
+      for (std::size_t n = 0; n < 8; ++n) {
+        double y = 0;
+        for (std::size_t k = 0; k < taps; ++k)
+          y += static_cast<double>(x[r * taps + k]) * static_cast<double>(w[n * taps + k]);
+        signal += y * y;
+      }
+    EXPECT_NEAR(squared_error(in, x, x_hat, *fit) / signal, fit->error, 1e-3 * fit->error);
+  }
+}
+
+TEST(FitProduct, RestoresTheMeanThroughTheBias) {
+  Numbers numbers;
+  MatrixEngine engine = *MatrixEngine::create(1);
+  ThreadPool pool(1);
+  const std::vector<float> w = numbers.take(3 * 2 * 4);
+  FitInput in;
+  in.groups = 3;
+  in.rows = 2;
+  in.taps = 4;
+  in.weights = w;
+  in.x = numbers.take(500 * 12);
+  in.x_hat = in.x;
+  for (float& v : in.x_hat) v += 0.25f;  // The quantized network is off by a constant.
+  const auto x = in.x;
+  const auto x_hat = in.x_hat;
+  const auto fit = fit_product(in, engine, pool);
+  ASSERT_TRUE(fit) << fit.error().text();
+  for (std::size_t n = 0; n < 6; ++n) {
+    double mean = 0;
+    for (std::size_t r = 0; r < 500; ++r) {
+      double e = fit->bias_change[n];
+      for (std::size_t k = 0; k < 4; ++k) {
+        const std::size_t at = r * 12 + n / 2 * 4 + k;
+        e += static_cast<double>(x_hat[at]) * static_cast<double>(fit->codes[n * 4 + k]) *
+                 static_cast<double>(fit->scales[n]) -
+             static_cast<double>(x[at]) * static_cast<double>(w[n * 4 + k]);
+      }
+      mean += e / 500;
+    }
+    EXPECT_NEAR(mean, 0, 1e-6) << "row " << n;
+  }
+}
+
+TEST(ThroughCodes, DividesTheGainsOutAgain) {
+  const Tensor x = Tensor::of<float>({1, 2, 2}, {0.5f, 1.0f, 10.0f, 20.0f});
+  const TensorDecision d{{0.1f, 0, {0, 255}}, {20.0f, 1.0f}};
+  const Tensor y = through_codes(x, 1, d);
+  EXPECT_FLOAT_EQ(y.values<float>()[0], 0.5f);
+  EXPECT_FLOAT_EQ(y.values<float>()[1], 1.0f);
+  EXPECT_FLOAT_EQ(y.values<float>()[2], 10.0f);
+  EXPECT_FLOAT_EQ(y.values<float>()[3], 20.0f);
+}
+
+TEST(TensorSpool, KeepsTensorsAndUsesPlacesAgain) {
+  auto spool = TensorSpool::create();
+  ASSERT_TRUE(spool) << spool.error().text();
+  ASSERT_TRUE(spool->put(1, Tensor::of<float>({2}, {1.0f, 2.0f})));
+  ASSERT_TRUE(spool->put(2, Tensor::of<std::int64_t>({1}, {7})));
+  ASSERT_TRUE(spool->put(1, Tensor::of<float>({2}, {3.0f, 4.0f})));
+  EXPECT_EQ((*spool->get(1)).values<float>()[1], 4.0f);
+  EXPECT_EQ((*spool->get(2)).values<std::int64_t>()[0], 7);
+  spool->drop(1);
+  EXPECT_FALSE(spool->has(1));
+}
+
+}  // namespace
+}  // namespace intact
