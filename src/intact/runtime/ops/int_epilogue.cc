@@ -32,7 +32,7 @@ Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out) 
     if (const auto clamp = e.chain.as_clamp()) {
       e.base.lo_f = clamp->lo;
       e.base.hi_f = clamp->hi;
-      e.chain = Chain();
+      e.chain.clear();
     }
     return e;
   }
@@ -47,14 +47,14 @@ Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out) 
   };
   if (const auto clamp = e.chain.as_clamp()) {
     set_clamp(*clamp);
-    e.chain = Chain();
+    e.chain.clear();
   } else if (const auto sum = e.chain.as_sum_of_codes()) {
     e.base.residual = Residual::kBeforeCode;
     e.base.r_zero = sum->map.zero;
     e.base.r_ratio = static_cast<float>(sum->map.scale / e.code.scale);
     e.residual_input = sum->input;
     set_clamp(sum->clamp);
-    e.chain = Chain();
+    e.chain.clear();
   }
   e.base.kind = e.chain.empty() ? EpilogueKind::kCodes : EpilogueKind::kFloat;
   return e;
