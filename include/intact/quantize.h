@@ -67,7 +67,7 @@ struct QuantizeResult {
   std::int64_t calibration_samples = 0;
   std::int64_t held_back_samples = 0;  // 0: the verdict comes from calibration samples.
 
-  Verdict verdict = Verdict::kUnknown;  // docs/guides/verdict.md has the thresholds.
+  Verdict verdict = Verdict::kUnknown;  // docs/guides/targets.md has the thresholds.
   double sqnr_db = 0;                   // The worst output.
   std::optional<double> agreement;      // Share of equal arg-max, for outputs that have classes.
   double agreement_low = 0;             // 95 % interval (Wilson).

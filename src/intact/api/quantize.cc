@@ -17,6 +17,7 @@
 #include "intact/version.h"
 #include "onnx/export.h"
 #include "onnx/import.h"
+#include "passes/check_target.h"
 #include "quant/calibration_file.h"
 
 namespace intact {
@@ -157,7 +158,7 @@ class Quantizer {
   Result<QuantizeResult> run() {
     float_graph_ = graph_.clone();
     INTACT_TRY(make_ready(graph_));
-    INTACT_ASSIGN(placement_, place(graph_, {options_.keep_float, options_.require_int8}));
+    INTACT_ASSIGN(placement_, place(graph_, placement_options(options_.keep_float)));
     if (placement_.sites.empty())
       result_.notes.push_back("no node of the model can be integer; the file stays float");
     INTACT_TRY(look());
@@ -182,7 +183,7 @@ class Quantizer {
   // The ranges alone.
   Result<CalibrationFile> calibrate() {
     INTACT_TRY(make_ready(graph_));
-    INTACT_ASSIGN(placement_, place(graph_, {options_.keep_float, options_.require_int8}));
+    INTACT_ASSIGN(placement_, place(graph_, placement_options(options_.keep_float)));
     held_back_ = false;
     INTACT_ASSIGN(const RangeMethod method, method_of(options_));
     ObserveOptions o;
@@ -200,6 +201,10 @@ class Quantizer {
   }
 
  private:
+  [[nodiscard]] PlacementOptions placement_options(std::vector<std::string> keep_float) const {
+    return {std::move(keep_float), options_.require_int8, options_.target == "tensorrt"};
+  }
+
   TensorSource calibration() {
     return samples_.part(held_back_ ? Samples::Part::kCalibrate : Samples::Part::kAll);
   }
@@ -258,7 +263,7 @@ class Quantizer {
     }
     if (keep.size() != options_.keep_float.size()) {
       const Placement before = placement_;
-      INTACT_ASSIGN(placement_, place(graph_, {keep, options_.require_int8}));
+      INTACT_ASSIGN(placement_, place(graph_, placement_options(keep)));
       std::vector<Observation> kept;
       if (!seen_.tensors.empty())
         for (const QuantTensor& t : placement_.tensors)
@@ -332,6 +337,10 @@ class Quantizer {
     o.one_scale = one_scale_;
     o.short_names = result_.float_bytes < kSmallModel;
     INTACT_TRY(write_qdq(graph_, placement_, decisions_, o));
+    if (const auto bad = check_target(graph_, options_.target); !bad.empty())
+      return fail(ErrorCode::kUnsupported,
+                  fmt::format("node '{}' breaks rule {} of target {}: {}", bad[0].node, bad[0].rule,
+                              options_.target, bad[0].what));
     graph_.producer_name = "intact";
     graph_.model.producer_version = kVersion;
     graph_.doc_string.clear();

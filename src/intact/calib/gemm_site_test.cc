@@ -147,7 +147,7 @@ TEST(Place, SharesCodesExceptBehindLayerNormalization) {
 
 TEST(Place, KeepsFloatWhatPatternsName) {
   const Graph g = parsed(kBranches);
-  const auto p = place(g, {{"sec*"}, {}});
+  const auto p = place(g, {{"sec*"}, {}, false});
   ASSERT_TRUE(p);
   EXPECT_EQ(p->sites.size(), 2u);
   EXPECT_EQ(p->reasons.size(), 1u);
@@ -155,8 +155,8 @@ TEST(Place, KeepsFloatWhatPatternsName) {
 
 TEST(Place, RefusesPatternsThatMatchNothingAndRequiredNodesThatStayFloat) {
   const Graph g = parsed(kBranches);
-  EXPECT_FALSE(place(g, {{"nothing"}, {}}));
-  const auto p = place(g, {{"second"}, {"second"}});
+  EXPECT_FALSE(place(g, {{"nothing"}, {}, false}));
+  const auto p = place(g, {{"second"}, {"second"}, false});
   ASSERT_FALSE(p);
   EXPECT_NE(p.error().message.find("second"), std::string::npos);
 }

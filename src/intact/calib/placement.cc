@@ -74,6 +74,8 @@ Result<Placement> place(const Graph& graph, const PlacementOptions& options) {
     const auto v = static_cast<std::size_t>(t.value);
     const std::int32_t made = uses.producer[v];
     t.shared = made < 0 || graph.nodes[static_cast<std::size_t>(made)].op != "LayerNormalization";
+    if (options.float_sums && made >= 0 && is_product(graph.nodes[static_cast<std::size_t>(made)]))
+      t.shared = false;
     t.only_products = !uses.is_output[v];
     for (const std::int32_t reader : uses.readers[v]) {
       const auto site = placement.site_of.find(reader);

@@ -33,6 +33,8 @@ struct Placement {
 struct PlacementOptions {
   std::vector<std::string> keep_float;  // Node names or operators; * and ? match as in a shell.
   std::vector<std::string> require_int8;
+  // What an Add reads straight from a product stays float there (TensorRT fuses the two).
+  bool float_sums = false;
 };
 
 // Errors: kInvalidArgument when a pattern matches no node, or require_int8 names a node that stays
