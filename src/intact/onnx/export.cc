@@ -14,8 +14,8 @@
 
 #include "base/atomic_file.h"
 #include "ir/verify.h"
-#include "onnx.pb.h"
 #include "onnx/export_graph.h"
+#include "onnx/onnx.pb.h"
 
 namespace intact {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "intact/result.h"
 #include "ir/graph.h"
-#include "onnx.pb.h"
+#include "onnx/onnx.pb.h"
 
 namespace intact {
 

@@ -13,8 +13,8 @@
 #include <system_error>
 
 #include "ir/text.h"
-#include "onnx.pb.h"
 #include "onnx/import_graph.h"
+#include "onnx/onnx.pb.h"
 
 namespace intact {
 namespace {

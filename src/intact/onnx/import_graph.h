@@ -11,9 +11,9 @@
 
 #include "intact/result.h"
 #include "ir/graph.h"
-#include "onnx.pb.h"
 #include "onnx/external_data.h"
 #include "onnx/inline_functions.h"
+#include "onnx/onnx.pb.h"
 
 namespace intact {
 

@@ -6,8 +6,8 @@
 
 #include "base/tensor.h"
 #include "intact/result.h"
-#include "onnx.pb.h"
 #include "onnx/external_data.h"
+#include "onnx/onnx.pb.h"
 
 namespace intact {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "intact/result.h"
-#include "onnx.pb.h"
+#include "onnx/onnx.pb.h"
 
 namespace intact {
 

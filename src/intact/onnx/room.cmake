@@ -9,20 +9,23 @@ find_library(INTACT_PROTOBUF_STATIC libprotobuf-lite.a)
 find_library(INTACT_PROTOBUF_SHARED protobuf-lite)
 find_path(INTACT_PROTOBUF_INCLUDE google/protobuf/message_lite.h REQUIRED)
 
-set(proto "${PROJECT_SOURCE_DIR}/src/intact/onnx/onnx.proto")
-set(generated "${PROJECT_BINARY_DIR}/generated/onnx_format")
-file(MAKE_DIRECTORY "${generated}")
+set(generated "${PROJECT_BINARY_DIR}/generated")
+file(MAKE_DIRECTORY "${generated}/onnx")
 add_custom_command(
-  OUTPUT "${generated}/onnx.pb.cc" "${generated}/onnx.pb.h"
-  COMMAND "${INTACT_PROTOC}" "--proto_path=${PROJECT_SOURCE_DIR}/src/intact/onnx"
-    "--cpp_out=${generated}" "${proto}"
-  DEPENDS "${proto}" VERBATIM)
+  OUTPUT "${generated}/onnx/onnx.pb.cc" "${generated}/onnx/onnx.pb.h"
+  COMMAND "${INTACT_PROTOC}" "--proto_path=${PROJECT_SOURCE_DIR}/src/intact"
+    "--cpp_out=${generated}" "${PROJECT_SOURCE_DIR}/src/intact/onnx/onnx.proto"
+  DEPENDS "${PROJECT_SOURCE_DIR}/src/intact/onnx/onnx.proto" VERBATIM)
 
 # Not under the project's warnings: the code is not ours. The sanitizers do apply.
-add_library(intact_onnx_format STATIC "${generated}/onnx.pb.cc" "${generated}/onnx.pb.h")
+add_library(intact_onnx_format STATIC "${generated}/onnx/onnx.pb.cc"
+  "${generated}/onnx/onnx.pb.h")
 target_include_directories(intact_onnx_format SYSTEM PUBLIC "${generated}")
 if(CMAKE_CROSSCOMPILING)
   target_include_directories(intact_onnx_format SYSTEM PUBLIC "${INTACT_PROTOBUF_INCLUDE}")
+endif()
+if(INTACT_FUZZ)
+  target_compile_options(intact_onnx_format PRIVATE -fsanitize=fuzzer-no-link)
 endif()
 if(INTACT_SANITIZE)
   target_compile_options(intact_onnx_format PRIVATE -fsanitize=${INTACT_SANITIZE})

@@ -13,8 +13,8 @@
 
 #include "intact/result.h"
 #include "ir/graph.h"
-#include "onnx.pb.h"
 #include "onnx/import.h"
+#include "onnx/onnx.pb.h"
 
 namespace intact::test {
 
