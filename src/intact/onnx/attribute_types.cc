@@ -12,7 +12,7 @@ using Names = std::string_view;
 
 // Each list is sorted. Left out, since their type depends on operator or version: p, seed, to,
 // value.
-constexpr std::array<Names, 20> kFloat{"alpha",
+constexpr std::array<Names, 21> kFloat{"alpha",
                                        "beta",
                                        "bias",
                                        "clip",
@@ -31,8 +31,9 @@ constexpr std::array<Names, 20> kFloat{"alpha",
                                        "ratio",
                                        "scale",
                                        "softcap",
-                                       "spatial_scale"};
-constexpr std::array<Names, 75> kInt{"align_corners",
+                                       "spatial_scale",
+                                       "width_scale"};
+constexpr std::array<Names, 76> kInt{"align_corners",
                                      "allowzero",
                                      "antialias",
                                      "axis",
@@ -106,7 +107,8 @@ constexpr std::array<Names, 75> kInt{"align_corners",
                                      "time_axis",
                                      "training_mode",
                                      "transA",
-                                     "transB"};
+                                     "transB",
+                                     "upper"};
 constexpr std::array<Names, 18> kString{"activation",
                                         "approximate",
                                         "auto_pad",
