@@ -126,7 +126,7 @@ def test_opens_paths_bytes_and_protos(tmp_path: Path) -> None:
 
 
 def test_bad_files_are_errors_of_the_right_kind(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="nowhere.onnx"):
+    with pytest.raises(OSError, match=r"nowhere\.onnx"):
         intact.InferenceSession(str(tmp_path / "nowhere.onnx"))
     with pytest.raises(ValueError):
         intact.InferenceSession(b"this is no model")
