@@ -16,24 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 HEIGHT = 48  # What the recognizer expects.
 
-WORDS = (
-    "about above account after again against almost along amount animal answer apple around arrive "
-    "autumn balance basket bread bridge bright brother butter button camera candle carbon carry castle "
-    "center change circle clean clear coffee copper corner country cover cross daily dance danger delay "
-    "design dinner direct doctor double dream drive early earth effect engine enough equal evening every "
-    "expert famous father field figure final finger floor flower follow forest forward garden gentle "
-    "glass golden grain green ground group guest hammer handle harbor health heavy hidden honest hotel "
-    "house hundred island jacket journey juice kitchen ladder large later laugh letter level light "
-    "little lunch machine market matter measure metal middle minute mirror modern moment money morning "
-    "mother mountain music narrow nature needle never night north number ocean office open orange order "
-    "other paint paper parent party pencil people picture planet plant please pocket police pound power "
-    "price print proof public quick quiet radio rapid ready record repair report return river round "
-    "sample school second secret server seven shadow shape sharp short silver simple single sister "
-    "sketch small smooth sound south space speed spring square station steel stone store storm street "
-    "strong student sugar summer supply system table teacher temple thing thousand ticket today together "
-    "total tower train travel tunnel under until value village visit voice volume wait water weather "
-    "week wheel white window winter wonder work world write yellow young"
-).split()  # noqa: SIM905: a list of 150 literals is no easier to read.
+WORDS = (Path(__file__).parent / "words.txt").read_text().split()
 
 FONT_FOLDERS = ("/usr/share/fonts/truetype/dejavu", "/usr/share/fonts/truetype/liberation")
 
