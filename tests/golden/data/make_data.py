@@ -31,7 +31,11 @@ def picture(width, height, channels):
     y, x = np.mgrid[:height, :width]
     planes = []
     for c in range(channels):
-        p = 127 + 90 * np.sin(x / (3.0 + c) + c) * np.cos(y / (4.0 - c / 2)) + rng.normal(0, 12, x.shape)
+        p = (
+            127
+            + 90 * np.sin(x / (3.0 + c) + c) * np.cos(y / (4.0 - c / 2))
+            + rng.normal(0, 12, x.shape)
+        )
         p[(x > width * 0.6) & (y > height * 0.3)] = 255 if c % 2 == 0 else 0
         planes.append(p)
     return np.clip(np.rint(np.stack(planes, -1)), 0, 255).astype(np.uint8)
@@ -44,10 +48,17 @@ def png16(path, array):
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in array)
 
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def images():
@@ -118,11 +129,20 @@ def resized():
         for name, filter_ in names.items():
             key = f"{size[0]}x{size[1]} {name}"
             expected[key] = np.asarray(image.resize(size, filter_))
-            expected[key + " gray"] = np.asarray(Image.fromarray(source[..., 1]).resize(size, filter_))[..., None]
+            expected[key + " gray"] = np.asarray(
+                Image.fromarray(source[..., 1]).resize(size, filter_)
+            )[..., None]
             if name == "nearest":
                 continue
-            kernel, radius = ((lambda x: np.maximum(0, 1 - np.abs(x))), 1) if name == "bilinear" else ((lambda x: cubic(x, -0.75)), 2)
-            mx, my = taps_matrix(37, size[0], kernel, radius), taps_matrix(23, size[1], kernel, radius)
+            kernel, radius = (
+                ((lambda x: np.maximum(0, 1 - np.abs(x))), 1)
+                if name == "bilinear"
+                else ((lambda x: cubic(x, -0.75)), 2)
+            )
+            mx, my = (
+                taps_matrix(37, size[0], kernel, radius),
+                taps_matrix(23, size[1], kernel, radius),
+            )
             exact = np.einsum("ay,bx,yxc->abc", my, mx, source.astype(np.float64))
             expected[key + " antialias=0"] = np.clip(np.rint(exact), 0, 255).astype(np.uint8)
     np.savez_compressed(HERE / "resized.npz", **expected)
@@ -133,36 +153,49 @@ def prepared():
     photo = Image.open(HERE / "images" / "photo444.jpg").convert("RGB")
     w, h = photo.size
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    chw = lambda a: np.asarray(a, np.float64).transpose(2, 0, 1)
+
+    def chw(a):
+        return np.asarray(a, np.float64).transpose(2, 0, 1)
+
     expected = {}
 
     small = photo.resize((32 * w // h, 32), Image.BILINEAR)
     sw, sh = small.size
     left, top = (sw - 28) // 2, (sh - 28) // 2
     crop = small.crop((left, top, left + 28, top + 28))
-    expected["resize=32 crop=28 mean=0.485/0.456/0.406 std=0.229/0.224/0.225 scale=1/255 color=rgb"] = (
-        (chw(crop) / 255 - mean[:, None, None]) / std[:, None, None])
-    expected["resize=32x20 layout=nhwc color=bgr"] = np.asarray(photo.resize((32, 20), Image.BILINEAR), np.float64)[..., ::-1]
+    expected[
+        "resize=32 crop=28 mean=0.485/0.456/0.406 std=0.229/0.224/0.225 scale=1/255 color=rgb"
+    ] = (chw(crop) / 255 - mean[:, None, None]) / std[:, None, None]
+    expected["resize=32x20 layout=nhwc color=bgr"] = np.asarray(
+        photo.resize((32, 20), Image.BILINEAR), np.float64
+    )[..., ::-1]
 
     ratio = min(48 / w, 48 / h)
     nw, nh = round(w * ratio), round(h * ratio)
     for centre in (0, 1):
         canvas = np.full((48, 48, 3), 114.0)
-        l, t = ((48 - nw) // 2, (48 - nh) // 2) if centre else (0, 0)
-        canvas[t : t + nh, l : l + nw] = np.asarray(photo.resize((nw, nh), Image.BICUBIC))
-        expected[f"letterbox=48 filter=bicubic pad=114 round=nearest center={centre} scale=1/255"] = chw(canvas) / 255
+        left, t = ((48 - nw) // 2, (48 - nh) // 2) if centre else (0, 0)
+        canvas[t : t + nh, left : left + nw] = np.asarray(photo.resize((nw, nh), Image.BICUBIC))
+        expected[
+            f"letterbox=48 filter=bicubic pad=114 round=nearest center={centre} scale=1/255"
+        ] = chw(canvas) / 255
 
     wide = photo.resize((int(np.ceil(24 * w / h)), 24), Image.BILINEAR)
     canvas = np.full((24, 64, 3), 127.5)
     canvas[:, : wide.size[0]] = np.asarray(wide)
-    expected["height=24 round=ceil max-width=64 pad-to=64x24 pad=127.5 mean=127.5 std=127.5"] = (chw(canvas) - 127.5) / 127.5
+    expected["height=24 round=ceil max-width=64 pad-to=64x24 pad=127.5 mean=127.5 std=127.5"] = (
+        chw(canvas) - 127.5
+    ) / 127.5
 
     canvas = np.zeros((64, 64, 3))
     canvas[:h, :w] = np.asarray(photo)
     expected["multiple=32"] = chw(canvas)
     expected["resize=20x20 filter=nearest color=gray mean=128"] = (
-        np.asarray(photo.convert("L").resize((20, 20), Image.NEAREST), np.float64)[None] - 128)
-    np.savez_compressed(HERE / "prepared.npz", **{k: v[None].astype(np.float32) for k, v in expected.items()})
+        np.asarray(photo.convert("L").resize((20, 20), Image.NEAREST), np.float64)[None] - 128
+    )
+    np.savez_compressed(
+        HERE / "prepared.npz", **{k: v[None].astype(np.float32) for k, v in expected.items()}
+    )
 
 
 def archives():
@@ -173,7 +206,13 @@ def archives():
     np.savez(HERE / "stored.npz", **arrays)
     np.savez_compressed(HERE / "deflated.npz", **arrays)
     text = np.array(["mot", "été", "", "日本", "a b"])
-    np.savez(HERE / "labelled.npz", x=arrays["f4"], labels=np.arange(5) * 2, text=text, other=np.float32(3))
+    np.savez(
+        HERE / "labelled.npz",
+        x=arrays["f4"],
+        labels=np.arange(5) * 2,
+        text=text,
+        other=np.float32(3),
+    )
 
     def npy(name, array, **kw):
         stream = io.BytesIO()
@@ -220,7 +259,10 @@ def metrics():
 
     picks = indices(5, n, 300)
     noisy = (ref + rng.normal(0, 1.4, ref.shape)).astype(np.float32)
-    db = lambda o, i: 10 * np.log10((r64[i] ** 2).sum() / ((o.astype(np.float64)[i] - r64[i]) ** 2).sum())
+
+    def db(o, i):
+        return 10 * np.log10((r64[i] ** 2).sum() / ((o.astype(np.float64)[i] - r64[i]) ** 2).sum())
+
     differences = [db(noisy, i) - db(out, i) for i in picks]
     ok_a, ok_b = decided == labels, noisy.argmax(1) == labels
     lost, won = int((ok_a & ~ok_b).sum()), int((~ok_a & ok_b).sum())
@@ -230,7 +272,14 @@ def metrics():
     wilson = scipy.stats.binomtest(int(ok_a.sum()), n).proportion_ci(0.95, "wilson")
     np.savez(
         HERE / "metrics.npz",
-        out=out, ref=ref, noisy=noisy, labels=labels, binary=binary, p=p, x=x, y=y,
+        out=out,
+        ref=ref,
+        noisy=noisy,
+        labels=labels,
+        binary=binary,
+        p=p,
+        x=x,
+        y=y,
         top1=100 * ok_a.mean(),
         top5=100 * np.mean(top5),
         f1=100 * sklearn.metrics.f1_score(labels, decided, average="macro"),
@@ -261,8 +310,17 @@ def detection():
             truths.append([image, x0, y0, x0 + w, y0 + h, label])
             for _ in range(rng.integers(0, 3)):
                 j = rng.normal(0, 2.5, 4)
-                dets.append([image, x0 + j[0], y0 + j[1], x0 + w + j[2], y0 + h + j[3], rng.random(),
-                             label if rng.random() < 0.85 else int(rng.integers(0, 5))])
+                dets.append(
+                    [
+                        image,
+                        x0 + j[0],
+                        y0 + j[1],
+                        x0 + w + j[2],
+                        y0 + h + j[3],
+                        rng.random(),
+                        label if rng.random() < 0.85 else int(rng.integers(0, 5)),
+                    ]
+                )
     dets, truths = np.array(dets, np.float32), np.array(truths, np.float32)
 
     def iou(a, b):
@@ -277,7 +335,14 @@ def detection():
         there = [t for t in truths.astype(np.float64) if t[5] == label]
         used, hits = set(), []
         for d in mine:
-            best = max(((iou(d[1:5], t[1:5]), -i) for i, t in enumerate(there) if t[0] == d[0] and i not in used), default=(0, 0))
+            best = max(
+                (
+                    (iou(d[1:5], t[1:5]), -i)
+                    for i, t in enumerate(there)
+                    if t[0] == d[0] and i not in used
+                ),
+                default=(0, 0),
+            )
             hits.append(best[0] >= threshold)
             if hits[-1]:
                 used.add(-best[1])
@@ -285,11 +350,25 @@ def detection():
             return 0.0
         found = np.cumsum(hits)
         recall, precision = found / len(there), found / np.arange(1, len(hits) + 1)
-        return np.mean([max((p for p, r in zip(precision, recall) if r >= k / 100), default=0.0) for k in range(101)])
+        return np.mean(
+            [
+                max(
+                    (p for p, r in zip(precision, recall, strict=False) if r >= k / 100),
+                    default=0.0,
+                )
+                for k in range(101)
+            ]
+        )
 
     labels = sorted(set(truths[:, 5]))
     table = np.array([[ap(label, (50 + 5 * t) / 100) for t in range(10)] for label in labels])
-    np.savez(HERE / "detection.npz", detections=dets, truths=truths, map=100 * table.mean(), ap50=100 * table[:, 0].mean())
+    np.savez(
+        HERE / "detection.npz",
+        detections=dets,
+        truths=truths,
+        map=100 * table.mean(),
+        ap50=100 * table[:, 0].mean(),
+    )
 
 
 def main():
@@ -299,12 +378,21 @@ def main():
     archives()
     metrics()
     detection()
-    files = sorted(p for p in HERE.rglob("*") if p.is_file() and p.suffix not in (".py", ".json", ".pyc"))
+    files = sorted(
+        p for p in HERE.rglob("*") if p.is_file() and p.suffix not in (".py", ".json", ".pyc")
+    )
     manifest = {
         "script": "tests/golden/data/make_data.py",
         "seed": SEED,
-        "versions": {"numpy": np.__version__, "pillow": PIL.__version__, "scipy": scipy.__version__, "scikit-learn": sklearn.__version__},
-        "sha256": {str(p.relative_to(HERE)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files},
+        "versions": {
+            "numpy": np.__version__,
+            "pillow": PIL.__version__,
+            "scipy": scipy.__version__,
+            "scikit-learn": sklearn.__version__,
+        },
+        "sha256": {
+            str(p.relative_to(HERE)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
+        },
     }
     (HERE / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
