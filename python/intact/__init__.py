@@ -9,6 +9,15 @@
 
 from intact._core import InternalError, UnsupportedError
 from intact._version import __version__
+from intact.quantization import (
+    NodeReport,
+    QuantizeResult,
+    VerifyResult,
+    calibrate,
+    merge,
+    quantize,
+    verify,
+)
 from intact.session import (
     GraphOptimizationLevel,
     InferenceSession,
@@ -25,9 +34,16 @@ __all__ = [
     "InternalError",
     "ModelMetadata",
     "NodeArg",
+    "NodeReport",
+    "QuantizeResult",
     "RunOptions",
     "SessionOptions",
     "UnsupportedError",
+    "VerifyResult",
     "__version__",
+    "calibrate",
     "get_available_providers",
+    "merge",
+    "quantize",
+    "verify",
 ]

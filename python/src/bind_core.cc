@@ -8,19 +8,20 @@
 #include <nanobind/stl/vector.h>
 
 #include "base/check.h"
+#include "bind.h"
 #include "intact/session.h"
 
 namespace nb = nanobind;
 
+namespace intact::python {
 namespace {
-
-using intact::Error;
-using intact::ErrorCode;
 
 nb::object unsupported_error;
 nb::object internal_error;
 
-[[noreturn]] void raise(const Error& error) {
+}  // namespace
+
+void raise(const Error& error) {
   PyObject* type = PyExc_ValueError;
   if (error.code == ErrorCode::kIo) type = PyExc_OSError;
   if (error.code == ErrorCode::kUnsupported) type = unsupported_error.ptr();
@@ -29,15 +30,11 @@ nb::object internal_error;
   throw nb::python_error();
 }
 
-template <class T>
-T take(intact::Result<T> result) {
-  if (!result) raise(result.error());
-  return std::move(*result);
-}
-
 std::string dtype_name(nb::handle array) {
   return nb::cast<std::string>(nb::str(array.attr("dtype").attr("name")));
 }
+
+namespace {
 
 nb::object to_numpy(intact::OwnedTensor& t) {
   auto* owner = new std::shared_ptr<void>(t.owner);
@@ -70,8 +67,12 @@ nb::list describe(const std::vector<intact::ValueDescription>& values) {
 }
 
 }  // namespace
+}  // namespace intact::python
 
 NB_MODULE(_core, m) {
+  using namespace intact::python;
+  using intact::Error;
+
   unsupported_error = nb::exception<std::runtime_error>(m, "UnsupportedError", PyExc_ValueError);
   internal_error = nb::exception<intact::InternalError>(m, "InternalError", PyExc_RuntimeError);
 
@@ -119,4 +120,6 @@ NB_MODULE(_core, m) {
         for (auto& t : outputs) list.append(to_numpy(t));
         return list;
       });
+
+  bind_quantize(m);
 }
