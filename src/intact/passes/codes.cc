@@ -64,6 +64,9 @@ bool annotate(Graph& graph, ValueId codes, const Quant& map) {
   auto& known = graph.value(codes).quant;
   if (known && *known != map) return false;
   known = map;
+  // Files need not say what QuantizeLinear makes.
+  Dtype& dtype = graph.value(codes).type.dtype;
+  if (dtype == Dtype::kUndefined) dtype = Dtype::kUint8;
   return true;
 }
 

@@ -157,8 +157,11 @@ void fuse_from(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
     if (!link || !is_float(known, x) ||
         (link->operand != kNoValue && !is_float(known, link->operand)))
       return;
-    Node node = intact_node(editor.graph(), "Chain", {operand_of(editor, x)});
+    Node node;
     node.name = head.name;
+    node.op = "Chain";
+    node.domain = "intact";
+    node.inputs = {operand_of(editor, x)};
     worth = node.inputs[0] != x;
     std::int64_t input = -1;
     if (link->operand != kNoValue) {
@@ -211,6 +214,7 @@ void fuse_from(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
     result = y = reader.out(0);
   }
   if (taken.empty() && !worth) return;
+  editor.graph().opsets.try_emplace("intact", 1);
   chain.store(head);
   head.outputs = {result};
   // What was between disappears; the head takes the place of the last node taken, or of itself.

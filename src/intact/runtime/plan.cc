@@ -18,11 +18,9 @@ Result<const OpRow*> row_for(const Graph& graph, const Node& node) {
   const std::string domain = node.domain == "ai.onnx" ? "" : node.domain;
   const OpRow* row = find_op(domain, node.op, graph.opset(domain));
   if (row == nullptr)
-    return fail(
-        Error{ErrorCode::kUnsupported,
-              fmt::format("operator '{}' of domain '{}', opset {}, is not supported", node.op,
-                          domain.empty() ? "ai.onnx" : domain, graph.opset(domain)),
-              fmt::format("node '{}'", node.name)});
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("operator '{}' of domain '{}', opset {}, is not supported", node.op,
+                            domain.empty() ? "ai.onnx" : domain, graph.opset(domain)));
   return row;
 }
 
@@ -275,7 +273,9 @@ Result<std::shared_ptr<const Plan>> make_plan(const Graph& graph, std::span<cons
 Result<std::vector<Tensor>> evaluate_node(const Graph& graph, const Node& node,
                                           std::span<const Tensor> inputs) {
   const ScopedFpEnv fp;
-  INTACT_ASSIGN(const OpRow* row, row_for(graph, node));
+  const auto found = row_for(graph, node);
+  if (!found) return fail(found.error().with_context(describe(node)));
+  const OpRow* row = *found;
   std::vector<ValueInfo> infos;
   std::vector<std::byte*> in_ptr;
   for (const Tensor& t : inputs) {

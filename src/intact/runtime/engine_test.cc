@@ -1,0 +1,220 @@
+// The engine on small graphs, against sums written out in the test.
+#include "runtime/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cfenv>
+#include <cmath>
+#include <thread>
+
+#include "ir/parse.h"
+
+namespace intact {
+namespace {
+
+std::unique_ptr<Engine> engine_of(const char* text, int threads = 1) {
+  auto graph = parse_graph(text);
+  EXPECT_TRUE(graph.has_value()) << (graph ? "" : graph.error().text());
+  return std::make_unique<Engine>(std::move(*graph), EngineOptions{threads});
+}
+
+std::vector<float> floats(const Tensor& t) {
+  const auto v = t.values<float>();
+  return {v.begin(), v.end()};
+}
+
+TEST(Engine, RunsElementWiseOperatorsWithBroadcasting) {
+  auto engine = engine_of(R"(graph "g" {
+  opset 17
+  input %x: float32[N,2]
+  const %b: float32[2] = [10, 20]
+  %y = Add(%x, %b)
+  output %y
+})");
+  const auto y = engine->run(std::vector{Tensor::of<float>({2, 2}, {1, 2, 3, 4})});
+  ASSERT_TRUE(y.has_value());
+  EXPECT_EQ(floats((*y)[0]), (std::vector<float>{11, 22, 13, 24}));
+}
+
+TEST(Engine, ComputesShapesWhilePlanning) {
+  auto engine = engine_of(R"(graph "g" {
+  opset 17
+  input %x: float32[A,B]
+  const %one: int64[1] = [1]
+  const %minus: int64[1] = [-1]
+  %s = Shape(%x)
+  %n = Gather(%s, %one)
+  %t = Concat(%n, %minus) {axis=0}
+  %y = Reshape(%x, %t)
+  output %y
+})");
+  const auto y = engine->run(std::vector{Tensor::of<float>({2, 3}, {1, 2, 3, 4, 5, 6})});
+  ASSERT_TRUE(y.has_value()) << y.error().text();
+  EXPECT_EQ((*y)[0].shape(), (Shape{3, 2}));
+  const auto plan = engine->plan_for(std::vector{Tensor::of<float>({2, 3}, {0, 0, 0, 0, 0, 0})});
+  EXPECT_TRUE((*plan)->steps.empty());
+}
+
+TEST(Engine, AnOutputMayBeAnInputOrAConstantOrComeTwice) {
+  auto engine = engine_of(R"(graph "g" {
+  opset 17
+  input %x: float32[2]
+  const %c: float32[1] = [7]
+  %y = Neg(%x)
+  %z = Identity(%y)
+  %i = Identity(%x)
+  %k = Identity(%c)
+  output %y
+  output %z
+  output %i
+  output %k
+})");
+  const auto out = engine->run(std::vector{Tensor::of<float>({2}, {1, -2})});
+  ASSERT_TRUE(out.has_value()) << out.error().text();
+  EXPECT_EQ(floats((*out)[0]), (std::vector<float>{-1, 2}));
+  EXPECT_EQ(floats((*out)[1]), (std::vector<float>{-1, 2}));
+  EXPECT_EQ(floats((*out)[2]), (std::vector<float>{1, -2}));
+  EXPECT_EQ(floats((*out)[3]), (std::vector<float>{7}));
+}
+
+TEST(Engine, RefusesWhatDoesNotFitByName) {
+  auto engine = engine_of(R"(graph "g" {
+  opset 17
+  input %x: float32[N,2]
+  %y = Neg(%x)
+  output %y
+})");
+  const auto wrong = engine->run(std::vector{Tensor::of<float>({1, 3}, {1, 2, 3})});
+  ASSERT_FALSE(wrong.has_value());
+  EXPECT_EQ(wrong.error().code, ErrorCode::kDataMismatch);
+  EXPECT_NE(wrong.error().text().find("'x' has shape [1,3]; the model expects [N,2]"),
+            std::string::npos);
+}
+
+TEST(Engine, NamesNodeDomainOperatorAndOpsetOfWhatItDoesNotRun) {
+  auto engine = engine_of(R"(graph "g" {
+  opset 17
+  opset my.domain 3
+  input %x: float32[2]
+  %y = my.domain.Frob(%x) @strange
+  output %y
+})");
+  const auto out = engine->run(std::vector{Tensor::of<float>({2}, {1, 2})});
+  ASSERT_FALSE(out.has_value());
+  EXPECT_EQ(out.error().code, ErrorCode::kUnsupported);
+  for (const char* part : {"strange", "Frob", "my.domain", "3"})
+    EXPECT_NE(out.error().text().find(part), std::string::npos) << out.error().text();
+}
+
+TEST(Engine, AnIndexOutOfRangeIsAnErrorOfTheRun) {
+  auto engine = engine_of(R"(graph "g" {
+  opset 17
+  input %i: int64[1]
+  input %x: float32[3]
+  %y = Gather(%x, %i)
+  output %y
+})");
+  const Tensor x = Tensor::of<float>({3}, {1, 2, 3});
+  const auto good = engine->run(std::vector{Tensor::of<std::int64_t>({1}, {-1}), x});
+  ASSERT_TRUE(good.has_value());
+  EXPECT_EQ(floats((*good)[0]), std::vector<float>{3});
+  const auto bad = engine->run(std::vector{Tensor::of<std::int64_t>({1}, {3}), x});
+  ASSERT_FALSE(bad.has_value());
+  EXPECT_NE(bad.error().text().find("index 3 is outside [-3, 3)"), std::string::npos);
+}
+
+// y = clamp(rne((sum_k (x - zx) w + b) s_x s_w / s_y) + zy), written out.
+TEST(Engine, AnIntegerLinearLayerRoundsOnce) {
+  auto engine = engine_of(R"(graph "g" {
+  opset 17
+  opset intact 1
+  input %x: uint8[N,3] quant(scale=[0.5], zero_point=[2])
+  const %w: int8[3,2] quant(scale=[0.25, 0.125], zero_point=[0, 0], axis=1) = [1, -2, 3, 4, -5, 127]
+  const %b: int32[2] = [3, -4]
+  %y: uint8[N,2] quant(scale=[0.75], zero_point=[10]) = intact.QLinear(%x, %w, %b)
+  output %y
+})");
+  const std::vector<std::uint8_t> x{0, 255, 7, 2, 2, 2};
+  const auto y =
+      engine->run(std::vector{Tensor::of<std::uint8_t>({2, 3}, std::span<const std::uint8_t>(x))});
+  ASSERT_TRUE(y.has_value()) << y.error().text();
+  const int w[3][2] = {{1, -2}, {3, 4}, {-5, 127}};
+  const int b[2] = {3, -4};
+  const double ws[2] = {0.25, 0.125};
+  for (int r = 0; r < 2; ++r)
+    for (int n = 0; n < 2; ++n) {
+      int acc = b[n];
+      for (int k = 0; k < 3; ++k) acc += (x[static_cast<std::size_t>(3 * r + k)] - 2) * w[k][n];
+      const double real = acc * 0.5 * ws[n] / 0.75;
+      const double code = std::clamp(std::nearbyint(real) + 10, 0.0, 255.0);
+      EXPECT_EQ((*y)[0].values<std::uint8_t>()[static_cast<std::size_t>(2 * r + n)], code)
+          << r << n;
+    }
+}
+
+TEST(Engine, ResultsDoNotDependOnTheCallersRoundingModeOrOnThreads) {
+  const char* text = R"(graph "g" {
+  opset 17
+  opset intact 1
+  input %x: float32[64,33]
+  const %w: float32[33,17] = random(3)
+  %l = intact.Linear(%x, %w)
+  %y = Softmax(%l)
+  output %y
+})";
+  std::vector<float> x(64 * 33);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i));
+  const Tensor input = Tensor::of<float>({64, 33}, std::span<const float>(x));
+  const auto one = engine_of(text, 1)->run(std::vector{input});
+  const auto three = engine_of(text, 3)->run(std::vector{input});
+  auto engine = engine_of(text, 1);
+  std::fesetround(FE_UPWARD);
+  const auto upward = engine->run(std::vector{input});
+  std::fesetround(FE_TONEAREST);
+  ASSERT_TRUE(one && three && upward);
+  EXPECT_EQ(floats((*one)[0]), floats((*three)[0]));
+  EXPECT_EQ(floats((*one)[0]), floats((*upward)[0]));
+}
+
+TEST(Engine, MayBeRunByManyThreadsAtOnce) {
+  auto engine = engine_of(R"(graph "g" {
+  opset 17
+  input %x: float32[N]
+  %a = Exp(%x)
+  %y = Neg(%a)
+  output %y
+})",
+                          2);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> callers;
+  for (int c = 0; c < 4; ++c)
+    callers.emplace_back([&, c] {
+      for (int i = 0; i < 50; ++i) {
+        const std::vector<float> x(static_cast<std::size_t>(1 + (i + c) % 7), 0.0f);
+        const auto y = engine->run(std::vector{
+            Tensor::of<float>({static_cast<std::int64_t>(x.size())}, std::span<const float>(x))});
+        if (!y || floats((*y)[0]) != std::vector<float>(x.size(), -1.0f)) ++wrong;
+      }
+    });
+  for (auto& caller : callers) caller.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(Engine, StopsWhenAskedTo) {
+  auto engine = engine_of(R"(graph "g" {
+  opset 17
+  input %x: float32[2]
+  %y = Exp(%x)
+  output %y
+})");
+  const std::atomic<bool> cancel{true};
+  RunOptions options;
+  options.cancel = &cancel;
+  const auto y = engine->run(std::vector{Tensor::of<float>({2}, {1, 2})}, options);
+  ASSERT_FALSE(y.has_value());
+  EXPECT_EQ(y.error().code, ErrorCode::kInterrupted);
+}
+
+}  // namespace
+}  // namespace intact
