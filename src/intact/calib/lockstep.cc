@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kJudgeEvery = 4;  // Sample 3, 7, 11, ... judges.
 constexpr std::size_t kRows = 4096;      // Gathered rows of a fit, all samples together.
 constexpr std::size_t kMaxFloats = std::size_t{8} << 20;  // Of one matrix of gathered rows.
-constexpr std::size_t kRangeRows = 128;  // Of each judging sample, to choose a range.
+constexpr std::size_t kRangeRows = 1024;  // To choose a range, all judging samples together.
 
 enum Env : std::int64_t { kFloat, kQuant, kCodes };  // kCodes: what the products read.
 
@@ -188,7 +188,10 @@ class Lockstep {
       INTACT_ASSIGN(const Tensor a, spool_.get(key(kQuant, k, t.value)));
       for (std::size_t r = 0; r < t.readers.size(); ++r) {
         const GemmSite& site = placement_.sites[t.readers[r]];
-        const std::size_t count = rows_of(site, kRangeRows, n_);
+        const std::size_t count = rows_of(site, kRangeRows, judging_samples());
+        choice.readers[r].x.reserve(count * static_cast<std::size_t>(judging_samples()) *
+                                    site.groups * site.taps);
+        choice.readers[r].x_hat.reserve(choice.readers[r].x.capacity());
         gather_rows(g_, site, x, count, choice.readers[r].x);
         gather_rows(g_, site, a, count, choice.readers[r].x_hat);
       }
@@ -197,11 +200,15 @@ class Lockstep {
     return {};
   }
 
-  // At most `wanted` rows of one sample, so that all samples together stay below kMaxFloats.
-  static std::size_t rows_of(const GemmSite& site, std::size_t wanted, std::int64_t samples) {
-    const std::size_t all = kMaxFloats / (site.groups * site.taps);
-    return std::max<std::size_t>(
-        1, std::min(wanted, all / static_cast<std::size_t>(std::max<std::int64_t>(samples, 1))));
+  [[nodiscard]] std::int64_t judging_samples() const {
+    return n_ >= kJudgeEvery ? n_ / kJudgeEvery : n_;
+  }
+
+  // The share of one of `samples` samples in `all` rows, which stay below kMaxFloats.
+  static std::size_t rows_of(const GemmSite& site, std::size_t all, std::int64_t samples) {
+    const std::size_t most = std::min(all, kMaxFloats / (site.groups * site.taps));
+    const auto n = static_cast<std::size_t>(std::max<std::int64_t>(samples, 1));
+    return std::max<std::size_t>(1, (most + n - 1) / n);
   }
 
   Status fit(std::size_t index) {
@@ -221,9 +228,13 @@ class Lockstep {
     in.one_scale = o_.one_scale;
     const std::vector<double> least = least_scales(bias, input.map.scale);
     in.least_scales = least;
-    const std::size_t count = rows_of(
-        site, std::max(kRangeRows, kRows / static_cast<std::size_t>(std::max<std::int64_t>(n_, 1))),
-        n_);
+    const std::size_t count = rows_of(site, kRows, n_);
+    // Room at once: growing vectors would hold up to three times as much.
+    const std::size_t width = count * site.groups * site.taps;
+    const auto judging = static_cast<std::size_t>(n_ >= kJudgeEvery ? n_ / kJudgeEvery : 0);
+    for (auto* rows : {&in.x, &in.x_hat})
+      rows->reserve(width * (static_cast<std::size_t>(n_) - judging));
+    for (auto* rows : {&in.x_judge, &in.x_hat_judge}) rows->reserve(width * judging);
     for (std::int64_t k = 0; k < n_; ++k) {
       INTACT_ASSIGN(const Tensor x, spool_.get(key(kFloat, k, site.input)));
       INTACT_ASSIGN(const Tensor a, spool_.get(codes_key(k, site.input)));
