@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 
 #include "base/round.h"
 #include "calib/decisions.h"
@@ -80,11 +81,100 @@ void put_slice(std::span<const T> part, std::size_t taps, std::size_t begin, std
                 m.begin() + static_cast<std::ptrdiff_t>(r * taps + begin));
 }
 
-struct Block {
-  std::size_t group, begin, width;
-};
+// Subtracts per-column values; returns the columns' sums afterwards.
+void add_shifted(std::vector<float>& x, std::span<const double> shift, std::vector<double>& sum) {
+  for (std::size_t r = 0; r < x.size(); r += shift.size())
+    for (std::size_t c = 0; c < shift.size(); ++c) {
+      x[r + c] -= static_cast<float>(shift[c]);
+      sum[c] += static_cast<double>(x[r + c]);
+    }
+}
+
+void add_to(std::vector<double>& total, const std::vector<double>& part) {
+  for (std::size_t i = 0; i < total.size(); ++i) total[i] += part[i];
+}
 
 }  // namespace
+
+FitMoments::FitMoments(std::size_t groups, std::size_t taps, bool centred)
+    : pitch_(groups * taps),
+      taps_(taps),
+      centred_(centred),
+      sum_(pitch_, 0.0),
+      sum_hat_(pitch_, 0.0) {
+  const std::size_t parts = (taps + kMaxBlock - 1) / kMaxBlock;
+  const std::size_t width = (taps + parts - 1) / parts;
+  for (std::size_t g = 0; g < groups; ++g)
+    for (std::size_t k = 0; k < taps; k += width)
+      blocks_.push_back({g, k, std::min(width, taps - k)});
+  for (const Block& b : blocks_) {
+    second_.emplace_back(b.width * b.width, 0.0);
+    cross_.emplace_back(b.width * b.width, 0.0);
+  }
+}
+
+bool FitMoments::parallel() const noexcept { return blocks_.size() > 8 && taps_ <= kSmallTaps; }
+
+Status FitMoments::add(std::vector<float>& x, std::vector<float>& x_hat, MatrixEngine& engine,
+                       ThreadPool& pool) {
+  if (x.empty()) return {};
+  if (rows_ == 0) {
+    // Rounded to float, so that subtracting them is the same everywhere.
+    shift_ = centred_ ? column_means(x, pitch_) : std::vector<double>(pitch_, 0.0);
+    shift_hat_ = centred_ ? column_means(x_hat, pitch_) : std::vector<double>(pitch_, 0.0);
+    for (auto* shift : {&shift_, &shift_hat_})
+      for (double& s : *shift) s = static_cast<double>(static_cast<float>(s));
+  }
+  rows_ += x.size() / pitch_;
+  add_shifted(x, shift_, sum_);
+  add_shifted(x_hat, shift_hat_, sum_hat_);
+  std::vector<Status> status(blocks_.size());
+  const auto one = [&](std::size_t b) -> Status {
+    const Block& block = blocks_[b];
+    const std::size_t at = block.group * taps_ + block.begin;
+    INTACT_ASSIGN(const auto h, moment(x_hat, x_hat, pitch_, at, block.width, engine));
+    add_to(second_[b], h);
+    INTACT_ASSIGN(const auto c, moment(x, x_hat, pitch_, at, block.width, engine));
+    add_to(cross_[b], c);
+    return {};
+  };
+  if (parallel())
+    pool.run(blocks_.size(), [&](std::size_t b) { status[b] = one(b); });
+  else
+    for (std::size_t b = 0; b < blocks_.size(); ++b) status[b] = one(b);
+  for (const Status& s : status) INTACT_TRY(s);
+  return {};
+}
+
+std::vector<double> FitMoments::mean_of(const std::vector<double>& shift,
+                                        const std::vector<double>& sum) const {
+  std::vector<double> mean(pitch_, 0.0);
+  if (!centred_ || rows_ == 0) return mean;
+  for (std::size_t c = 0; c < pitch_; ++c) mean[c] = shift[c] + sum[c] / static_cast<double>(rows_);
+  return mean;
+}
+
+// sum (u - mean u)(v - mean v) = sum u v - (sum u)(sum v) / rows
+std::vector<double> FitMoments::around_means(const std::vector<double>& moment, std::size_t b,
+                                             const std::vector<double>& left) const {
+  std::vector<double> m = moment;
+  if (!centred_) return m;
+  const Block& block = blocks_[b];
+  const std::size_t at = block.group * taps_ + block.begin;
+  for (std::size_t i = 0; i < block.width; ++i)
+    for (std::size_t j = 0; j < block.width; ++j)
+      m[i * block.width + j] -= left[at + i] * sum_hat_[at + j] / static_cast<double>(rows_);
+  return m;
+}
+
+std::vector<double> FitMoments::second(std::size_t b) const {
+  std::vector<double> h = around_means(second_[b], b, sum_hat_);
+  symmetrize(h, blocks_[b].width);
+  return h;
+}
+std::vector<double> FitMoments::cross(std::size_t b) const {
+  return around_means(cross_[b], b, sum_);
+}
 
 Result<RowError> row_error(std::span<const float> x, std::span<const float> m,
                            std::span<const float> x_hat, std::span<const float> q,
@@ -136,56 +226,42 @@ Result<RowError> row_error(std::span<const float> x, std::span<const float> m,
 }
 
 Result<Fit> fit_product(FitInput& in, MatrixEngine& engine, ThreadPool& pool) {
-  const std::size_t pitch = in.groups * in.taps;
   const std::size_t size = in.weights.size();
   const std::size_t channels = in.groups * in.rows / in.share;
-  const std::vector<double> mean = column_means(in.x, pitch);
-  const std::vector<double> mean_hat = column_means(in.x_hat, pitch);
+  const FitMoments& moments = *in.moments;
+  const std::vector<FitMoments::Block>& blocks = moments.blocks();
+  const std::vector<double> mean = moments.mean();
+  const std::vector<double> mean_hat = moments.mean_hat();
   if (in.has_bias) {
-    centre(in.x, mean);
     centre(in.x_judge, mean);
-    centre(in.x_hat, mean_hat);
     centre(in.x_hat_judge, mean_hat);
   }
-  const bool judged = !in.x_judge.empty();
-  const std::vector<float>& xj = judged ? in.x_judge : in.x;
-  const std::vector<float>& xj_hat = judged ? in.x_hat_judge : in.x_hat;
-
-  std::vector<Block> blocks;
-  const std::size_t parts = (in.taps + kMaxBlock - 1) / kMaxBlock;
-  const std::size_t width = (in.taps + parts - 1) / parts;
-  for (std::size_t g = 0; g < in.groups; ++g)
-    for (std::size_t k = 0; k < in.taps; k += width)
-      blocks.push_back({g, k, std::min(width, in.taps - k)});
 
   // Targets: W and the refit T.
   const std::vector<double> w = to_doubles(in.weights);
   std::vector<double> t(size);
-  const bool many = blocks.size() > 8 && width <= kSmallTaps;  // Depthwise: blocks in parallel.
-  std::vector<std::vector<double>> second(blocks.size());
+  const bool many = moments.parallel();
   std::vector<Status> status(blocks.size());
   const auto group_of = [&](auto& m, std::size_t g) {
     return std::span(m).subspan(g * in.rows * in.taps, in.rows * in.taps);
   };
-  const auto refit = [&](std::size_t b) -> Status {
-    const Block& block = blocks[b];
-    const std::size_t at = block.group * in.taps + block.begin;
-    INTACT_ASSIGN(second[b], moment(in.x_hat, in.x_hat, pitch, at, block.width, engine));
-    symmetrize(second[b], block.width);
-    INTACT_ASSIGN(const auto cross, moment(in.x, in.x_hat, pitch, at, block.width, engine));
+  const auto for_blocks = [&](const std::function<Status(std::size_t)>& task) {
+    if (many)
+      pool.run(blocks.size(), [&](std::size_t b) { status[b] = task(b); });
+    else
+      for (std::size_t b = 0; b < blocks.size(); ++b) status[b] = task(b);
+  };
+  for_blocks([&](std::size_t b) -> Status {
+    const FitMoments::Block& block = blocks[b];
     const std::vector<double> part =
         slice(std::span<const double>(group_of(w, block.group)), in.taps, block.begin, block.width);
-    auto better = refit_weights(part, second[b], cross, kRidge, many ? nullptr : &pool);
+    auto better =
+        refit_weights(part, moments.second(b), moments.cross(b), kRidge, many ? nullptr : &pool);
     // Nothing to solve (an input that is always zero): the weights stay.
     const std::vector<double>& result = better ? *better : part;
     put_slice<double>(result, in.taps, block.begin, block.width, group_of(t, block.group));
     return {};
-  };
-  if (many)
-    pool.run(blocks.size(), [&](std::size_t b) { status[b] = refit(b); });
-  else
-    for (std::size_t b = 0; b < blocks.size(); ++b) status[b] = refit(b);
-  for (const Status& s : status) INTACT_TRY(s);
+  });
 
   const AxisView view{1, channels, size / channels};
   Fit best;
@@ -210,21 +286,18 @@ Result<Fit> fit_product(FitInput& in, MatrixEngine& engine, ThreadPool& pool) {
               std::clamp(round_half_even((*target)[i] / row_scales[i / in.taps]), -127.0, 127.0));
       } else {
         const auto round = [&](std::size_t b) -> Status {
-          const Block& block = blocks[b];
+          const FitMoments::Block& block = blocks[b];
           const auto part = slice(std::span<const double>(group_of(*target, block.group)), in.taps,
                                   block.begin, block.width);
           std::vector<std::int8_t> q(part.size());
           INTACT_TRY(round_with_feedback(
-              part, std::span(row_scales).subspan(block.group * in.rows, in.rows), second[b], q, {},
-              many ? nullptr : &pool));
+              part, std::span(row_scales).subspan(block.group * in.rows, in.rows),
+              moments.second(b), q, {}, many ? nullptr : &pool));
           put_slice<std::int8_t>(q, in.taps, block.begin, block.width,
                                  group_of(codes, block.group));
           return {};
         };
-        if (many)
-          pool.run(blocks.size(), [&](std::size_t b) { status[b] = round(b); });
-        else
-          for (std::size_t b = 0; b < blocks.size(); ++b) status[b] = round(b);
+        for_blocks(round);
         bool rounded = true;
         for (const Status& s : status) rounded &= s.has_value();
         if (!rounded) continue;
@@ -232,8 +305,8 @@ Result<Fit> fit_product(FitInput& in, MatrixEngine& engine, ThreadPool& pool) {
       std::vector<float> real(size);
       for (std::size_t i = 0; i < size; ++i)
         real[i] = static_cast<float>(static_cast<double>(codes[i]) * row_scales[i / in.taps]);
-      INTACT_ASSIGN(const RowError e, row_error(xj, in.weights, xj_hat, real, in.groups, in.rows,
-                                                in.taps, engine, pool));
+      INTACT_ASSIGN(const RowError e, row_error(in.x_judge, in.weights, in.x_hat_judge, real,
+                                                in.groups, in.rows, in.taps, engine, pool));
       const double error = e.noise / (e.signal + 1e-30);
       const std::string how = fmt::format("{}/{}", name, feedback ? "feedback" : "rne");
       if (how == "w/rne") best.rounded_error = error;

@@ -24,6 +24,45 @@ namespace intact {
 
 inline constexpr std::size_t kMaxBlock = 1024;
 
+// The sums over deciding rows that a fit needs; rows come in batches and are not kept. Values are
+// taken relative to the first batch's means, so that large means cost no precision.
+class FitMoments {
+ public:
+  FitMoments(std::size_t groups, std::size_t taps, bool centred);
+
+  // Adds rows [*, groups * taps] of both networks; changes them in place.
+  Status add(std::vector<float>& x, std::vector<float>& x_hat, MatrixEngine& engine,
+             ThreadPool& pool);
+
+  struct Block {
+    std::size_t group, begin, width;
+  };
+  [[nodiscard]] const std::vector<Block>& blocks() const noexcept { return blocks_; }
+  [[nodiscard]] bool parallel() const noexcept;  // Many small blocks: one task each.
+
+  // Means of all rows, [groups * taps]; zeros when not centred.
+  [[nodiscard]] std::vector<double> mean() const { return mean_of(shift_, sum_); }
+  [[nodiscard]] std::vector<double> mean_hat() const { return mean_of(shift_hat_, sum_hat_); }
+  // H and C of block b around the means, [width, width].
+  [[nodiscard]] std::vector<double> second(std::size_t b) const;
+  [[nodiscard]] std::vector<double> cross(std::size_t b) const;
+  [[nodiscard]] bool empty() const noexcept { return rows_ == 0; }
+
+ private:
+  [[nodiscard]] std::vector<double> mean_of(const std::vector<double>& shift,
+                                            const std::vector<double>& sum) const;
+  [[nodiscard]] std::vector<double> around_means(const std::vector<double>& moment, std::size_t b,
+                                                 const std::vector<double>& left) const;
+
+  std::size_t pitch_, taps_;
+  bool centred_;
+  std::size_t rows_ = 0;
+  std::vector<Block> blocks_;
+  std::vector<double> shift_, shift_hat_;            // Subtracted from every row.
+  std::vector<double> sum_, sum_hat_;                // Of shifted rows.
+  std::vector<std::vector<double>> second_, cross_;  // By block, of shifted rows.
+};
+
 struct FitInput {
   std::size_t groups = 1, rows = 1, taps = 1;  // Of M; rows of one group.
   std::size_t share = 1;                       // Consecutive rows with one scale.
@@ -31,9 +70,9 @@ struct FitInput {
   std::span<const float> weights;        // M: [groups, rows, taps]
   std::span<const double> least_scales;  // By channel, or empty.
   WeightOptions options;
-  bool one_scale = false;  // As in decide_plainly.
-  // Gathered rows, [*, groups * taps]: of the samples that decide, and of those that judge.
-  std::vector<float> x, x_hat, x_judge, x_hat_judge;
+  bool one_scale = false;                   // As in decide_plainly.
+  const FitMoments* moments = nullptr;      // Of the samples that decide.
+  std::vector<float> x_judge, x_hat_judge;  // Gathered rows of those that judge.
 };
 
 struct Fit {
@@ -45,7 +84,8 @@ struct Fit {
   double rounded_error = 0;  // Of "w/rne".
 };
 
-// The rows of `in` are centred in place. Errors: kInvalidArgument for values that are not finite.
+// The judging rows of `in` are centred in place. Errors: kInvalidArgument for values that are not
+// finite.
 Result<Fit> fit_product(FitInput& in, MatrixEngine& engine, ThreadPool& pool);
 
 // sum |x M^T - x_hat Q^T|^2 over all rows, and sum |x M^T|^2, all groups together.

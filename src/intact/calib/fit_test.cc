@@ -72,8 +72,13 @@ TEST(FitProduct, BeatsRoundingOnHeldOutRows) {
     in.taps = taps;
     in.has_bias = false;
     in.weights = w;
-    in.x = correlated(numbers, 600, taps);
-    in.x_hat = coarse(in.x);
+    FitMoments moments(1, taps, false);
+    for (int batch = 0; batch < 3; ++batch) {
+      std::vector<float> a = correlated(numbers, 200, taps);
+      std::vector<float> b = coarse(a);
+      ASSERT_TRUE(moments.add(a, b, engine, pool));
+    }
+    in.moments = &moments;
     in.x_judge = correlated(numbers, 200, taps);
     in.x_hat_judge = coarse(in.x_judge);
     const auto x = in.x_judge;
@@ -104,11 +109,21 @@ TEST(FitProduct, RestoresTheMeanThroughTheBias) {
   in.rows = 2;
   in.taps = 4;
   in.weights = w;
-  in.x = numbers.take(500 * 12);
-  in.x_hat = in.x;
-  for (float& v : in.x_hat) v += 0.25f;  // The quantized network is off by a constant.
-  const auto x = in.x;
-  const auto x_hat = in.x_hat;
+  const auto x = numbers.take(500 * 12);
+  auto x_hat = x;
+  for (float& v : x_hat) v += 0.25f;  // The quantized network is off by a constant.
+  FitMoments moments(3, 4, true);
+  for (std::size_t begin : {std::size_t{0}, std::size_t{300} * 12}) {
+    const std::size_t end = begin == 0 ? 300 * 12 : x.size();
+    std::vector<float> a(x.begin() + static_cast<std::ptrdiff_t>(begin),
+                         x.begin() + static_cast<std::ptrdiff_t>(end));
+    std::vector<float> b(x_hat.begin() + static_cast<std::ptrdiff_t>(begin),
+                         x_hat.begin() + static_cast<std::ptrdiff_t>(end));
+    ASSERT_TRUE(moments.add(a, b, engine, pool));
+  }
+  in.moments = &moments;
+  in.x_judge = x;
+  in.x_hat_judge = x_hat;
   const auto fit = fit_product(in, engine, pool);
   ASSERT_TRUE(fit) << fit.error().text();
   for (std::size_t n = 0; n < 6; ++n) {
@@ -124,6 +139,42 @@ TEST(FitProduct, RestoresTheMeanThroughTheBias) {
       mean += e / 500;
     }
     EXPECT_NEAR(mean, 0, 1e-6) << "row " << n;
+  }
+}
+
+TEST(FitMoments, AreMomentsAroundTheMeansOfAllBatches) {
+  Numbers numbers;
+  MatrixEngine engine = *MatrixEngine::create(1);
+  ThreadPool pool(1);
+  constexpr std::size_t kTaps = 3, kCount = 40;
+  std::vector<float> x = numbers.take(kCount * kTaps);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] += static_cast<float>(10 * (i % kTaps));
+  std::vector<float> y = coarse(x);
+  FitMoments moments(1, kTaps, true);
+  for (std::size_t begin = 0; begin < kCount; begin += 20) {
+    const auto from = static_cast<std::ptrdiff_t>(begin * kTaps);
+    std::vector<float> a(x.begin() + from, x.begin() + from + 20 * kTaps);
+    std::vector<float> b(y.begin() + from, y.begin() + from + 20 * kTaps);
+    ASSERT_TRUE(moments.add(a, b, engine, pool));
+  }
+  double mean[kTaps] = {}, mean_hat[kTaps] = {};
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    mean[i % kTaps] += static_cast<double>(x[i]) / kCount;
+    mean_hat[i % kTaps] += static_cast<double>(y[i]) / kCount;
+  }
+  for (std::size_t i = 0; i < kTaps; ++i) {
+    EXPECT_NEAR(moments.mean()[i], mean[i], 1e-6);
+    EXPECT_NEAR(moments.mean_hat()[i], mean_hat[i], 1e-6);
+    for (std::size_t j = 0; j < kTaps; ++j) {
+      double h = 0, c = 0;
+      for (std::size_t r = 0; r < kCount; ++r) {
+        const double v = static_cast<double>(y[r * kTaps + j]) - mean_hat[j];
+        h += (static_cast<double>(y[r * kTaps + i]) - mean_hat[i]) * v;
+        c += (static_cast<double>(x[r * kTaps + i]) - mean[i]) * v;
+      }
+      EXPECT_NEAR(moments.second(0)[i * kTaps + j], h, 1e-4);  // 40 products of floats near 30.
+      EXPECT_NEAR(moments.cross(0)[i * kTaps + j], c, 1e-4);
+    }
   }
 }
 

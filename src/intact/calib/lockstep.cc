@@ -16,6 +16,8 @@ namespace {
 constexpr std::int64_t kJudgeEvery = 4;  // Sample 3, 7, 11, ... judges.
 constexpr std::size_t kRows = 4096;      // Gathered rows of a fit, all samples together.
 constexpr std::size_t kMaxFloats = std::size_t{8} << 20;  // Of one matrix of gathered rows.
+constexpr std::size_t kBatchRows = 512;                   // Summed up at a time.
+constexpr std::size_t kJudgeRows = 1024;                  // Of all judging samples together.
 constexpr std::size_t kRangeRows = 1024;  // To choose a range, all judging samples together.
 
 enum Env : std::int64_t { kFloat, kQuant, kCodes };  // kCodes: what the products read.
@@ -228,31 +230,51 @@ class Lockstep {
     in.one_scale = o_.one_scale;
     const std::vector<double> least = least_scales(bias, input.map.scale);
     in.least_scales = least;
-    const std::size_t count = rows_of(site, kRows, n_);
-    // Room at once: growing vectors would hold up to three times as much.
-    const std::size_t width = count * site.groups * site.taps;
-    const auto judging = static_cast<std::size_t>(n_ >= kJudgeEvery ? n_ / kJudgeEvery : 0);
-    for (auto* rows : {&in.x, &in.x_hat})
-      rows->reserve(width * (static_cast<std::size_t>(n_) - judging));
-    for (auto* rows : {&in.x_judge, &in.x_hat_judge}) rows->reserve(width * judging);
-    for (std::int64_t k = 0; k < n_; ++k) {
-      INTACT_ASSIGN(const Tensor x, spool_.get(key(kFloat, k, site.input)));
-      INTACT_ASSIGN(const Tensor a, spool_.get(codes_key(k, site.input)));
-      gather_rows(g_, site, x, count, judges(k) ? in.x_judge : in.x);
-      gather_rows(g_, site, a, count, judges(k) ? in.x_hat_judge : in.x_hat);
-    }
-    if (in.x.empty()) return {};
+    std::vector<float> by_tap;
     if (!input.gain.empty()) {
-      std::vector<float> by_tap;
       for (std::size_t g = 0; g < site.groups; ++g)
         for (std::size_t k = 0; k < site.taps; ++k)
           by_tap.push_back(input.gain[channel_of_tap(site, g, k)]);
-      for (auto* rows : {&in.x, &in.x_hat, &in.x_judge, &in.x_hat_judge})
-        for (std::size_t i = 0; i < rows->size(); ++i) (*rows)[i] *= by_tap[i % by_tap.size()];
       for (std::size_t n = 0; n < site.groups * site.rows; ++n)
         for (std::size_t k = 0; k < site.taps; ++k)
           m[n * site.taps + k] /= by_tap[n / site.rows * site.taps + k];
     }
+    const auto gather = [&](const Tensor& from, std::size_t rows, std::vector<float>& to) {
+      const std::size_t begin = to.size();
+      gather_rows(g_, site, from, rows, to);
+      for (std::size_t i = begin; i < to.size() && !by_tap.empty(); ++i)
+        to[i] *= by_tap[(i - begin) % by_tap.size()];
+    };
+    // Every row is summed up and forgotten; only the judges' stay.
+    const std::size_t width = site.groups * site.taps;
+    const std::size_t deciding = rows_of(site, kRows, n_);
+    const std::size_t judging = rows_of(site, kJudgeRows, judging_samples());
+    FitMoments moments(site.groups, site.taps, in.has_bias);
+    std::vector<float> x_rows, x_hat_rows;
+    for (auto* rows : {&x_rows, &x_hat_rows}) rows->reserve((kBatchRows + deciding) * width);
+    for (auto* rows : {&in.x_judge, &in.x_hat_judge})
+      rows->reserve(judging * static_cast<std::size_t>(judging_samples()) * width);
+    const auto flush = [&]() -> Status {
+      INTACT_TRY(moments.add(x_rows, x_hat_rows, matrices_, *pool_));
+      x_rows.clear();
+      x_hat_rows.clear();
+      return {};
+    };
+    for (std::int64_t k = 0; k < n_; ++k) {
+      INTACT_ASSIGN(const Tensor x, spool_.get(key(kFloat, k, site.input)));
+      INTACT_ASSIGN(const Tensor a, spool_.get(codes_key(k, site.input)));
+      if (judges(k) || n_ < kJudgeEvery) {
+        gather(x, judging, in.x_judge);
+        gather(a, judging, in.x_hat_judge);
+      }
+      if (judges(k)) continue;
+      gather(x, deciding, x_rows);
+      gather(a, deciding, x_hat_rows);
+      if (x_rows.size() >= kBatchRows * width) INTACT_TRY(flush());
+    }
+    INTACT_TRY(flush());
+    if (moments.empty()) return {};
+    in.moments = &moments;
     in.weights = m;
     auto fitted = fit_product(in, matrices_, *pool_);
     if (!fitted) return fail(fitted.error().with_context(fmt::format("node '{}'", node.name)));
