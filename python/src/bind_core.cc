@@ -7,9 +7,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <stdexcept>
-
 #include "bind.h"
+#include "intact/internal_error.h"
 #include "intact/session.h"
 
 namespace nb = nanobind;
@@ -75,8 +74,7 @@ NB_MODULE(_core, m) {
   using intact::Error;
 
   unsupported_error = nb::exception<std::runtime_error>(m, "UnsupportedError", PyExc_ValueError);
-  // Broken invariants of the library arrive as std::logic_error.
-  internal_error = nb::exception<std::logic_error>(m, "InternalError", PyExc_RuntimeError);
+  internal_error = nb::exception<intact::InternalError>(m, "InternalError", PyExc_RuntimeError);
 
   nb::class_<intact::Session>(m, "Session")
       .def_static("open_path",

@@ -2,9 +2,9 @@
 
 The rooms and their dependencies are the intact_room(...) lines of CMakeLists.txt: the same lines that
 link the libraries. Checked are src/intact (a room may include itself, its DEPS, and the public face),
-include/intact (the public face: itself and the standard library only, besides tl/expected.hpp), and the
-users of the public face: the Python binding and the outside consumer, for which every room's header is
-private. The command line is of the same tree and version as the rooms and may use all of them.
+include/intact (the public face: itself and the standard library only, besides tl/expected.hpp), and its
+users: for python and the installed consumer every room's header is private, the command line may take
+from the rooms that tools/intact/CMakeLists.txt names (INTACT_TOOL_ROOMS).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 ROOM = re.compile(r"^intact_room\((\w+)(?:\s+DEPS\s+([\w\s]+))?\)", re.MULTILINE)
 SOURCES = (".h", ".cc", ".inl")
+TOOL_ROOMS = re.compile(r"^set\(INTACT_TOOL_ROOMS ([\w ]+)\)", re.MULTILINE)
 FACE_LIBRARIES = {"tl/expected.hpp"}
 
 
@@ -52,6 +53,9 @@ def check(root: Path) -> list[str]:
             target = header.split("/")[0]
             if bracket == "<" or target == "intact":
                 continue
+            generated = header.removesuffix(".pb.h") + ".proto"
+            if header.endswith(".pb.h") and (root / "src/intact" / here / generated).is_file():
+                continue  # Compiled from the room's own description.
             if (path.parent / header).is_file() and "/" not in header:
                 continue
             if target not in rooms:
@@ -66,9 +70,14 @@ def check(root: Path) -> list[str]:
                 bad.append(
                     f"{path.relative_to(root)}:{line}: the public face may not include {header}"
                 )
-    for path in files("python", "tests/consumer"):
+    tool = root / "tools/intact/CMakeLists.txt"
+    named = TOOL_ROOMS.search(tool.read_text(encoding="utf-8")) if tool.exists() else None
+    below = set(named.group(1).split()) if named else set()
+    for path in files("tools", "python", "tests/consumer"):
+        open_rooms = below if path.is_relative_to(root / "tools") else set()
         for line, bracket, header in includes(path):
-            if bracket == '"' and header.split("/")[0] in rooms:
+            target = header.split("/")[0]
+            if bracket == '"' and target in rooms and target not in open_rooms:
                 bad.append(f"{path.relative_to(root)}:{line}: {header} is private to the library")
     return bad
 

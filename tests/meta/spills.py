@@ -5,10 +5,10 @@
 A tile is chosen to fill the registers; one register too many and the compiler stores an accumulator to the
 stack and loads it back in every step of the loop. That costs a factor, passes every other test, and
 returns with any change of compiler. A hot loop is an innermost loop with at least MIN_OPS multiply-add
-instructions, which make up at least MIN_SHARE of it; a spill is a vector that it stores to the stack. (A
-window that slides over an image shuffles more than it multiplies: what it keeps in memory is a choice,
-and its benchmark's business.) Constants of the loop that are read from
-there are no spills: they cost the load that a table in memory would cost.
+instructions, at least MIN_SHARE of it and at most MAX_INSTRUCTIONS long; a spill is a vector that it stores
+to the stack. (A window that slides over an image is unrolled to hundreds of instructions; the few rows
+that it parks in memory are its benchmark's business.) Constants of the loop that are read from the stack
+are no spills: they cost the load that a table in memory would cost.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from isa_objects import isa_objects, run
 
 MIN_OPS = 8
 MIN_SHARE = 0.25
+MAX_INSTRUCTIONS = 140
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
 INSTRUCTION = re.compile(r"^\s+([0-9a-f]+):\s+(\S+)\s*(.*)$")
 OPS = re.compile(
@@ -76,7 +77,7 @@ def hot_loops(listing: str) -> list[Loop]:
                 continue
             body = code[start : end + 1]
             ops = sum(bool(OPS.match(m)) for _, m, _ in body)
-            if ops >= max(MIN_OPS, MIN_SHARE * len(body)):
+            if ops >= max(MIN_OPS, MIN_SHARE * len(body)) and len(body) <= MAX_INSTRUCTIONS:
                 spills = [
                     f"{m} {o}" for _, m, o in body if VECTOR.search(o) and store.search(f"{m} {o}")
                 ]

@@ -6,15 +6,11 @@
 
 #include <fmt/format.h>
 
-#include <stdexcept>
 #include <string>
 
-namespace intact {
+#include "intact/internal_error.h"
 
-class InternalError : public std::logic_error {
- public:
-  using std::logic_error::logic_error;
-};
+namespace intact {
 
 [[noreturn]] void throw_internal_error(const char* file, int line, const std::string& what);
 
