@@ -71,6 +71,19 @@ TEST(Dataset, KeepsTheRankOfSamplesThatHaveTheBatchAxis) {
   EXPECT_EQ((*data)->at(0)->inputs[0].second.shape(), (Shape{1, 2, 3}));
 }
 
+TEST(Dataset, KeepsSamplesThatAreHeldAndReusesTheMemoryOfOthers) {
+  const auto data = open_dataset(golden("labelled.npz"), {}, {kX});
+  ASSERT_TRUE(data);
+  std::vector<Sample> held;
+  for (std::int64_t i = 0; i < 5; ++i) held.push_back(*(*data)->at(i));
+  for (std::int64_t i = 0; i < 5; ++i)
+    EXPECT_EQ(to_float64(held[static_cast<std::size_t>(i)].inputs[0].second)[0],
+              static_cast<double>(6 * i));
+  const std::byte* first = held[0].inputs[0].second.raw();
+  held.clear();
+  EXPECT_EQ((*data)->at(3)->inputs[0].second.raw(), first);
+}
+
 TEST(Dataset, RefusesWhatDoesNotFitBeforeAnyWork) {
   const std::string path = golden("labelled.npz");
   const std::string name = error_of(path, {{"image", Dtype::kFloat32, {-1, 2, 3}}});

@@ -119,7 +119,7 @@ class FolderSource final : public SampleSource {
     RawSample sample{file.name, {}, file.target};
     for (const InputSpec& spec : specs_) {
       INTACT_ASSIGN(ArrayReader reader, open_input(file, spec));
-      auto value = reader.read_all();
+      auto value = reader.read_all(&pools_[spec.name]);
       if (!value) return fail(value.error().with_context(file_context(file, spec.name)));
       sample.inputs.emplace_back(spec.name, *std::move(value));
     }
@@ -164,6 +164,7 @@ class FolderSource final : public SampleSource {
 
   std::vector<DataFile> files_;
   std::vector<InputSpec> specs_;
+  std::map<std::string, BufferPool> pools_;  // By input.
 };
 
 class ImageSource final : public SampleSource {
@@ -195,7 +196,7 @@ class ImageSource final : public SampleSource {
     const DataFile& file = files_[static_cast<std::size_t>(i)];
     INTACT_ASSIGN(Image image, load_image(file.path.string(), prep_.color == ColorOrder::kGray));
     if (prep_.color == ColorOrder::kBgr) swap_red_blue(image);
-    auto tensor = prepare_image(image, prep_, spec_.dtype);
+    auto tensor = prepare_image(image, prep_, spec_.dtype, &pool_);
     if (!tensor) return fail(tensor.error().with_context(file.name));
     RawSample sample{file.name, {}, file.target};
     sample.inputs.emplace_back(spec_.name, *std::move(tensor));
@@ -206,6 +207,7 @@ class ImageSource final : public SampleSource {
   std::vector<DataFile> files_;
   ImagePrep prep_;
   InputSpec spec_;
+  BufferPool pool_;
 };
 
 }  // namespace

@@ -11,7 +11,7 @@
 namespace intact {
 
 inline std::string golden(const std::string& name) {
-  return std::string(INTACT_GOLDEN_DIR) + "/data/" + name;
+  return std::string(INTACT_SOURCE_DIR) + "/tests/golden/data/" + name;
 }
 
 inline Tensor golden_array(const std::string& archive, const std::string& name) {

@@ -132,7 +132,8 @@ Result<ImageGeometry> image_geometry(const ImagePrep& prep, int width, int heigh
   return g;
 }
 
-Result<Tensor> prepare_image(const Image& image, const ImagePrep& prep, Dtype dtype) {
+Result<Tensor> prepare_image(const Image& image, const ImagePrep& prep, Dtype dtype,
+                             BufferPool* pool) {
   INTACT_CHECK(image.channels == prep.channels(), "{} channels for {}", image.channels,
                prep.channels());
   INTACT_ASSIGN(const ImageGeometry g, image_geometry(prep, image.width, image.height));
@@ -150,7 +151,7 @@ Result<Tensor> prepare_image(const Image& image, const ImagePrep& prep, Dtype dt
     return fail(ErrorCode::kDataMismatch,
                 fmt::format("the input is {}; pictures can be float32, float64, float16 or uint8",
                             name_of(dtype)));
-  Tensor out(dtype, shape);
+  Tensor out = pool == nullptr ? Tensor(dtype, shape) : pool->tensor(dtype, shape);
   if (dtype == Dtype::kUint8) {
     const auto table = value_table<std::uint8_t>(
         prep, [](double x) { return static_cast<std::uint8_t>(std::clamp(x, 0.0, 255.0)); });

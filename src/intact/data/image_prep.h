@@ -25,6 +25,7 @@
 #include <string>
 #include <string_view>
 
+#include "data/buffer_pool.h"
 #include "data/image.h"
 #include "data/sample.h"
 #include "intact/result.h"
@@ -77,9 +78,10 @@ struct ImageGeometry {
 Result<ImageGeometry> image_geometry(const ImagePrep& prep, int width, int height);
 
 // Returns steps 2 to 6 of `image`, which has prep.channels() channels in prep.color order:
-// [1,C,H,W] or [1,H,W,C].
+// [1,C,H,W] or [1,H,W,C]. Takes its memory from `pool` where there is one.
 // Errors: as image_geometry; kDataMismatch for other types, or uint8 with step 5.
-Result<Tensor> prepare_image(const Image& image, const ImagePrep& prep, Dtype dtype);
+Result<Tensor> prepare_image(const Image& image, const ImagePrep& prep, Dtype dtype,
+                             BufferPool* pool = nullptr);
 
 // Returns the 8-bit picture after step 2.
 Image resize_image(const Image& image, int width, int height, ResizeFilter filter, bool antialias);

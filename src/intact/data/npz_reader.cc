@@ -183,9 +183,9 @@ Result<ArrayReader> ArrayReader::open(std::unique_ptr<ByteSource> source) {
   return ArrayReader(std::move(source), std::move(header));
 }
 
-Result<Tensor> ArrayReader::read(Shape shape, std::uint64_t offset) {
+Result<Tensor> ArrayReader::read(Shape shape, std::uint64_t offset, BufferPool& pool) {
   INTACT_CHECK(header_.dtype != Dtype::kUndefined, "a text array read as numbers");
-  Tensor t(header_.dtype, std::move(shape));
+  Tensor t = pool.tensor(header_.dtype, std::move(shape));
   const std::span<std::byte> bytes(t.raw(), t.bytes());
   INTACT_TRY(source_->read_at(header_.data_offset + offset, bytes));
   if (header_.dtype == Dtype::kBool)
@@ -204,10 +204,12 @@ Result<Tensor> ArrayReader::read_rows(std::int64_t first, std::int64_t count) {
           ? 0
           : static_cast<std::uint64_t>(num_elements(shape)) * header_.element_bytes();
   shape[0] = count;
-  return read(std::move(shape), static_cast<std::uint64_t>(first) * row_bytes);
+  return read(std::move(shape), static_cast<std::uint64_t>(first) * row_bytes, pool_);
 }
 
-Result<Tensor> ArrayReader::read_all() { return read(header_.shape, 0); }
+Result<Tensor> ArrayReader::read_all(BufferPool* pool) {
+  return read(header_.shape, 0, pool == nullptr ? pool_ : *pool);
+}
 
 Result<std::string> ArrayReader::read_text(std::int64_t index) {
   INTACT_CHECK(header_.text_chars > 0 && index >= 0 && index < num_elements(header_.shape),

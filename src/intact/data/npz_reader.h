@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/tensor.h"
+#include "data/buffer_pool.h"
 #include "data/npy.h"
 #include "intact/result.h"
 
@@ -33,7 +34,8 @@ class ArrayReader {
   // Returns rows [first, first + count) as [count, ...]. Requires them to exist and a type that is
   // no text. Bytes of bool arrays become 0 or 1.
   Result<Tensor> read_rows(std::int64_t first, std::int64_t count);
-  Result<Tensor> read_all();
+  // The whole array; its memory comes from `pool` where there is one.
+  Result<Tensor> read_all(BufferPool* pool = nullptr);
 
   // Returns element `index` of a text array, as UTF-8.
   Result<std::string> read_text(std::int64_t index);
@@ -41,10 +43,11 @@ class ArrayReader {
  private:
   ArrayReader(std::unique_ptr<ByteSource> source, NpyHeader header)
       : source_(std::move(source)), header_(std::move(header)) {}
-  Result<Tensor> read(Shape shape, std::uint64_t offset);
+  Result<Tensor> read(Shape shape, std::uint64_t offset, BufferPool& pool);
 
   std::unique_ptr<ByteSource> source_;
   NpyHeader header_;
+  BufferPool pool_;
 };
 
 // Opens a .npy file.

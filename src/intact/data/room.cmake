@@ -6,6 +6,3 @@ find_package(nlohmann_json REQUIRED)
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 target_link_libraries(intact_data PRIVATE PkgConfig::LIBZIP JPEG::JPEG PNG::PNG
   nlohmann_json::nlohmann_json)
-file(GLOB intact_data_tests "${dir}/*_test.cc")
-set_source_files_properties(${intact_data_tests} PROPERTIES
-  COMPILE_DEFINITIONS "INTACT_GOLDEN_DIR=\"${PROJECT_SOURCE_DIR}/tests/golden\"")
