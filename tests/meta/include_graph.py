@@ -56,6 +56,9 @@ def check(root: Path) -> list[str]:
             generated = header.removesuffix(".pb.h") + ".proto"
             if header.endswith(".pb.h") and (root / "src/intact" / here / generated).is_file():
                 continue  # Compiled from the room's own description.
+            generated = header.removesuffix(".pb.h") + ".proto"
+            if header.endswith(".pb.h") and (root / "src/intact" / here / generated).is_file():
+                continue  # Compiled from the room's own description.
             if (path.parent / header).is_file() and "/" not in header:
                 continue
             if target not in rooms:

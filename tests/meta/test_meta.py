@@ -47,11 +47,13 @@ def test_include_graph_refuses_an_edge_upwards(tmp_path: Path) -> None:
     assert len(include_graph.check(root)) == 1
 
 
-def test_include_graph_refuses_private_headers_in_tools_and_in_the_face(tmp_path: Path) -> None:
+def test_include_graph_refuses_private_headers_in_the_binding_and_in_the_face(
+    tmp_path: Path,
+) -> None:
     root = tree(
         tmp_path,
         {
-            "tools/intact/main.cc": '#include "ir/graph.h"\n',
+            "python/src/bind.cc": '#include "ir/graph.h"\n',
             "include/intact/model.h": "#include <fmt/format.h>\n",
         },
     )
