@@ -4,7 +4,7 @@ set(INTACT_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mtune=znver3)
 set(INTACT_ISA_FLAGS_avxvnni -mavx2 -mfma -mf16c -mavxvnni -mtune=znver3)
 set(INTACT_ISA_FLAGS_avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c
   -mprefer-vector-width=512 -mtune=znver4)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13 OR (CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 16))
   string(REPLACE "znver4" "znver3" INTACT_ISA_FLAGS_avx512 "${INTACT_ISA_FLAGS_avx512}")
 endif()
 # g++ 12 warns about its own _mm512_undefined words (GCC bug 105593).

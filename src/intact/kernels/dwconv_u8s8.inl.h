@@ -50,7 +50,7 @@ struct DwconvBlock {
         }
       natural[i] = static_cast<std::int32_t>(
           static_cast<std::uint32_t>(w.bias != nullptr ? w.bias[c0 + i] : 0) -
-          static_cast<std::uint32_t>(w.za) * static_cast<std::uint32_t>(sum));
+          static_cast<std::uint32_t>(w.za - Isa::kAOffset) * static_cast<std::uint32_t>(sum));
     }
     for (int j = 0; j < kV; ++j)
       for (int l = 0; l < Isa::kLanes; ++l)

@@ -302,6 +302,7 @@ struct Avx512Vnni {
 // The words that depthwise needs, on 256-bit registers: for up to 32 channels, half the work.
 struct Avx512VnniHalf {
   static constexpr int kLanes = 8;
+  static constexpr int kAOffset = 0;
   using I32 = __m256i;
   using F32 = __m256;
 

@@ -207,7 +207,7 @@ struct Scalar {
 
   // Depthwise: kDwVecs vectors hold kDwBlock channels in the order dw_channel. A Column holds up to
   // four rows of one pixel column, interleaved so that dw_dot adds
-  // acc[lane] += sum_{r < 4} row_r[channel] * w[r][channel] (u8 by s8, modulo 2^32).
+  // acc[lane] += sum_{r < 4} (row_r[channel] - kAOffset) * w[r][channel] (modulo 2^32).
   static constexpr int kDwVecs = 4;
   static constexpr int kDwBlock = 16;
   static constexpr int kDwWeightBytes = kDwBlock * 4;  // Of one group of four rows at one kx.

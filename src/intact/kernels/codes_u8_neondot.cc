@@ -1,0 +1,15 @@
+#include "kernels/codes_u8.inl.h"
+#include "kernels/isa/neondot.h"
+
+namespace intact {
+
+extern const CodesU8Kernel kCodesU8NeonDot;
+constinit const CodesU8Kernel kCodesU8NeonDot = {.name = "codes_u8/neondot",
+                                                 .isa = IsaLevel::kNeonDot,
+                                                 .lut = &CodesU8<NeonDot>::lut,
+                                                 .quantize = &CodesU8<NeonDot>::quantize,
+                                                 .dequantize = &CodesU8<NeonDot>::dequantize,
+                                                 .add = &CodesU8<NeonDot>::add,
+                                                 .mul = &CodesU8<NeonDot>::mul};
+
+}  // namespace intact
