@@ -30,6 +30,7 @@ LOGS = BUILD / "logs"
 BIN = Path(sys.executable).parent
 # The rooms that run under the sanitizers and on emulated ARM: arithmetic and readers of untrusted files.
 CORE_ROOMS = "base;quant;ir;onnx;kernels"
+READER_ROOMS = "base;ir;onnx;data"  # What fuzzing reads files with.
 # One test that hangs must not take the whole run with it.
 TEST_TIMEOUT_S = 900
 
@@ -278,9 +279,9 @@ def aarch64_stage(stage: Stage) -> None:
         return
     if stage.build("aarch64", f"INTACT_ROOMS={CORE_ROOMS}"):
         stage.ctest("aarch64")
-        for meta in ("isa_symbols", "spills"):
-            script = [sys.executable, f"tests/meta/{meta}.py", ".", "build/aarch64"]
-            stage.check(meta, [*script, "aarch64-linux-gnu-"])
+        # Not spills: the emulator checks bits, and no speed is claimed on Arm before it is measured there.
+        script = [sys.executable, "tests/meta/isa_symbols.py", ".", "build/aarch64"]
+        stage.check("isa_symbols", [*script, "aarch64-linux-gnu-"])
 
 
 def fuzz_stage(stage: Stage) -> None:
@@ -290,7 +291,7 @@ def fuzz_stage(stage: Stage) -> None:
         for name in tracked("src/*_fuzz.cc")
         if name.endswith("_fuzz.cc")
     )
-    if not targets or not stage.build("fuzz"):
+    if not targets or not stage.build("fuzz", f"INTACT_ROOMS={READER_ROOMS}"):
         return
 
     def one(target: str) -> tuple[str, bool, str]:
