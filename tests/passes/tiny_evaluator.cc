@@ -37,6 +37,41 @@ Tensor reshaped(const Tensor& a, const std::vector<std::int64_t>& target) {
   return a.reshaped(shape);
 }
 
+// Slice with constant starts, ends, axes and steps, one axis after the other.
+Tensor sliced(std::span<const Tensor> in) {
+  const auto starts = to_int64(in[1]);
+  const auto ends = to_int64(in[2]);
+  auto x = to_float64(in[0]);
+  Shape shape = in[0].shape();
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    std::int64_t axis =
+        in.size() > 3 && in[3].defined() ? to_int64(in[3])[i] : static_cast<std::int64_t>(i);
+    if (axis < 0) axis += static_cast<std::int64_t>(shape.size());
+    const std::int64_t step = in.size() > 4 ? to_int64(in[4])[i] : 1;
+    const auto a = static_cast<std::size_t>(axis);
+    const std::int64_t n = shape[a];
+    const auto bound = [&](std::int64_t at, std::int64_t lo, std::int64_t hi) {
+      return std::clamp(at < 0 ? std::max(at, -n - 1) + n : at, lo, hi);
+    };
+    const std::int64_t lo = step > 0 ? 0 : -1;
+    const std::int64_t first = bound(starts[i], 0, step > 0 ? n : n - 1);
+    const std::int64_t last = bound(ends[i], lo, step > 0 ? n : n - 1);
+    std::int64_t outer = 1;
+    std::int64_t inner = 1;
+    for (std::size_t d = 0; d < shape.size(); ++d) (d < a ? outer : inner) *= d == a ? 1 : shape[d];
+    std::vector<double> y;
+    std::int64_t kept = 0;
+    for (std::int64_t k = first; step > 0 ? k < last : k > last; k += step) ++kept;
+    for (std::int64_t o = 0; o < outer; ++o)
+      for (std::int64_t k = 0; k < kept; ++k)
+        for (std::int64_t j = 0; j < inner; ++j)
+          y.push_back(x[static_cast<std::size_t>((o * n + first + k * step) * inner + j)]);
+    x = std::move(y);
+    shape[a] = kept;
+  }
+  return from_float64(in[0].dtype(), shape, x);
+}
+
 }  // namespace
 
 Result<std::vector<Tensor>> evaluate_tiny(const Node& node, std::span<const Tensor> in,
@@ -71,6 +106,7 @@ Result<std::vector<Tensor>> evaluate_tiny(const Node& node, std::span<const Tens
   }
   if (node.is("Reshape")) return one(reshaped(in[0], to_int64(in[1])));
   if (node.is("Transpose") && in[0].rank() == 2) return one(transposed(in[0]));
+  if (node.is("Slice") && in.size() >= 3) return one(sliced(in));
   if (node.is("QuantizeLinear") && in.size() == 3) {
     auto x = to_float64(in[0]);
     const double scale = to_float64(in[1])[0];

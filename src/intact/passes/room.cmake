@@ -12,3 +12,12 @@ if(INTACT_BUILD_TESTS)
     set_tests_properties("passes.text.${stem}" PROPERTIES LABELS pass)
   endforeach()
 endif()
+
+# What the pipelines do to whole ONNX files; tests/passes/zoo_equivalence.py runs it.
+if(INTACT_BUILD_TESTS AND TARGET intact_onnx)
+  add_executable(intact_pass_tool
+    "${PROJECT_SOURCE_DIR}/tests/passes/pass_tool.cc"
+    "${PROJECT_SOURCE_DIR}/tests/passes/tiny_evaluator.cc")
+  target_include_directories(intact_pass_tool PRIVATE "${PROJECT_SOURCE_DIR}/tests/passes")
+  target_link_libraries(intact_pass_tool PRIVATE intact_passes intact_onnx)
+endif()

@@ -148,8 +148,26 @@ ShapeRule find_shape_rule(const Node& node) {
   if (!node.domain.empty() && node.domain != "intact") return nullptr;
   if (const ShapeRule r = find_elementwise_rule(node.op)) return r;
   if (const ShapeRule r = find_shape_op_rule(node.op)) return r;
+  if (const ShapeRule r = find_movement_rule(node.op)) return r;
   if (const ShapeRule r = find_spatial_rule(node.op)) return r;
   return find_reduction_rule(node.op);
+}
+
+std::optional<std::vector<std::int64_t>> normalized(const std::vector<std::int64_t>& axes,
+                                                    std::size_t rank) {
+  std::vector<std::int64_t> out;
+  for (const std::int64_t axis : axes) {
+    const auto a = normalize_axis(axis, rank);
+    if (!a) return std::nullopt;
+    out.push_back(*a);
+  }
+  return out;
+}
+
+std::optional<std::size_t> axis_of(const RuleContext& c, std::int64_t otherwise, std::size_t rank) {
+  const auto a = normalize_axis(c.node.get_int("axis", otherwise), rank);
+  if (!a) return std::nullopt;
+  return static_cast<std::size_t>(*a);
 }
 
 Dim broadcast_dim(RuleContext& c, const Dim& a, const Dim& b) {

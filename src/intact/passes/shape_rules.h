@@ -38,8 +38,17 @@ using ShapeRule = void (*)(RuleContext&);
 ShapeRule find_shape_rule(const Node& node);
 ShapeRule find_elementwise_rule(std::string_view op);  // infer_elementwise.cc
 ShapeRule find_shape_op_rule(std::string_view op);     // infer_shape_ops.cc
+ShapeRule find_movement_rule(std::string_view op);     // infer_movement.cc
 ShapeRule find_spatial_rule(std::string_view op);      // infer_spatial.cc
 ShapeRule find_reduction_rule(std::string_view op);    // infer_reductions.cc: and products
+
+// True for a number, false for a symbol: in contents, where numbers may be negative.
+inline bool is_number(const Dim& d) { return d.symbol.empty(); }
+// Maps axes into [0, rank), or nothing when one is outside.
+std::optional<std::vector<std::int64_t>> normalized(const std::vector<std::int64_t>& axes,
+                                                    std::size_t rank);
+// The attribute `axis`, mapped likewise.
+std::optional<std::size_t> axis_of(const RuleContext& c, std::int64_t otherwise, std::size_t rank);
 
 // The dimension of NumPy broadcasting.
 Dim broadcast_dim(RuleContext& c, const Dim& a, const Dim& b);
