@@ -88,12 +88,16 @@ std::optional<Layer> layer_of(const Graph& graph, const Node& node) {
   const Shape& s = w.shape();
   const ValueId b = node.in(2);
   if (b != kNoValue && !is_float_constant(graph, b)) return std::nullopt;
+  const auto fits = [&](std::int64_t channels) {
+    return b == kNoValue || graph.constant(b)->shape() == Shape{channels};
+  };
   if (node.is("Conv") && s.size() >= 3) {
+    if (!fits(s[0])) return std::nullopt;
     return Layer{Layer::Kind::kConv, static_cast<std::size_t>(s[0]), s.size(), s.size() - 1};
   }
   if (node.is("ConvTranspose") && s.size() >= 3) {
     const std::int64_t group = node.get_int("group", 1);
-    if (group < 1 || s[0] % group != 0) return std::nullopt;
+    if (group < 1 || s[0] % group != 0 || !fits(s[1] * group)) return std::nullopt;
     return Layer{Layer::Kind::kConvTranspose, static_cast<std::size_t>(s[1] * group), s.size(),
                  s.size() - 1};
   }

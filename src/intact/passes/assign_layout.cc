@@ -17,7 +17,10 @@
 // input to where the tensor is smaller (before Resize and Cast to more bytes, after Slice and
 // QuantizeLinear). Values of unknown rank, graph inputs and outputs are plain.
 #include <algorithm>
+#include <map>
+#include <numeric>
 
+#include "passes/channel_patterns.h"
 #include "passes/hoist_conversions.h"
 #include "passes/layout_traits.h"
 #include "passes/patterns.h"
@@ -31,14 +34,24 @@ using Ints = std::vector<std::int64_t>;
 class LayoutAssigner {
  public:
   explicit LayoutAssigner(Graph& graph) : graph_(graph), known_(graph), old_(graph.nodes) {
+    patterns_ = find_channel_patterns(known_);
     find_wishes();
     graph_.nodes.clear();
     grow();
   }
 
   Status run() {
-    for (const Node& node : old_)
-      if (!node.op.empty()) place(node);
+    std::vector<bool> placed(old_.size(), false);
+    for (std::size_t n = 0; n < old_.size(); ++n) {
+      if (old_[n].op.empty() || placed[n]) continue;
+      const auto pattern = patterns_.find(n);
+      if (pattern == patterns_.end() || !is_last(old_[n].in(0))) {
+        place(old_[n]);
+        continue;
+      }
+      place_pattern(pattern->second);
+      for (const std::size_t part : pattern->second.nodes) placed[part] = true;
+    }
     for (ValueId& out : graph_.outputs)
       if (is_last(out)) out = plain_output(out);
     return graph_.sort();
@@ -167,10 +180,9 @@ class LayoutAssigner {
   void place_transpose(Node node) {
     const ValueId x = node.inputs[0];
     const std::size_t r = rank(x);
-    Ints perm = node.get_ints("perm");
-    if (perm.empty())
-      for (std::size_t i = r; i-- > 0;) perm.push_back(static_cast<std::int64_t>(i));
-    if (r < 3 || perm.size() != r) return place_plain(std::move(node));
+    const auto given = perm_of(node, r);
+    if (r < 3 || !given) return place_plain(std::move(node));
+    Ints perm = *given;
     if (is_last(x)) {
       const Ints to_last = to_last_perm(r);
       if (perm == to_last) {
@@ -201,6 +213,73 @@ class LayoutAssigner {
     graph_.nodes.push_back(std::move(out));
   }
 
+  ValueId shape_constant(ValueId near, const Ints& sizes) {
+    const ValueId v =
+        graph_.add_constant(graph_.value(near).name + ".shape",
+                            Tensor::of<std::int64_t>({static_cast<std::int64_t>(sizes.size())},
+                                                     std::span<const std::int64_t>(sizes)));
+    grow();
+    return v;
+  }
+
+  // Reshape of v to those sizes, in ONNX's notation, into a new value of that shape.
+  ValueId reshaped(ValueId v, const Ints& sizes, Dims shape) {
+    Node node;
+    node.op = "Reshape";
+    node.inputs = {v, shape_constant(v, sizes)};
+    ValueType type{graph_.value(v).type.dtype, std::move(shape), Layout::kPlain};
+    const ValueId out = graph_.add_node(std::move(node), graph_.value(v).name + ".split", type);
+    grow();
+    return out;
+  }
+
+  // Chains that only look at the channels (channel_patterns.h), on the view [N, spatial..., C].
+  void place_pattern(const ChannelPattern& pattern) {
+    const Node& first = old_[pattern.nodes.front()];
+    const Node& last = old_[pattern.nodes.back()];
+    const ValueId x = first.in(0);
+    const std::size_t r = rank(x);
+    const ValueId pixels = derived("ViewPlain", x, ".view", Layout::kPlain, to_last_perm(r));
+    Node reshape;
+    reshape.op = "Reshape";
+    reshape.name = first.name;
+    if (pattern.kind == ChannelPattern::Kind::kRows) {
+      reshape.inputs = {pixels, shape_constant(x, {-1, pattern.channels})};
+      reshape.outputs = last.outputs;
+      graph_.nodes.push_back(std::move(reshape));
+      return;
+    }
+    Dims shape = *graph_.value(pixels).type.shape;
+    Ints split(r + 1, 0);  // 0 copies N and the spatial sizes.
+    split[r - 1] = pattern.groups;
+    split[r] = pattern.channels / pattern.groups;
+    shape.back() = split[r - 1];
+    shape.emplace_back(split[r]);
+    const ValueId matrix = reshaped(pixels, split, shape);
+    std::swap(shape[r - 1], shape[r]);
+    Ints swap(r + 1);
+    std::iota(swap.begin(), swap.end(), 0);
+    std::swap(swap[r - 1], swap[r]);
+    Node transpose;
+    transpose.op = "Transpose";
+    transpose.name = old_[pattern.nodes[1]].name;
+    transpose.inputs = {matrix};
+    transpose.attributes["perm"] = std::move(swap);
+    const ValueId turned =
+        graph_.add_node(std::move(transpose), graph_.value(x).name + ".turned",
+                        ValueType{graph_.value(x).type.dtype, std::move(shape), Layout::kPlain});
+    grow();
+    Ints whole(r, 0);
+    whole[r - 1] = pattern.channels;
+    const ValueId joined = reshaped(turned, whole, *graph_.value(pixels).type.shape);
+    Node back = intact_node(graph_, "ViewChannelsLast", {joined});
+    back.name = last.name;
+    back.attributes["perm"] = from_last_perm(r);
+    back.outputs = last.outputs;
+    set_last(last.out(0));
+    graph_.nodes.push_back(std::move(back));
+  }
+
   void place(const Node& node) {
     if (node.is("Transpose") && node.in(0) != kNoValue) return place_transpose(node);
     if (keeps_batch_and_channels(known_, node) && is_last(node.in(0))) {
@@ -215,6 +294,9 @@ class LayoutAssigner {
         return place_following(node);
       case LayoutKind::kPlain:
         return place_plain(node);
+      case LayoutKind::kNoData:
+        graph_.nodes.push_back(node);
+        return;
     }
   }
 
@@ -224,6 +306,7 @@ class LayoutAssigner {
   std::vector<ValueId> other_;   // The value in the other order, once made.
   std::vector<ValueId> origin_;  // The value of the old graph that a value is a copy of.
   std::vector<bool> wished_;
+  std::map<std::size_t, ChannelPattern> patterns_;
 };
 
 }  // namespace

@@ -46,7 +46,8 @@ std::optional<SpatialPad> spatial_pad(const Graph& graph, const Node& node, std:
   } else {
     return std::nullopt;
   }
-  if (std::any_of(all.begin(), all.end(), [](std::int64_t p) { return p < 0; }))
+  constexpr std::int64_t kMaxPad = 1 << 20;
+  if (std::any_of(all.begin(), all.end(), [](std::int64_t p) { return p < 0 || p > kMaxPad; }))
     return std::nullopt;
   if (all[0] != 0 || all[1] != 0 || all[rank] != 0 || all[rank + 1] != 0) return std::nullopt;
 
@@ -86,7 +87,9 @@ std::optional<Node> padded(const Editor& editor, const Node& node, const Spatial
   if (auto_pad != "NOTSET" && auto_pad != "VALID") return std::nullopt;
   Ints pads = auto_pad == "VALID" ? Ints{} : node.get_ints("pads");
   if (pads.empty()) pads.assign(2 * n, 0);
-  if (pads.size() != 2 * n) return std::nullopt;
+  if (pads.size() != 2 * n ||
+      std::any_of(pads.begin(), pads.end(), [](auto p) { return p < 0 || p > (1 << 20); }))
+    return std::nullopt;
   const bool had_none = std::all_of(pads.begin(), pads.end(), [](auto p) { return p == 0; });
   for (std::size_t i = 0; i < 2 * n; ++i) pads[i] += pad.pads[i];
 

@@ -20,12 +20,19 @@ Tensor constant_content(const Known& k) {
   if (!shape || shape->size() > 1 ||
       num_elements(*shape) != static_cast<std::int64_t>(k.content->size()))
     return {};
-  std::vector<double> elements;
+  std::vector<std::int64_t> elements;
   for (const Dim& d : *k.content) {
     if (!d.symbol.empty()) return {};
-    elements.push_back(static_cast<double>(d.size));  // Exact: contents stay below 2^53.
+    elements.push_back(d.size);
   }
-  return from_float64(k.dtype, *shape, elements);
+  if (k.dtype == Dtype::kInt64)
+    return Tensor::of<std::int64_t>(*shape, std::span<const std::int64_t>(elements));
+  std::vector<std::int32_t> narrow;
+  for (const std::int64_t e : elements) {
+    narrow.push_back(static_cast<std::int32_t>(e));
+    if (narrow.back() != e) return {};  // The sum of a run would wrap.
+  }
+  return Tensor::of<std::int32_t>(*shape, std::span<const std::int32_t>(narrow));
 }
 
 // The target of a Reshape in ONNX's notation (0 copies, -1 is what remains), or nothing.

@@ -157,7 +157,14 @@ void pad(RuleContext& c) {
   Dims out = *s;
   for (std::size_t i = 0; i < at->size(); ++i) {
     Dim& d = out[static_cast<std::size_t>((*at)[i])];
-    const std::int64_t more = (*pads)[i] + (*pads)[i + at->size()];
+    const std::int64_t before = (*pads)[i];
+    const std::int64_t after = (*pads)[i + at->size()];
+    const auto fits = [](std::int64_t p) { return p > -kMaxElements && p < kMaxElements; };
+    if (!fits(before) || !fits(after)) {
+      d = c.fresh();
+      continue;
+    }
+    const std::int64_t more = before + after;
     if (d.known())
       d = std::max<std::int64_t>(0, d.size + more);
     else if (more != 0)

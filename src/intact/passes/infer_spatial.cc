@@ -8,6 +8,13 @@ namespace {
 
 using Ints = std::vector<std::int64_t>;
 
+// Attributes come from the file: beyond these limits nothing is inferred, so nothing overflows.
+constexpr std::int64_t kLimit = std::int64_t{1} << 30;
+bool in_limits(const Ints& list) {
+  return std::all_of(list.begin(), list.end(),
+                     [](std::int64_t x) { return x > -kLimit && x < kLimit; });
+}
+
 Ints or_ones(Ints list, std::size_t n) {
   if (list.size() != n) list.assign(n, 1);
   return list;
@@ -17,6 +24,7 @@ Ints or_ones(Ints list, std::size_t n) {
 struct Window {
   Ints kernel, strides, dilations, pads;  // pads: [begin..., end...]
   std::string auto_pad;
+  bool usable = false;
 };
 
 Window window_of(const RuleContext& c, Ints kernel) {
@@ -28,18 +36,21 @@ Window window_of(const RuleContext& c, Ints kernel) {
   if (w.pads.size() != 2 * n) w.pads.assign(2 * n, 0);
   w.auto_pad = c.node.get_string("auto_pad", "NOTSET");
   w.kernel = std::move(kernel);
+  w.usable =
+      in_limits(w.kernel) && in_limits(w.strides) && in_limits(w.dilations) && in_limits(w.pads);
   return w;
 }
 
 // out = floor((in + pads - dilation (kernel - 1) - 1) / stride) + 1, or ceil.
 Dim slide(RuleContext& c, const Dim& in, const Window& w, std::size_t i, bool ceil_mode) {
+  if (!w.usable) return c.fresh();
   const std::int64_t stride = w.strides[i];
   const std::int64_t reach = w.dilations[i] * (w.kernel[i] - 1);
   if (stride < 1) return c.fresh();
   const bool same_size = w.auto_pad == "SAME_UPPER" || w.auto_pad == "SAME_LOWER";
   const std::int64_t pads = w.auto_pad == "VALID" ? 0 : w.pads[i] + w.pads[i + w.kernel.size()];
   if (stride == 1 && (same_size || pads == reach)) return in;
-  if (!in.known()) return c.fresh();
+  if (!in.known() || in.size >= kLimit) return c.fresh();
   if (same_size) return (in.size + stride - 1) / stride;
   const std::int64_t room = in.size + pads - reach - 1;
   if (room < 0) return c.fresh();
@@ -79,7 +90,8 @@ void conv_transpose(RuleContext& c) {
   Dims out = c.fresh(x->size());
   out[0] = (*x)[0];
   if (weight && weight->size() == x->size()) {
-    out[1] = (*weight)[1] * c.node.get_int("group", 1);
+    const std::int64_t group = c.node.get_int("group", 1);
+    if (group >= 1 && group < kLimit && (*weight)[1] < kLimit) out[1] = (*weight)[1] * group;
     const Window w = window_of(c, Ints(weight->begin() + 2, weight->end()));
     Ints extra = c.node.get_ints("output_padding");
     if (extra.size() != n) extra.assign(n, 0);
@@ -87,7 +99,8 @@ void conv_transpose(RuleContext& c) {
     for (std::size_t i = 0; i < n; ++i) {
       if (fixed.size() == n) {
         out[i + 2] = fixed[i];
-      } else if ((*x)[i + 2].known() && (w.auto_pad == "NOTSET" || w.auto_pad == "VALID")) {
+      } else if ((*x)[i + 2].known() && (*x)[i + 2].size < kLimit && w.usable && in_limits(extra) &&
+                 (w.auto_pad == "NOTSET" || w.auto_pad == "VALID")) {
         const std::int64_t size = w.strides[i] * ((*x)[i + 2].size - 1) + extra[i] +
                                   w.dilations[i] * (w.kernel[i] - 1) + 1 - w.pads[i] -
                                   w.pads[i + n];

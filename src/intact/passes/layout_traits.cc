@@ -37,6 +37,7 @@ bool contains(const std::array<std::string_view, N>& ops, std::string_view op) {
 
 LayoutKind layout_kind(const ShapeAnalysis& known, const Node& node) {
   if (!node.domain.empty() && node.domain != "intact") return LayoutKind::kPlain;
+  if (node.is("Shape") || node.is("Size")) return LayoutKind::kNoData;
   const int rank = known.rank(node.in(0));
   if (contains(kSpatialOps, node.op)) {
     const bool counts = node.op == "MaxPool" && node.out(1) != kNoValue;
@@ -47,7 +48,6 @@ LayoutKind layout_kind(const ShapeAnalysis& known, const Node& node) {
   const std::int64_t opset = known.graph().opset();
   if ((node.is("Softmax") || node.is("LogSoftmax")) && opset > 0 && opset < 13)
     return LayoutKind::kPlain;
-  // A vector that is not constant is an operand like any other, of another rank than the output.
   if (node.op.starts_with("Reduce") || node.op == "QReduceMean") {
     if (node.get_int("keepdims", 1) == 0) return LayoutKind::kPlain;
   }

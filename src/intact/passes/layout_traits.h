@@ -9,6 +9,7 @@ enum class LayoutKind : std::uint8_t {
   kPlain,    // Reads and writes plain tensors: Reshape, MatMul, unknown operators, ...
   kSpatial,  // Input 0 and output 0 are channels-last: Conv, pools, Resize, ...
   kFollow,   // Works in any order: all tensors of the output's rank share one.
+  kNoData,   // Reads the shape alone: Shape, Size.
 };
 
 // What this node is, in this graph. Spatial operators of rank 2 or of unknown rank are kPlain, and

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 namespace intact {
 namespace {
@@ -46,6 +47,16 @@ std::optional<std::vector<std::int64_t>> ints_of(const Graph& graph, ValueId id)
   const Tensor* t = graph.constant(id);
   if (t == nullptr || !is_integer(t->dtype())) return std::nullopt;
   return to_int64(*t);
+}
+
+std::optional<std::vector<std::int64_t>> perm_of(const Node& node, std::size_t rank) {
+  std::vector<std::int64_t> perm = node.get_ints("perm");
+  std::vector<std::int64_t> sorted(rank);
+  std::iota(sorted.begin(), sorted.end(), 0);
+  if (perm.empty()) perm.assign(sorted.rbegin(), sorted.rend());
+  if (!std::is_permutation(perm.begin(), perm.end(), sorted.begin(), sorted.end()))
+    return std::nullopt;
+  return perm;
 }
 
 std::optional<IntList> ints_attribute_or_input(const Graph& graph, const Node& node,

@@ -24,6 +24,9 @@ bool is_scalar(const Graph& graph, ValueId id, double x);
 // The elements of an integer constant, or nothing.
 std::optional<std::vector<std::int64_t>> ints_of(const Graph& graph, ValueId id);
 
+// The perm of a Transpose of that rank (absent: reversed), or nothing when it is no permutation.
+std::optional<std::vector<std::int64_t>> perm_of(const Node& node, std::size_t rank);
+
 // The list that an operator takes as an attribute in old opsets and as input i in new ones (axes of
 // Squeeze, pads of Pad, ...). `given` is false when it is absent in both; nothing is returned when
 // it is an input that is not constant.

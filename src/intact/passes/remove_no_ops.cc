@@ -44,8 +44,8 @@ ValueId passed_on(const ShapeAnalysis& known, const Node& node) {
       node.is("Expand") || node.is("Tile"))
     return same_shape(x) ? x : kNoValue;
   if (node.is("Transpose")) {
-    const auto perm = node.get_ints("perm");
-    return !perm.empty() && std::is_sorted(perm.begin(), perm.end()) ? x : kNoValue;
+    const auto perm = perm_of(node, node.get_ints("perm").size());
+    return perm && !perm->empty() && std::is_sorted(perm->begin(), perm->end()) ? x : kNoValue;
   }
   if (node.is("Slice")) {
     const bool forward = node.in(4) == kNoValue || all_ones(graph, node.in(4));

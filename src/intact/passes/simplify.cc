@@ -52,23 +52,19 @@ void merge_clamps(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
   editor.rewrite(n, std::move(node));
 }
 
-// The perm, also when it is left out and means: reversed.
-Ints perm_of(const ShapeAnalysis& known, const Node& node) {
-  Ints perm = node.get_ints("perm");
-  if (perm.empty())
-    for (int i = known.rank(node.in(0)); i-- > 0;) perm.push_back(i);
-  return perm;
-}
-
 void merge_transposes(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
   const ValueId y = editor.node(n).in(0);
   const std::int32_t p = editor.producer(y, "Transpose");
   if (p < 0) return;
-  const Ints first = perm_of(known, editor.node(p));
-  const Ints second = perm_of(known, editor.node(n));
-  if (first.empty() || first.size() != second.size()) return;
+  const int rank = known.rank(editor.node(p).in(0));
+  const std::size_t axes =
+      rank >= 0 ? static_cast<std::size_t>(rank) : editor.node(p).get_ints("perm").size();
+  if (axes == 0) return;
+  const auto first = perm_of(editor.node(p), axes);
+  const auto second = perm_of(editor.node(n), axes);
+  if (!first || !second) return;
   Ints both;
-  for (const std::int64_t axis : second) both.push_back(first[static_cast<std::size_t>(axis)]);
+  for (const std::int64_t axis : *second) both.push_back((*first)[static_cast<std::size_t>(axis)]);
   const ValueId x = editor.node(p).in(0);
   const ValueId out = editor.node(n).out(0);
   if (std::is_sorted(both.begin(), both.end()) && editor.replace_uses(out, x)) return;
