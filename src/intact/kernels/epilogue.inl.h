@@ -64,6 +64,14 @@ struct EpilogueRows {
     return small;
   }
 
+  // The same for equation (2): the first code's bounds come before its rounding, the sum is at most
+  // 255 (|first_ratio| + |r_ratio|).
+  static bool is_summed(const Epilogue& e) noexcept {
+    return e.kind == EpilogueKind::kCodes && e.residual == Residual::kAfterCode &&
+           e.first_ratio <= 0x1p20f && e.first_ratio >= -0x1p20f && e.r_ratio <= 0x1p20f &&
+           e.r_ratio >= -0x1p20f;
+  }
+
   template <bool kCorrect>
   [[gnu::always_inline]] static inline I32 load(const EpilogueTile& t, std::int64_t i,
                                                 std::int64_t n) noexcept {

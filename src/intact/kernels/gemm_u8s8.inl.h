@@ -16,6 +16,13 @@
 
 namespace intact {
 
+// How a register tile ends.
+enum class GemmFinish : std::uint8_t {
+  kPlain,      // Equation (1) of epilogue.h on the registers.
+  kAfterCode,  // Equation (2) on the registers.
+  kMemory,     // Accumulators go to `acc`, and EpilogueRows does the rest.
+};
+
 // What one register tile reads and writes.
 struct GemmTile {
   const std::uint8_t* const* rows;  // rows[tap * rows_stride + i]: row i of the tile.
@@ -25,13 +32,15 @@ struct GemmTile {
   const std::int8_t* b;    // First panel.
   std::ptrdiff_t panel_bytes;
   const std::int32_t* init;
-  const Epilogue* e;  // Null: accumulators go to `acc`.
+  GemmFinish finish;
+  const Epilogue* e;
   const float* m;
   const float* c;
   std::int64_t cols;  // Valid columns.
   std::byte* out;
   std::ptrdiff_t out_row_bytes;
-  std::int32_t* acc;  // [MR][NP * 16]
+  const std::uint8_t* r;  // Residual of the tile's first element.
+  std::int32_t* acc;      // [MR][NP * 16]
 };
 
 // Where things are, as functions of the shape alone.
@@ -57,11 +66,6 @@ struct GemmLayout {
   [[nodiscard]] std::int64_t panel_bytes() const noexcept {
     const std::int64_t bytes = taps * tap_steps * kStepBytes;
     return bytes % 512 == 0 ? bytes + 64 : (bytes + 63) / 64 * 64;
-  }
-  // Position of (tap, k) along the packed K axis.
-  [[nodiscard]] std::int64_t position(const GemmShape& s, std::int64_t tap,
-                                      std::int64_t k) const noexcept {
-    return strip ? tap * s.k_per_tap + k : tap * tap_steps * Isa::kStepK + k;
   }
   // Bytes from one strip row to the next: what may be written too far, and an odd number of lines.
   [[nodiscard]] std::int64_t strip_pitch() const noexcept {
@@ -138,15 +142,13 @@ struct GemmU8S8 {
     // (or spilled) over the K loop.
     const GemmTile* late = &t;
     asm volatile("" : "+r"(late) : : "memory");
-    if (late->e == nullptr) {
+    if (late->finish == GemmFinish::kPlain) return store_plain_codes<MR, NP>(*late, acc);
+    if (late->finish == GemmFinish::kAfterCode) return store_summed_codes<MR, NP>(*late, acc);
 #pragma GCC unroll 32
-      for (int i = 0; i < MR; ++i)
+    for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 16
-        for (int j = 0; j < NV; ++j)
-          Isa::store_i32(late->acc + (i * NV + j) * Isa::kLanes, acc[i][j]);
-      return;
-    }
-    store_plain_codes<MR, NP>(*late, acc);
+      for (int j = 0; j < NV; ++j)
+        Isa::store_i32(late->acc + (i * NV + j) * Isa::kLanes, acc[i][j]);
   }
 
   template <int MR, int NV>
@@ -181,10 +183,41 @@ struct GemmU8S8 {
       Isa::template store_codes<NV>(out + i * t.out_row_bytes, acc[i], consts, t.cols, t.e->lut);
   }
 
+  // Equation (2) where EpilogueRows::is_summed: as above, after a first code in float.
+  template <int MR, int NP>
+  [[gnu::always_inline]] static inline void store_summed_codes(
+      const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
+    constexpr int NV = NP * Isa::kPanelVecs;
+    const Epilogue& e = *t.e;
+    const F32 lo = Isa::set_f32(static_cast<float>(e.first.lo - e.first.zero));
+    const F32 hi = Isa::set_f32(static_cast<float>(e.first.hi - e.first.zero));
+    const F32 first_ratio = Isa::set_f32(e.first_ratio);
+    const F32 r_ratio = Isa::set_f32(e.r_ratio);
+    const I32 r_zero = Isa::set_i32(e.r_zero);
+#pragma GCC unroll 16
+    for (int j = 0; j < NV; ++j) {
+      const F32 m = Isa::load_f32(t.m + j * Isa::kLanes);
+      const F32 c = Isa::load_f32(t.c + j * Isa::kLanes);
+#pragma GCC unroll 32
+      for (int i = 0; i < MR; ++i) {
+        const F32 f = Isa::fma(Isa::to_f32(acc[i][j]), m, c);
+        const F32 q1 = Isa::round(Isa::max(Isa::min(f, hi), lo));
+        const I32 r = Isa::sub(Isa::load_u8(t.r + i * e.r_row_bytes + j * Isa::kLanes), r_zero);
+        acc[i][j] = Isa::to_i32(Isa::fma(q1, first_ratio, Isa::mul(Isa::to_f32(r), r_ratio)));
+        Isa::keep(acc[i][j]);
+      }
+    }
+    const auto consts = Isa::code_consts(e.codes.zero, e.codes.lo, e.codes.hi);
+    auto* out = reinterpret_cast<std::uint8_t*>(t.out);
+#pragma GCC unroll 32
+    for (int i = 0; i < MR; ++i)
+      Isa::template store_codes<NV>(out + i * t.out_row_bytes, acc[i], consts, t.cols, e.lut);
+  }
+
   // What stays the same over the tiles of one group of panels.
   struct Group {
     GemmTile tile;
-    EpilogueTile rest;  // Used when tile.e is null.
+    EpilogueTile rest;  // For GemmFinish::kMemory.
     std::int64_t row;   // Within the block.
   };
 
@@ -198,14 +231,15 @@ struct GemmU8S8 {
       GemmTile t = g.tile;
       t.rows += g.row;
       t.out += g.row * t.out_row_bytes;
+      if (t.r != nullptr) t.r += g.row * t.e->r_row_bytes;
       tile<MR, NP>(t);
-      if (t.e == nullptr) {
+      if (t.finish == GemmFinish::kMemory) {
         EpilogueTile r = g.rest;
         r.acc_stride = NP * kPanelCols;
         r.rows = MR;
         r.row += g.row;
         r.out = t.out;
-        if (r.r != nullptr) r.r += g.row * r.e->r_row_bytes;
+        r.r = t.r;
         if (r.za_rows != nullptr) r.za_rows += g.row;
         r.row_sums += g.row;
         EpilogueRows<Isa>::run(r);
@@ -237,9 +271,19 @@ struct GemmU8S8 {
                          std::int64_t count, std::uint8_t* strip,
                          const std::uint8_t** pointers) noexcept {
     const std::int64_t k = a.shape.k_per_tap;
+    const std::int64_t pitch = l.strip_pitch();
+    for (std::int64_t i = 0; i < count; ++i) pointers[i] = strip + i * pitch;
+    if (k <= 16 && a.rows != nullptr) {
+      // Short taps: one copy each. What it writes too far the next tap writes again.
+      for (std::int64_t tap = 0; tap < a.shape.taps; ++tap) {
+        const std::uint8_t* const* from = a.rows + tap * a.rows_stride + row;
+        std::uint8_t* d = strip + tap * k * Isa::kElemBytes;
+        for (std::int64_t i = 0; i < count; ++i, d += pitch) Isa::widen(d, from[i], 16);
+      }
+      return;
+    }
     for (std::int64_t i = 0; i < count; ++i) {
-      std::uint8_t* d = strip + i * l.strip_pitch();
-      pointers[i] = d;
+      std::uint8_t* d = strip + i * pitch;
       for (std::int64_t tap = 0; tap < a.shape.taps; ++tap, d += k * Isa::kElemBytes)
         Isa::widen(d, row_of(a, tap, row + i), k);
     }
@@ -252,8 +296,11 @@ struct GemmU8S8 {
     const std::int64_t n_begin = a.panel_begin * kPanelCols;
     const std::int64_t n_end =
         a.panel_end * kPanelCols < a.shape.n ? a.panel_end * kPanelCols : a.shape.n;
-    const bool plain =
-        !corrected && EpilogueRows<Isa>::is_plain(a.epilogue, n_begin, n_end - n_begin);
+    const GemmFinish finish = corrected ? GemmFinish::kMemory
+                              : EpilogueRows<Isa>::is_plain(a.epilogue, n_begin, n_end - n_begin)
+                                  ? GemmFinish::kPlain
+                              : EpilogueRows<Isa>::is_summed(a.epilogue) ? GemmFinish::kAfterCode
+                                                                         : GemmFinish::kMemory;
     const std::int64_t element_bytes = a.epilogue.kind == EpilogueKind::kCodes ? 1 : 4;
     auto** pointers = reinterpret_cast<const std::uint8_t**>(a.scratch);
     auto* sums = reinterpret_cast<std::int32_t*>(a.scratch + GemmLayout<Isa>::kSumsAt);
@@ -266,7 +313,8 @@ struct GemmU8S8 {
     t.taps = l.taps;
     t.tap_bytes = l.tap_steps * 4;
     t.panel_bytes = l.panel_bytes();
-    t.e = plain ? &a.epilogue : nullptr;
+    t.finish = finish;
+    t.e = &a.epilogue;
     t.out_row_bytes = a.out_row_bytes;
     t.acc = reinterpret_cast<std::int32_t*>(a.scratch + GemmLayout<Isa>::kAccAt);
     EpilogueTile& r = g.rest;
@@ -306,13 +354,12 @@ struct GemmU8S8 {
           t.c = a.epilogue.c + n;
           t.cols = a.shape.n - n < panels * kPanelCols ? a.shape.n - n : panels * kPanelCols;
           t.out = static_cast<std::byte*>(a.out) + m0 * a.out_row_bytes + n * element_bytes;
-          if (!plain) {
+          t.r = a.epilogue.r == nullptr ? nullptr : a.epilogue.r + m0 * a.epilogue.r_row_bytes + n;
+          if (finish == GemmFinish::kMemory) {
             r.cols = t.cols;
             r.row = m0;
             r.m = t.m;
             r.c = t.c;
-            r.r =
-                a.epilogue.r == nullptr ? nullptr : a.epilogue.r + m0 * a.epilogue.r_row_bytes + n;
             r.za_rows = a.za_rows == nullptr ? nullptr : a.za_rows + m0;
             r.colsum = a.b.colsum == nullptr ? nullptr : a.b.colsum + n;
             r.zb = a.b.zb == nullptr ? nullptr : a.b.zb + n;
@@ -335,41 +382,132 @@ struct GemmU8S8 {
   static void pack_b(const GemmShape& s, const GemmBSource& src, std::int64_t panel_begin,
                      std::int64_t panel_end, std::int8_t* packed, const GemmBStats& stats) {
     const GemmLayout<Isa> l(s);
-    const std::uint8_t flip = src.is_unsigned ? 0x80 : 0;
-    const std::int32_t shift = src.is_unsigned ? 128 : 0;
     for (std::int64_t p = panel_begin; p < panel_end; ++p) {
       std::int8_t* panel = packed + p * l.panel_bytes();
-      std::memset(panel, 0, static_cast<std::size_t>(l.panel_bytes()));
-      for (int col = 0; col < kPanelCols; ++col) {
-        const std::int64_t n = p * kPanelCols + col;
-        std::int32_t sum = 0;
-        std::int32_t sum_abs = 0;
-        std::int32_t zb = 0;
-        if (n < s.n) {
-          zb = (src.zb != nullptr ? src.zb[n] : src.zb_all) - shift;
-          const auto* b = static_cast<const std::uint8_t*>(src.b) + n * src.n_bytes;
-          pack_column(s, l, src, b, flip, zb, panel + col * Isa::kStepK, sum, sum_abs);
-        }
-        stats.colsum[n] = sum;
-        if (stats.sum_abs != nullptr) stats.sum_abs[n] = sum_abs;
-        if (stats.zb != nullptr) stats.zb[n] = zb;
-      }
+      const std::int64_t n0 = p * kPanelCols;
+      const int cols = static_cast<int>(s.n - n0 < kPanelCols ? s.n - n0 : kPanelCols);
+      const auto* b = static_cast<const std::uint8_t*>(src.b) + n0 * src.n_bytes;
+      if (s.taps == 1 || !l.strip || s.k_per_tap % Isa::kStepK == 0)
+        pack_steps(s, l, src, b, cols, panel);
+      else
+        pack_bytes(s, l, src, b, cols, panel);
+      if (src.is_unsigned) flip(s, l, cols, panel);
+      count(s, l, src, n0, cols, panel, stats);
     }
   }
 
-  static void pack_column(const GemmShape& s, const GemmLayout<Isa>& l, const GemmBSource& src,
-                          const std::uint8_t* b, std::uint8_t flip, std::int32_t zb,
-                          std::int8_t* out, std::int32_t& sum, std::int32_t& sum_abs) noexcept {
+  // Whole steps: the kStepK bytes of a column are gathered and stored at once.
+  static void pack_steps(const GemmShape& s, const GemmLayout<Isa>& l, const GemmBSource& src,
+                         const std::uint8_t* b, int cols, std::int8_t* panel) noexcept {
+    const std::int64_t steps = (s.k_per_tap + Isa::kStepK - 1) / Isa::kStepK;
+    std::int8_t* out = panel;
     for (std::int64_t tap = 0; tap < s.taps; ++tap) {
       const std::uint8_t* from = b + tap * src.tap_bytes;
-      std::int64_t at = l.position(s, tap, 0);
-      for (std::int64_t k = 0; k < s.k_per_tap; ++k, ++at, from += src.k_bytes) {
-        const auto code = static_cast<std::int8_t>(*from ^ flip);
-        out[at / Isa::kStepK * GemmLayout<Isa>::kStepBytes + at % Isa::kStepK] = code;
-        const std::int32_t d = code - zb;
-        sum += d;
-        sum_abs += d < 0 ? -d : d;
+      for (std::int64_t i = 0; i < steps; ++i, out += GemmLayout<Isa>::kStepBytes) {
+        const std::int64_t k = i * Isa::kStepK;
+        const std::uint8_t* at = from + k * src.k_bytes;
+        if (s.k_per_tap - k < Isa::kStepK)
+          pack_step(at, src, static_cast<int>(s.k_per_tap - k), cols, out);
+        else if (src.n_bytes == 1 && cols == kPanelCols)
+          pack_rows(at, src.k_bytes, out);
+        else if (src.k_bytes == 1)
+          for (int col = 0; col < cols; ++col)
+            std::memcpy(out + col * Isa::kStepK, at + col * src.n_bytes, Isa::kStepK);
+        else
+          pack_step(at, src, Isa::kStepK, cols, out);
+        if (cols < kPanelCols)
+          std::memset(out + cols * Isa::kStepK, 0,
+                      static_cast<std::size_t>(kPanelCols - cols) * Isa::kStepK);
       }
+    }
+    const std::int64_t used = out - panel;
+    std::memset(out, 0, static_cast<std::size_t>(l.panel_bytes() - used));
+  }
+  // `count` <= kStepK consecutive k of each column; the rest of the step is 0.
+  static void pack_step(const std::uint8_t* at, const GemmBSource& src, int count, int cols,
+                        std::int8_t* out) noexcept {
+    for (int col = 0; col < cols; ++col) {
+      std::uint8_t step[Isa::kStepK] = {};
+      for (int i = 0; i < count; ++i) step[i] = at[i * src.k_bytes + col * src.n_bytes];
+      std::memcpy(out + col * Isa::kStepK, step, Isa::kStepK);
+    }
+  }
+  // The columns of a step lie side by side: interleaves kStepK rows.
+  static void pack_rows(const std::uint8_t* at, std::ptrdiff_t k_bytes, std::int8_t* out) noexcept {
+    std::uint32_t words[kPanelCols] = {};
+    for (int i = 0; i < Isa::kStepK; ++i)
+      for (int col = 0; col < kPanelCols; ++col)
+        words[col] |= static_cast<std::uint32_t>(at[i * k_bytes + col]) << (8 * i);
+    for (int col = 0; col < kPanelCols; ++col) {
+      if constexpr (Isa::kStepK == 4)
+        std::memcpy(out + 4 * col, &words[col], 4);
+      else
+        for (int i = 0; i < Isa::kStepK; ++i)
+          out[col * Isa::kStepK + i] = static_cast<std::int8_t>(words[col] >> (8 * i));
+    }
+  }
+  // Taps that are not whole steps follow each other without padding.
+  static void pack_bytes(const GemmShape& s, const GemmLayout<Isa>& l, const GemmBSource& src,
+                         const std::uint8_t* b, int cols, std::int8_t* panel) noexcept {
+    std::memset(panel, 0, static_cast<std::size_t>(l.panel_bytes()));
+    for (int col = 0; col < cols; ++col)
+      for (std::int64_t i = 0; i < s.k(); ++i) {
+        const std::uint8_t code =
+            b[i / s.k_per_tap * src.tap_bytes + i % s.k_per_tap * src.k_bytes + col * src.n_bytes];
+        panel[i / Isa::kStepK * GemmLayout<Isa>::kStepBytes + col * Isa::kStepK + i % Isa::kStepK] =
+            static_cast<std::int8_t>(code);
+      }
+  }
+  // u8 to s8: subtracts 128 from what is not padding.
+  static void flip(const GemmShape& s, const GemmLayout<Isa>& l, int cols,
+                   std::int8_t* panel) noexcept {
+    const std::int64_t tap_k = l.strip ? s.k() : s.k_per_tap;
+    for (std::int64_t tap = 0; tap < l.taps; ++tap)
+      for (std::int64_t step = 0; step < l.tap_steps; ++step) {
+        std::int8_t* p = panel + (tap * l.tap_steps + step) * GemmLayout<Isa>::kStepBytes;
+        const std::int64_t left = tap_k - step * Isa::kStepK;
+        if (left >= Isa::kStepK) {
+          for (int i = 0; i < cols * Isa::kStepK; ++i) p[i] = static_cast<std::int8_t>(p[i] ^ -128);
+        } else {
+          for (int i = 0; i < cols * Isa::kStepK; ++i)
+            if (i % Isa::kStepK < left) p[i] = static_cast<std::int8_t>(p[i] ^ -128);
+        }
+      }
+  }
+  // The statistics of a packed panel.
+  static void count(const GemmShape& s, const GemmLayout<Isa>& l, const GemmBSource& src,
+                    std::int64_t n0, int cols, const std::int8_t* panel,
+                    const GemmBStats& stats) noexcept {
+    constexpr int kBytes = static_cast<int>(GemmLayout<Isa>::kStepBytes);
+    const std::int32_t shift = src.is_unsigned ? 128 : 0;
+    std::int32_t zb[kBytes] = {};
+    for (int i = 0; i < cols * Isa::kStepK; ++i)
+      zb[i] = (src.zb != nullptr ? src.zb[n0 + i / Isa::kStepK] : src.zb_all) - shift;
+    std::int32_t sum[kBytes] = {};
+    std::int32_t sum_abs[kBytes] = {};
+    const std::int64_t steps = l.taps * l.tap_steps;
+    for (std::int64_t step = 0; step < steps; ++step, panel += kBytes) {
+      if (stats.sum_abs != nullptr)
+        for (int i = 0; i < kBytes; ++i) {
+          const std::int32_t d = panel[i] - zb[i];
+          sum_abs[i] += d < 0 ? -d : d;
+        }
+      for (int i = 0; i < kBytes; ++i) sum[i] += panel[i];
+    }
+    // Padding steps are 0: they count in neither sum of codes, but as |zb| in the other.
+    const auto k = static_cast<std::int32_t>(s.k());
+    const auto padding = static_cast<std::int32_t>(steps * Isa::kStepK) - k;
+    for (int col = 0; col < kPanelCols; ++col) {
+      const std::int32_t z = zb[col * Isa::kStepK];
+      std::int32_t total = -k * z;
+      std::int32_t total_abs = -padding * (z < 0 ? -z : z);
+      for (int i = col * Isa::kStepK; i < (col + 1) * Isa::kStepK; ++i) {
+        total += sum[i];
+        total_abs += sum_abs[i];
+      }
+      stats.colsum[n0 + col] = total;
+      if (stats.sum_abs != nullptr) stats.sum_abs[n0 + col] = total_abs;
+      if (stats.zb != nullptr) stats.zb[n0 + col] = z;
     }
   }
 

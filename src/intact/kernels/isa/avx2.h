@@ -41,7 +41,8 @@ struct Avx2 {
     asm volatile("" : "+x"(acc));
   }
 
-  static void widen(std::uint8_t* dst, const std::uint8_t* src, std::int64_t n) noexcept {
+  [[gnu::always_inline]] static inline void widen(std::uint8_t* dst, const std::uint8_t* src,
+                                                  std::int64_t n) noexcept {
     for (std::int64_t i = 0; i < n; i += 16)
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst + 2 * i),
                           _mm256_cvtepu8_epi16(load16(src + i)));
@@ -105,6 +106,9 @@ struct Avx2 {
   [[gnu::always_inline]] static inline F32 set_f32(float x) noexcept { return _mm256_set1_ps(x); }
   [[gnu::always_inline]] static inline F32 to_f32(I32 x) noexcept { return _mm256_cvtepi32_ps(x); }
   [[gnu::always_inline]] static inline I32 to_i32(F32 x) noexcept { return _mm256_cvtps_epi32(x); }
+  [[gnu::always_inline]] static inline F32 round(F32 x) noexcept {
+    return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
   [[gnu::always_inline]] static inline F32 mul(F32 a, F32 b) noexcept {
     return _mm256_mul_ps(a, b);
   }

@@ -38,7 +38,13 @@ struct Avx512Vnni {
     asm volatile("" : "+v"(acc));
   }
 
-  static void widen(std::uint8_t* dst, const std::uint8_t* src, std::int64_t n) noexcept {
+  [[gnu::always_inline]] static inline void widen(std::uint8_t* dst, const std::uint8_t* src,
+                                                  std::int64_t n) noexcept {
+    if (n <= 16) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(dst),
+                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(src)));
+      return;
+    }
     std::int64_t i = 0;
     for (; i + 32 < n; i += 64) _mm512_storeu_si512(dst + i, _mm512_loadu_si512(src + i));
     for (; i < n; i += 16)
@@ -103,6 +109,9 @@ struct Avx512Vnni {
   [[gnu::always_inline]] static inline F32 set_f32(float x) noexcept { return _mm512_set1_ps(x); }
   [[gnu::always_inline]] static inline F32 to_f32(I32 x) noexcept { return _mm512_cvtepi32_ps(x); }
   [[gnu::always_inline]] static inline I32 to_i32(F32 x) noexcept { return _mm512_cvtps_epi32(x); }
+  [[gnu::always_inline]] static inline F32 round(F32 x) noexcept {
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
   [[gnu::always_inline]] static inline F32 mul(F32 a, F32 b) noexcept {
     return _mm512_mul_ps(a, b);
   }

@@ -104,6 +104,7 @@ struct NeonDot {
   [[gnu::always_inline]] static inline F32 set_f32(float x) noexcept { return vdupq_n_f32(x); }
   [[gnu::always_inline]] static inline F32 to_f32(I32 x) noexcept { return vcvtq_f32_s32(x); }
   [[gnu::always_inline]] static inline I32 to_i32(F32 x) noexcept { return vcvtnq_s32_f32(x); }
+  [[gnu::always_inline]] static inline F32 round(F32 x) noexcept { return vrndnq_f32(x); }
   [[gnu::always_inline]] static inline F32 mul(F32 a, F32 b) noexcept { return vmulq_f32(a, b); }
   [[gnu::always_inline]] static inline F32 add(F32 a, F32 b) noexcept { return vaddq_f32(a, b); }
   [[gnu::always_inline]] static inline F32 sub(F32 a, F32 b) noexcept { return vsubq_f32(a, b); }

@@ -126,6 +126,10 @@ struct Scalar {
       r.v[l] = x.v[l] < -2147483648.0f ? INT32_MIN : std::int32_t(__builtin_lrintf(x.v[l]));
     return r;
   }
+  static F32 round(F32 x) noexcept {  // Half to even; |x| < 2^31.
+    for (int l = 0; l < kLanes; ++l) x.v[l] = float(__builtin_lrintf(x.v[l]));
+    return x;
+  }
   static F32 mul(F32 a, F32 b) noexcept {
     for (int l = 0; l < kLanes; ++l) a.v[l] *= b.v[l];
     return a;
