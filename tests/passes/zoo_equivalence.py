@@ -33,7 +33,9 @@ def feeds(session, batch: int, seed: int) -> dict:
     out = {}
     for x in session.get_inputs():
         other = 192 if len(x.shape) == 4 else 16
-        shape = [d if isinstance(d, int) else batch if i == 0 else other for i, d in enumerate(x.shape)]
+        shape = [
+            d if isinstance(d, int) else batch if i == 0 else other for i, d in enumerate(x.shape)
+        ]
         if "int64" in x.type:
             high = 2 if "mask" in x.name or "type" in x.name else 1000
             out[x.name] = rng.integers(1 if "mask" in x.name else 0, high, shape)
