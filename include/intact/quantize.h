@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "intact/result.h"
@@ -68,9 +69,13 @@ struct QuantizeResult {
   std::int64_t held_back_samples = 0;  // 0: the verdict comes from calibration samples.
 
   Verdict verdict = Verdict::kUnknown;  // docs/guides/targets.md has the thresholds.
-  double sqnr_db = 0;                   // The worst output.
-  std::optional<double> agreement;      // Share of equal arg-max, for outputs that have classes.
-  double agreement_low = 0;             // 95 % interval (Wilson).
+  double sqnr_db = 0;                   // The worst output, over all judging samples.
+  double sqnr_low_db = 0;               // 95 % interval (bootstrap over samples).
+  double sqnr_high_db = 0;
+  // The samples with most of that output's noise, by number from 0, and their shares of it.
+  std::vector<std::pair<std::int64_t, double>> noisiest_samples;
+  std::optional<double> agreement;  // Share of equal arg-max, for outputs that have classes.
+  double agreement_low = 0;         // 95 % interval (Wilson).
   double agreement_high = 0;
   std::vector<std::string> worst_nodes;  // Candidates for keep_float, worst first.
   std::vector<std::string> notes;        // What a user should know.

@@ -37,6 +37,8 @@ class QuantizeResult:
     model: bytes
     verdict: str
     sqnr_db: float
+    sqnr_interval_db: tuple[float, float]
+    noisiest_samples: list[tuple[int, float]]
     agreement: float | None
     agreement_interval: tuple[float, float]
     integer_share: float

@@ -101,6 +101,10 @@ nb::dict as_dict(const QuantizeResult& r) {
   d["model"] = nb::bytes(r.model.data(), r.model.size());
   d["verdict"] = to_string(r.verdict);
   d["sqnr_db"] = r.sqnr_db;
+  d["sqnr_interval_db"] = nb::make_tuple(r.sqnr_low_db, r.sqnr_high_db);
+  nb::list noisiest;
+  for (const auto& [i, share] : r.noisiest_samples) noisiest.append(nb::make_tuple(i, share));
+  d["noisiest_samples"] = noisiest;
   d["agreement"] = r.agreement ? nb::object(nb::float_(*r.agreement)) : nb::none();
   d["agreement_interval"] = nb::make_tuple(r.agreement_low, r.agreement_high);
   d["integer_share"] = r.integer_share;

@@ -45,7 +45,14 @@ void print(const Flags& f, const QuantizeResult& r) {
   if (r.agreement)
     agreement = fmt::format(", agreement {:.1f} % (95 % interval {:.1f} to {:.1f})",
                             100 * *r.agreement, 100 * r.agreement_low, 100 * r.agreement_high);
-  fmt::print("verdict     {}: SQNR {:.1f} dB{}\n", to_string(r.verdict), r.sqnr_db, agreement);
+  fmt::print("verdict     {}: SQNR {:.1f} dB (95 % interval {:.1f} to {:.1f}){}\n",
+             to_string(r.verdict), r.sqnr_db, r.sqnr_low_db, r.sqnr_high_db, agreement);
+  if (r.verdict != Verdict::kIntact && !r.noisiest_samples.empty()) {
+    std::string samples;
+    for (const auto& [i, share] : r.noisiest_samples)
+      samples += fmt::format("{}{} ({:.0f} %)", samples.empty() ? "" : ", ", i, 100 * share);
+    fmt::print("noise       most of it in samples {}\n", samples);
+  }
   if (r.verdict != Verdict::kIntact && !r.worst_nodes.empty()) {
     std::string command = fmt::format("intact quantize {} --data {} --force", f.model, f.data.path);
     for (std::size_t i = 0; i < std::min<std::size_t>(3, r.worst_nodes.size()); ++i)
@@ -60,6 +67,9 @@ Json to_json(const Flags& f, const QuantizeResult& r) {
   json["out"] = f.out;
   json["verdict"] = to_string(r.verdict);
   json["sqnr_db"] = r.sqnr_db;
+  json["sqnr_interval_db"] = {r.sqnr_low_db, r.sqnr_high_db};
+  for (const auto& [i, share] : r.noisiest_samples)
+    json["noisiest_samples"].push_back({{"sample", i}, {"share", share}});
   if (r.agreement)
     json["agreement"] = {
         {"value", *r.agreement}, {"low", r.agreement_low}, {"high", r.agreement_high}};

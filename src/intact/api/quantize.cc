@@ -26,6 +26,7 @@ namespace {
 constexpr std::size_t kSmallModel = std::size_t{1} << 20;  // Below, names weigh.
 constexpr double kWantedSize = 0.30;        // Of the float file: above, channels share one scale.
 constexpr std::int64_t kHoldBackEvery = 5;  // Sample 4, 9, 14, ... judges.
+constexpr double kEnoughDb = 20;            // Of judge.h's INTACT.
 
 // Samples as the graph takes them; checks names, types and ranks.
 class Samples {
@@ -270,8 +271,10 @@ class Quantizer {
           kept.push_back(seen_.tensors[before.tensor_of.at(t.value)]);
       seen_.tensors = std::move(kept);
     }
-    for (const QuantTensor& t : placement_.tensors)
+    for (QuantTensor& t : placement_.tensors) {
       ranges_.push_back(file.tensors.at(graph_.value(t.value).name).range);
+      t.parts.clear();  // One line, one range.
+    }
     fixed_ranges_ = true;
     return {};
   }
@@ -280,7 +283,7 @@ class Quantizer {
     WeightOptions weights;
     if (options_.weight_range == "mse") weights.range = WeightRange::kMse;
     INTACT_ASSIGN(decisions_,
-                  decide_plainly(graph_, placement_, ranges_, target_, weights, one_scale_));
+                  decide_plainly(graph_, placement_, seen_, ranges_, target_, weights, one_scale_));
     if (options_.effort == 0 || seen_.samples == 0 || placement_.sites.empty()) return {};
     LockstepOptions o;
     o.threads = options_.threads;
@@ -363,8 +366,15 @@ class Quantizer {
         samples_.part(held_back_ ? Samples::Part::kHeldBack : Samples::Part::kAll);
     INTACT_ASSIGN(const Judgement j,
                   judge(float_graph_, std::move(written), judges, options_.threads, progress_));
-    result_.held_back_samples = held_back_ ? j.samples : 0;
+    result_.held_back_samples = held_back_ ? static_cast<std::int64_t>(j.samples.size()) : 0;
     result_.sqnr_db = j.sqnr_db;
+    result_.sqnr_low_db = j.sqnr_low;
+    result_.sqnr_high_db = j.sqnr_high;
+    for (const auto& [k, share] : j.noisiest) {
+      const auto i = static_cast<std::int64_t>(k);
+      result_.noisiest_samples.emplace_back(
+          held_back_ ? i * kHoldBackEvery + kHoldBackEvery - 1 : i, share);
+    }
     result_.agreement = j.agreement;
     result_.agreement_low = j.agreement_low;
     result_.agreement_high = j.agreement_high;
@@ -374,7 +384,11 @@ class Quantizer {
     if (!held_back_)
       result_.notes.push_back(
           "fewer than 10 samples: none was held back, the verdict is on calibration samples");
-    if (result_.verdict == Verdict::kIntact) result_.worst_nodes.clear();
+    if (result_.verdict == Verdict::kIntact)
+      result_.worst_nodes.clear();
+    else if (j.sqnr_db >= kEnoughDb && j.sqnr_low < kEnoughDb)
+      result_.notes.push_back(
+          "a few samples decide: more samples would narrow the interval of the SQNR");
     return {};
   }
 

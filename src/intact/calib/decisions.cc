@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "calib/parts.h"
+#include "quant/correct.h"
+
 namespace intact {
 
 RangeTarget activations_of(const std::string& target) {
@@ -30,32 +33,97 @@ std::vector<double> least_scales(std::span<const double> bias, float input_scale
   return least;
 }
 
+Result<Affine> gained_map(const Observation& seen, std::span<const float> gain,
+                          const RangeTarget& target) {
+  Range range;
+  for (std::size_t c = 0; c < gain.size(); ++c) {
+    range.lo = std::min(range.lo, seen.channel_min[c] * gain[c]);
+    range.hi = std::max(range.hi, seen.channel_max[c] * gain[c]);
+  }
+  return map_of(range, target);
+}
+
+std::vector<float> gained_weights(const GemmSite& site, const Tensor& weight,
+                                  std::span<const float> gain) {
+  std::vector<float> m = weight_matrix(site, weight);
+  if (gain.empty()) return m;
+  for (std::size_t n = 0; n < site.groups * site.rows; ++n)
+    for (std::size_t k = 0; k < site.taps; ++k)
+      m[n * site.taps + k] /= gain[channel_of_tap(site, n / site.rows, k)];
+  return m;
+}
+
+namespace {
+
+Result<TensorDecision> decide_tensor(const QuantTensor& t, const Observation* seen,
+                                     const Range& range, const RangeTarget& target) {
+  TensorDecision d;
+  INTACT_ASSIGN(d.map, map_of(range, target));
+  if (seen == nullptr) return d;
+  d.gain = part_gains(t.parts, seen->channel_min, seen->channel_max);
+  if (!d.gain.empty()) {
+    INTACT_ASSIGN(d.map, gained_map(*seen, d.gain, target));
+  }
+  return d;
+}
+
+// (15): adds to the bias what rounding the weights took from the outputs' means.
+void correct_bias(const Graph& graph, const GemmSite& site, const Observation& seen,
+                  std::span<const float> m, std::span<const float> gain, SiteDecision& s) {
+  if (!site.has_bias_input() || seen.channel_mean.size() != input_channels(site)) return;
+  const std::vector<double> coverage = tap_coverage(graph, site, seen.shape);
+  std::vector<double> mean;  // By tap; padding is zero.
+  for (std::size_t c = 0; c < seen.channel_mean.size(); ++c)
+    for (const double inside : coverage)
+      mean.push_back(seen.channel_mean[c] * inside *
+                     (gain.empty() ? 1.0 : static_cast<double>(gain[c])));
+  std::vector<float> rounded(m.size());
+  const std::vector<std::int8_t> codes = weight_rows<std::int8_t>(site, s.codes);
+  for (std::size_t i = 0; i < m.size(); ++i)
+    rounded[i] = static_cast<float>(codes[i]) * s.scales[i / site.taps / site.share];
+  const WeightMatrix shape{site.groups, site.rows, site.taps, site.spatial};
+  const std::vector<double> change = bias_correction(m, rounded, shape, mean, mean);
+  s.bias.resize(site.channels(), 0.0);
+  for (std::size_t n = 0; n < change.size(); ++n)
+    s.bias[n / site.share] += change[n] / static_cast<double>(site.share);
+}
+
+}  // namespace
+
 Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
-                                 const std::vector<Range>& ranges, const RangeTarget& target,
-                                 const WeightOptions& weights, bool one_scale) {
+                                 const Observations& seen, const std::vector<Range>& ranges,
+                                 const RangeTarget& target, const WeightOptions& weights,
+                                 bool one_scale) {
   Decisions d;
+  const auto seen_of = [&](std::size_t i) {
+    return seen.tensors.empty() ? nullptr : &seen.tensors[i];
+  };
   for (std::size_t i = 0; i < placement.tensors.size(); ++i) {
-    auto map = map_of(ranges[i], target);
-    if (!map)
-      return fail(map.error().with_context(
+    auto decision = decide_tensor(placement.tensors[i], seen_of(i), ranges[i], target);
+    if (!decision)
+      return fail(decision.error().with_context(
           fmt::format("tensor '{}'", graph.value(placement.tensors[i].value).name)));
-    d.tensors.push_back({*map, {}});
+    d.tensors.push_back(std::move(*decision));
   }
   for (const GemmSite& site : placement.sites) {
     const Node& node = graph.nodes[static_cast<std::size_t>(site.node)];
     const Tensor& w = *graph.constant(site.weight);
-    const Affine& map = d.tensors[placement.tensor_of.at(site.input)].map;
+    const std::size_t input = placement.tensor_of.at(site.input);
+    const TensorDecision& x = d.tensors[input];
     SiteDecision s;
     s.bias = bias_of(graph, site);
     const std::vector<float> bias(s.bias.begin(), s.bias.end());
     const AxisView view = axis_view(w.shape(), static_cast<std::size_t>(site.weight_axis));
-    auto scales = choose_weight_scales(w.values<float>(), view, bias, map.scale, weights);
+    const std::vector<float> m = gained_weights(site, w, x.gain);
+    const std::vector<float> real = weight_layout<float>(site, m, w.shape());
+    auto scales = choose_weight_scales(real, view, bias, x.map.scale, weights);
     if (!scales) return fail(scales.error().with_context(fmt::format("node '{}'", node.name)));
     s.scales = std::move(*scales);
-    if (one_scale) share_scale(s.scales);
+    if (one_scale && x.gain.empty()) share_scale(s.scales);  // Gains are for channels of their own.
     s.codes.resize(view.size());
-    quantize_weights(w.values<float>(), view, s.scales, weights.codes, s.codes);
+    quantize_weights(real, view, s.scales, weights.codes, s.codes);
     s.fit = "w/rne";
+    if (const Observation* o = seen_of(input)) correct_bias(graph, site, *o, m, x.gain, s);
     d.sites.push_back(std::move(s));
   }
   return d;

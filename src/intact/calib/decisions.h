@@ -34,12 +34,23 @@ struct Decisions {
 // Activations of a target: 0..255 asymmetric for "any", symmetric int8 for "tensorrt".
 RangeTarget activations_of(const std::string& target);
 
-// Ranges and rounding alone, no data beyond the observations (effort 0). one_scale: all channels of
-// a weight share the largest scale; for models so small that the scales themselves weigh. Errors:
-// those of choose_range, naming the tensor.
+// Ranges and rounding alone, no data beyond the observations (effort 0), which may be none: joined
+// tensors of different size get their gains (parts.h), and biases put back the mean that rounding
+// the weights took away (quant/correct.h (15), with the means of the float network on both sides).
+// one_scale: all channels of a weight share the largest scale; for models so small that the scales
+// themselves weigh. Errors: those of choose_range, naming the tensor.
 Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
-                                 const std::vector<Range>& ranges, const RangeTarget& target,
-                                 const WeightOptions& weights, bool one_scale = false);
+                                 const Observations& seen, const std::vector<Range>& ranges,
+                                 const RangeTarget& target, const WeightOptions& weights,
+                                 bool one_scale = false);
+
+// The map of a tensor whose channels are multiplied by `gain`, from their extremes.
+Result<Affine> gained_map(const Observation& seen, std::span<const float> gain,
+                          const RangeTarget& target);
+
+// M of a site (gemm_site.h (20)), divided by the gains of its input; gain: by channel, or empty.
+std::vector<float> gained_weights(const GemmSite& site, const Tensor& weight,
+                                  std::span<const float> gain);
 
 // Returns [|b| / (s_x 2^30)], the least weight scales that keep an int32 bias in range (numerics
 // (4)); empty without bias.

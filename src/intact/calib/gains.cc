@@ -91,20 +91,21 @@ Result<double> cost(const RangeChoice& c, const TensorDecision& d, MatrixEngine&
 
 Result<TensorDecision> choose_map(const RangeChoice& c, MatrixEngine& engine, ThreadPool& pool) {
   const QuantTensor& t = c.placement.tensors[c.tensor];
-  TensorDecision best{c.map, {}};
+  TensorDecision best = c.plain;
   const bool may_gain = c.gains && (t.only_products || !t.shared) &&
                         c.seen.values_per_channel >= kLeastValues && !c.seen.channel_min.empty() &&
                         c.seen.channel_min.size() == input_channels(reader(c, 0));
-  if (!may_gain && !c.also_minmax) return best;
+  const bool also_minmax = c.also_minmax && best.gain.empty();
+  if (!may_gain && !also_minmax) return best;
   INTACT_ASSIGN(double least, cost(c, best, engine, pool));
-  if (c.also_minmax) {
+  if (also_minmax) {
     INTACT_ASSIGN(
         const Affine map,
         map_of({std::min(c.seen.stats.min, 0.0f), std::max(c.seen.stats.max, 0.0f)}, c.target));
-    const TensorDecision plain{map, {}};
-    INTACT_ASSIGN(const double e, cost(c, plain, engine, pool));
+    const TensorDecision minmax{map, {}};
+    INTACT_ASSIGN(const double e, cost(c, minmax, engine, pool));
     if (e * kMethodMustGain <= least) {
-      best = plain;
+      best = minmax;
       least = e;
     }
   }
@@ -116,12 +117,7 @@ Result<TensorDecision> choose_map(const RangeChoice& c, MatrixEngine& engine, Th
   for (const double alpha : alphas) {
     TensorDecision d;
     d.gain = gains_for(c, alpha);
-    Range range;
-    for (std::size_t i = 0; i < d.gain.size(); ++i) {
-      range.lo = std::min(range.lo, c.seen.channel_min[i] * d.gain[i]);
-      range.hi = std::max(range.hi, c.seen.channel_max[i] * d.gain[i]);
-    }
-    const auto map = map_of(range, c.target);
+    const auto map = gained_map(c.seen, d.gain, c.target);
     if (!map) continue;
     d.map = *map;
     INTACT_ASSIGN(const double e, cost(c, d, engine, pool));

@@ -29,7 +29,7 @@ struct RangeChoice {
   std::size_t tensor;  // Into placement.tensors.
   const Observation& seen;
   RangeTarget target;
-  Affine map;  // By the range method.
+  TensorDecision plain;  // By the range method, or by the gains that joined tensors need.
   bool also_minmax = true;
   bool gains = true;
   std::vector<GatheredRows> readers;  // As the tensor's readers.

@@ -144,14 +144,20 @@ GemmSites find_gemm_sites(const Graph& graph) {
   return found;
 }
 
-std::vector<float> weight_matrix(const GemmSite& site, const Tensor& weight) {
-  const auto w = weight.values<float>();
-  std::vector<float> m(w.begin(), w.end());
+template <class T>
+std::vector<T> weight_rows(const GemmSite& site, std::span<const T> w) {
+  std::vector<T> m(w.begin(), w.end());
   const bool plain = site.kind == GemmKind::kConv || site.transposed;
   if (!plain)  // [taps, rows] -> [rows, taps]
     for (std::size_t k = 0; k < site.taps; ++k)
       for (std::size_t n = 0; n < site.rows; ++n) m[n * site.taps + k] = w[k * site.rows + n];
   return m;
+}
+template std::vector<float> weight_rows(const GemmSite&, std::span<const float>);
+template std::vector<std::int8_t> weight_rows(const GemmSite&, std::span<const std::int8_t>);
+
+std::vector<float> weight_matrix(const GemmSite& site, const Tensor& weight) {
+  return weight_rows<float>(site, weight.values<float>());
 }
 
 template <class T>
@@ -177,6 +183,26 @@ std::size_t input_channels(const GemmSite& site) { return site.groups * site.tap
 
 std::size_t channel_of_tap(const GemmSite& site, std::size_t g, std::size_t k) {
   return g * (site.taps / site.spatial) + k / site.spatial;
+}
+
+std::vector<double> tap_coverage(const Graph& graph, const GemmSite& site, const Shape& input) {
+  std::vector<double> coverage{1.0};
+  if (site.kind != GemmKind::kConv) return std::vector<double>(site.spatial, 1.0);
+  for (const Axis& a : conv_axes(graph, site, input)) {
+    std::vector<double> next;
+    for (const double c : coverage)
+      for (std::int64_t k = 0; k < a.kernel; ++k) {
+        std::int64_t inside = 0;
+        for (std::int64_t o = 0; o < a.out; ++o) {
+          const std::int64_t in = o * a.stride - a.pad + k * a.dilation;
+          if (in >= 0 && in < a.in) ++inside;
+        }
+        next.push_back(a.out > 0 ? c * static_cast<double>(inside) / static_cast<double>(a.out)
+                                 : 0.0);
+      }
+    coverage = std::move(next);
+  }
+  return coverage;
 }
 
 std::size_t gather_rows(const Graph& graph, const GemmSite& site, const Tensor& input,

@@ -50,7 +50,9 @@ GemmSites find_gemm_sites(const Graph& graph);
 // True for the four operators.
 bool is_product(const Node& node);
 
-// The weight tensor as M, [groups, rows, taps] row-major, and the inverse for codes.
+// A weight tensor, or its codes, as M: [groups, rows, taps] row-major; and the inverse.
+template <class T>
+std::vector<T> weight_rows(const GemmSite& site, std::span<const T> weight);
 std::vector<float> weight_matrix(const GemmSite& site, const Tensor& weight);
 template <class T>
 std::vector<T> weight_layout(const GemmSite& site, std::span<const T> matrix, const Shape& shape);
@@ -61,6 +63,10 @@ int input_channel_axis(const GemmSite& site, std::size_t rank);
 std::size_t input_channels(const GemmSite& site);
 // The input channel that tap k of group g reads.
 std::size_t channel_of_tap(const GemmSite& site, std::size_t g, std::size_t k);
+
+// The share of a product's output positions at which each tap of a kernel reads the input and not
+// its padding: [spatial]; 1 for all but Conv.
+std::vector<double> tap_coverage(const Graph& graph, const GemmSite& site, const Shape& input);
 
 // Appends rows [groups * taps] of the input at up to `count` positions: evenly spread, the position
 // within its stratum by a hash of the shape, the same for tensors of one shape. Returns how many.

@@ -2,33 +2,119 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <random>
 
 #include "calib/run_graph.h"
 
 namespace intact {
 namespace {
 
+constexpr int kDraws = 2000;
+constexpr std::size_t kLeastForInterval = 5;
+constexpr std::size_t kNoisiest = 3;
+constexpr double kNothing = 200;  // dB when nothing differs.
+
 std::size_t arg_max(std::span<const float> x) {
   return static_cast<std::size_t>(std::max_element(x.begin(), x.end()) - x.begin());
 }
 
+double decibels(double signal, double noise) {
+  if (std::isnan(noise)) return -kNothing;
+  return noise > 0 ? 10 * std::log10(std::max(signal, 1e-300) / noise) : kNothing;
+}
+
+// (23) of the samples with these indices.
+double pooled(std::span<const SampleError> samples, std::span<const std::size_t> picks) {
+  double worst = kNothing;
+  const std::size_t outputs = samples.empty() ? 0 : samples[0].signal.size();
+  for (std::size_t o = 0; o < outputs; ++o) {
+    double signal = 0, noise = 0;
+    for (const std::size_t k : picks) {
+      signal += samples[k].signal[o];
+      noise += samples[k].noise[o];
+    }
+    worst = std::min(worst, decibels(signal, noise));
+  }
+  return worst;
+}
+
+std::vector<std::size_t> all_of(std::size_t n) {
+  std::vector<std::size_t> picks(n);
+  std::iota(picks.begin(), picks.end(), std::size_t{0});
+  return picks;
+}
+
+void find_interval(Judgement& j) {
+  j.sqnr_low = j.sqnr_high = j.sqnr_db;
+  const std::size_t n = j.samples.size();
+  if (n < kLeastForInterval) return;
+  std::mt19937_64 random(
+      1);  // Its numbers are the same everywhere; those of distributions are not.
+  std::vector<double> draws(kDraws);
+  std::vector<std::size_t> picks(n);
+  for (double& draw : draws) {
+    for (std::size_t& k : picks) k = static_cast<std::size_t>(random() % n);
+    draw = pooled(j.samples, picks);
+  }
+  std::sort(draws.begin(), draws.end());
+  j.sqnr_low = draws[kDraws / 40];
+  j.sqnr_high = draws[kDraws - 1 - kDraws / 40];
+}
+
+void find_noisiest(Judgement& j) {
+  if (j.samples.empty()) return;
+  const std::size_t outputs = j.samples[0].signal.size();
+  std::vector<double> noise(outputs, 0.0), signal(outputs, 0.0);
+  for (const SampleError& s : j.samples)
+    for (std::size_t o = 0; o < outputs; ++o) {
+      noise[o] += s.noise[o];
+      signal[o] += s.signal[o];
+    }
+  std::size_t worst = 0;
+  for (std::size_t o = 1; o < outputs; ++o)
+    if (decibels(signal[o], noise[o]) < decibels(signal[worst], noise[worst])) worst = o;
+  if (outputs == 0 || !(noise[worst] > 0)) return;
+  for (std::size_t k = 0; k < j.samples.size(); ++k)
+    j.noisiest.emplace_back(k, j.samples[k].noise[worst] / noise[worst]);
+  std::stable_sort(j.noisiest.begin(), j.noisiest.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  j.noisiest.resize(std::min(kNoisiest, j.noisiest.size()));
+}
+
+// Wilson's 95 % interval of `same` among `rows`.
+void find_agreement(double same, double rows, Judgement& j) {
+  const double p = same / rows;
+  constexpr double z = 1.959963984540054;  // 97.5 % of the normal distribution lie below.
+  const double scale = 1 + z * z / rows;
+  const double mid = (p + z * z / (2 * rows)) / scale;
+  const double half = z * std::sqrt(p * (1 - p) / rows + z * z / (4 * rows * rows)) / scale;
+  j.agreement = p;
+  j.agreement_low = std::max(0.0, mid - half);
+  j.agreement_high = std::min(1.0, mid + half);
+}
+
 }  // namespace
+
+double pooled_sqnr(std::span<const SampleError> samples) {
+  return pooled(samples, all_of(samples.size()));
+}
 
 Result<Judgement> judge(const Graph& float_model, Graph quantized, const TensorSource& samples,
                         int threads, const Progress& progress) {
   INTACT_ASSIGN(const auto f, make_engine(float_model.clone(), threads));
   INTACT_ASSIGN(const auto q, make_engine(std::move(quantized), threads));
   const std::size_t outputs = float_model.outputs.size();
-  std::vector<double> signal(outputs, 0.0), noise(outputs, 0.0);
   double rows = 0, same = 0;
   Judgement j;
   INTACT_TRY(samples.restart());
-  for (;; ++j.samples) {
+  for (;;) {
     INTACT_TRY(progress.check());
     INTACT_ASSIGN(const auto sample, samples.next());
     if (!sample) break;
     INTACT_ASSIGN(const auto a, f->run(*sample));
     INTACT_ASSIGN(const auto b, q->run(*sample));
+    SampleError error{std::vector<double>(outputs, 0.0), std::vector<double>(outputs, 0.0)};
     for (std::size_t o = 0; o < outputs; ++o) {
       if (a[o].dtype() != Dtype::kFloat32 || b[o].dtype() != Dtype::kFloat32) continue;
       if (a[o].shape() != b[o].shape())
@@ -37,8 +123,8 @@ Result<Judgement> judge(const Graph& float_model, Graph quantized, const TensorS
       const auto y = b[o].values<float>();
       for (std::size_t i = 0; i < x.size(); ++i) {
         const double e = static_cast<double>(x[i]) - static_cast<double>(y[i]);
-        signal[o] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-        noise[o] += e * e;
+        error.signal[o] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+        error.noise[o] += e * e;
       }
       const Shape& shape = a[o].shape();
       if (shape.size() != 2 || shape[1] < 2) continue;
@@ -50,27 +136,14 @@ Result<Judgement> judge(const Graph& float_model, Graph quantized, const TensorS
                     : 0.0;
       }
     }
+    j.samples.push_back(std::move(error));
     progress("judge", 0);
   }
-  j.sqnr_db = 200;
-  for (std::size_t o = 0; o < outputs; ++o) {
-    if (!(noise[o] > 0)) {
-      if (std::isnan(noise[o])) j.sqnr_db = -200;
-      continue;
-    }
-    j.sqnr_db = std::min(j.sqnr_db, 10 * std::log10(std::max(signal[o], 1e-300) / noise[o]));
-  }
-  if (rows > 0) {
-    const double p = same / rows;
-    constexpr double z = 1.959963984540054;  // 97.5 % of the normal distribution lie below.
-    const double scale = 1 + z * z / rows;
-    const double mid = (p + z * z / (2 * rows)) / scale;
-    const double half = z * std::sqrt(p * (1 - p) / rows + z * z / (4 * rows * rows)) / scale;
-    j.agreement = p;
-    j.agreement_low = std::max(0.0, mid - half);
-    j.agreement_high = std::min(1.0, mid + half);
-  }
-  j.intact = j.sqnr_db >= 20 || (j.sqnr_db >= 10 && j.agreement.value_or(0) >= 0.98);
+  j.sqnr_db = pooled_sqnr(j.samples);
+  find_interval(j);
+  find_noisiest(j);
+  if (rows > 0) find_agreement(same, rows, j);
+  j.intact = j.sqnr_low >= 20 || (j.sqnr_low >= 10 && j.agreement.value_or(0) >= 0.98);
   j.broken = j.sqnr_db < 10 && j.agreement.value_or(0) < 0.90;
   return j;
 }

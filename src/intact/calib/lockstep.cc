@@ -127,10 +127,8 @@ class Lockstep {
     const SiteDecision& s = d_.sites[index];
     const std::vector<float>& gain = d_.tensors[placement_.tensor_of.at(site.input)].gain;
     const Tensor& w = *g_.constant(site.weight);
-    Tensor codes(Dtype::kFloat32, w.shape());
-    auto out = codes.mutable_values<float>();
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(s.codes[i]);
-    std::vector<float> m = weight_matrix(site, codes);
+    const std::vector<std::int8_t> codes = weight_rows<std::int8_t>(site, s.codes);
+    std::vector<float> m(codes.begin(), codes.end());
     for (std::size_t n = 0; n < site.groups * site.rows; ++n)
       for (std::size_t k = 0; k < site.taps; ++k) {
         float& x = m[n * site.taps + k];
@@ -165,7 +163,7 @@ class Lockstep {
     TensorDecision& d = d_.tensors[index];
     if (o_.choose_ranges) {
       RangeChoice choice{g_,        placement_, index,          seen_.tensors[index],
-                         o_.target, d.map,      o_.also_minmax, o_.gains && !o_.one_scale,
+                         o_.target, d,          o_.also_minmax, o_.gains && !o_.one_scale,
                          {},        {}};
       INTACT_TRY(gather_for_choice(t, choice));
       if (!choice.readers.empty()) {
@@ -227,7 +225,7 @@ class Lockstep {
     in.share = site.share;
     in.has_bias = site.has_bias_input();
     in.options = o_.weights;
-    in.one_scale = o_.one_scale;
+    in.one_scale = o_.one_scale && input.gain.empty();
     const std::vector<double> least = least_scales(bias, input.map.scale);
     in.least_scales = least;
     std::vector<float> by_tap;

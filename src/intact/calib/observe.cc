@@ -28,6 +28,23 @@ Extent extent_of(const ValueInfo& info, int axis) {
   return e;
 }
 
+constexpr std::size_t kMeanPositions = 256;  // Of each sample: a mean needs no more.
+
+// Adds some positions of x to the channels' sums.
+void add_to_means(std::span<const float> x, const Extent& e, std::vector<ExactSum>& sums,
+                  std::uint64_t& count) {
+  if (sums.empty()) sums.resize(e.channels);
+  if (sums.size() != e.channels) return;
+  const std::size_t positions = e.outer * e.inner;
+  const std::size_t step = positions / kMeanPositions | 1;  // Odd: not one column of an image.
+  std::vector<double> sum(e.channels, 0.0);
+  for (std::size_t p = step / 2; p < positions; p += step, ++count) {
+    const float* from = x.data() + p / e.inner * e.channels * e.inner + p % e.inner;
+    for (std::size_t c = 0; c < e.channels; ++c) sum[c] += static_cast<double>(from[c * e.inner]);
+  }
+  for (std::size_t c = 0; c < e.channels; ++c) sums[c].add(sum[c]);
+}
+
 void widen_channels(std::span<const float> x, const Extent& e, Observation& o, ThreadPool& pool) {
   if (o.channel_min.empty()) {
     o.channel_min.assign(e.channels, std::numeric_limits<float>::infinity());
@@ -70,7 +87,9 @@ class Watcher {
         placement_(placement),
         options_(options),
         observers_(placement.tensors.size(), TensorObserver(options.moving_beta)),
-        out_(placement.tensors.size()) {}
+        out_(placement.tensors.size()),
+        sums_(placement.tensors.size()),
+        counts_(placement.tensors.size(), 0) {}
 
   // Prepares the network; tensors that vanish in its fusions become outputs.
   Status prepare(std::span<const Tensor> sample) {
@@ -91,7 +110,11 @@ class Watcher {
   }
 
   std::vector<Observation> finish() {
-    for (std::size_t i = 0; i < out_.size(); ++i) out_[i].stats = observers_[i].stats();
+    for (std::size_t i = 0; i < out_.size(); ++i) {
+      out_[i].stats = observers_[i].stats();
+      for (const ExactSum& s : sums_[i])
+        out_[i].channel_mean.push_back(s.value() / static_cast<double>(counts_[i]));
+    }
     return std::move(out_);
   }
 
@@ -120,9 +143,11 @@ class Watcher {
     if (!observers_[i].observe(x, pool_.get()))
       return fail(ErrorCode::kDataMismatch,
                   fmt::format("tensor '{}' holds NaN or infinity", graph_.value(t.value).name));
-    if (!options_.channels) return {};
     const GemmSite& site = placement_.sites[t.readers[0]];
-    widen_channels(x, extent_of(info, input_channel_axis(site, info.rank())), out_[i], *pool_);
+    const Extent extent = extent_of(info, input_channel_axis(site, info.rank()));
+    if (out_[i].shape.empty()) out_[i].shape = info.shape;
+    add_to_means(x, extent, sums_[i], counts_[i]);
+    if (options_.channels || !t.parts.empty()) widen_channels(x, extent, out_[i], *pool_);
     return {};
   }
 
@@ -160,6 +185,8 @@ class Watcher {
   std::vector<bool> seen_;
   std::vector<TensorObserver> observers_;
   std::vector<Observation> out_;
+  std::vector<std::vector<ExactSum>> sums_;
+  std::vector<std::uint64_t> counts_;
 };
 
 }  // namespace

@@ -19,6 +19,8 @@ struct Observation {
   std::vector<float> channel_min;  // By input channel of the products that read it.
   std::vector<float> channel_max;
   std::uint64_t values_per_channel = 0;
+  std::vector<double> channel_mean;  // Over some hundred positions of each sample.
+  Shape shape;                       // In the first sample.
 };
 
 struct Observations {
@@ -31,7 +33,7 @@ struct Observations {
 struct ObserveOptions {
   int threads = 0;
   std::optional<double> moving_beta;
-  bool channels = true;  // Keep channel extremes.
+  bool channels = true;  // Keep channel extremes; false: of joined tensors only (parts.h).
 };
 
 // Errors: kDataMismatch naming tensor and sample for NaN or infinity; kInvalidArgument when there

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "calib/parts.h"
+
 namespace intact {
 namespace {
 
@@ -67,9 +69,10 @@ Result<Placement> place(const Graph& graph, const PlacementOptions& options) {
     const GemmSite& site = placement.sites[s];
     placement.site_of[site.node] = s;
     const auto [it, added] = placement.tensor_of.try_emplace(site.input, placement.tensors.size());
-    if (added) placement.tensors.push_back({site.input, {}, true, true});
+    if (added) placement.tensors.push_back({site.input, {}, true, true, {}});
     placement.tensors[it->second].readers.push_back(s);
   }
+  const ShapeAnalysis types(graph);
   for (QuantTensor& t : placement.tensors) {
     const auto v = static_cast<std::size_t>(t.value);
     const std::int32_t made = uses.producer[v];
@@ -82,6 +85,10 @@ Result<Placement> place(const Graph& graph, const PlacementOptions& options) {
       if (site == placement.site_of.end() || placement.sites[site->second].input != t.value)
         t.only_products = false;
     }
+    if (const int rank = types.rank(t.value); rank > 0)
+      t.parts = find_parts(
+          graph, types, uses, t.value,
+          input_channel_axis(placement.sites[t.readers[0]], static_cast<std::size_t>(rank)));
   }
   // Execution order: by the node that makes the tensor; inputs first.
   std::stable_sort(placement.tensors.begin(), placement.tensors.end(),

@@ -20,6 +20,7 @@ struct QuantTensor {
   std::vector<std::size_t> readers;  // Indices into Placement::sites.
   bool shared = true;                // Other readers read the codes too.
   bool only_products = true;         // No other reader, and no graph output.
+  std::vector<std::size_t> parts;    // What a Concat joined: channels of each (parts.h).
 };
 
 struct Placement {

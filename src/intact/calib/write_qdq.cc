@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/round.h"
+#include "calib/parts.h"
 #include "quant/scheme.h"
 
 namespace intact {
@@ -20,6 +21,7 @@ class Writer {
         d_(d),
         options_(options),
         uses_(graph.uses()),
+        types_(graph),
         original_nodes_(graph.nodes.size()) {}
 
   Status run() {
@@ -43,34 +45,52 @@ class Writer {
   }
 
  private:
-  // The gain of a tensor moves into the product that makes it, through what commutes with a
-  // positive factor: its weight scales and bias grow, its codes stay.
+  // The gain of a tensor moves into the products that make it, through what commutes with a
+  // positive factor and through concatenations: their weight scales and biases grow, their codes
+  // stay.
   void fold_gain(std::size_t i) {
+    const QuantTensor& t = placement_.tensors[i];
     std::vector<float>& gain = d_.tensors[i].gain;
-    ValueId v = placement_.tensors[i].value;
-    if (gain.empty() || !placement_.tensors[i].only_products) return;
-    for (bool first = true;; first = false) {
-      const auto at = static_cast<std::size_t>(v);
-      if (uses_.is_output[at] || (!first && !uses_.single_use(v))) return;
-      const std::int32_t n = uses_.producer[at];
-      if (n < 0) return;
-      const Node& node = g_.nodes[static_cast<std::size_t>(n)];
-      if (const auto site = placement_.site_of.find(n); site != placement_.site_of.end()) {
-        const GemmSite& made = placement_.sites[site->second];
-        SiteDecision& s = d_.sites[site->second];
-        if (made.kind != GemmKind::kConv && made.kind != GemmKind::kGemm) return;
-        if (s.scales.size() != gain.size()) return;
-        for (std::size_t c = 0; c < gain.size(); ++c) s.scales[c] *= gain[c];
-        for (std::size_t c = 0; c < s.bias.size(); ++c) s.bias[c] *= static_cast<double>(gain[c]);
-        gain.clear();
-        return;
-      }
-      if (node.op != "Relu" && node.op != "LeakyRelu" && node.op != "MaxPool" &&
-          node.op != "AveragePool" && node.op != "GlobalAveragePool")
-        return;
-      if (placement_.tensor_of.contains(node.in(0))) return;
-      v = node.in(0);
+    if (gain.empty() || !t.only_products) return;
+    if (channel_axis(t) != 1 || !fold(t.value, gain, /*change=*/false)) return;
+    fold(t.value, gain, /*change=*/true);
+    gain.clear();
+  }
+
+  // Whether the products that make v can take the gain of axis 1; `change`: they do.
+  bool fold(ValueId v, std::span<const float> gain, bool change) {
+    const auto at = static_cast<std::size_t>(v);
+    const std::int32_t n = uses_.producer[at];
+    if (uses_.is_output[at] || n < 0) return false;
+    const Node& node = g_.nodes[static_cast<std::size_t>(n)];
+    const auto may_change = [&](ValueId x) {
+      return uses_.single_use(x) && !placement_.tensor_of.contains(x);
+    };
+    if (const auto site = placement_.site_of.find(n); site != placement_.site_of.end()) {
+      const GemmSite& made = placement_.sites[site->second];
+      SiteDecision& s = d_.sites[site->second];
+      if (made.kind != GemmKind::kConv && made.kind != GemmKind::kGemm) return false;
+      if (s.scales.size() != gain.size()) return false;
+      if (!change) return true;
+      for (std::size_t c = 0; c < gain.size(); ++c) s.scales[c] *= gain[c];
+      for (std::size_t c = 0; c < s.bias.size(); ++c) s.bias[c] *= static_cast<double>(gain[c]);
+      return true;
     }
+    if (commutes_with_gain(node)) return may_change(node.in(0)) && fold(node.in(0), gain, change);
+    const std::vector<std::size_t> parts = find_parts(g_, types_, uses_, v, 1);
+    std::size_t begin = 0;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (!may_change(node.in(i)) || !fold(node.in(i), gain.subspan(begin, parts[i]), change))
+        return false;
+      begin += parts[i];
+    }
+    return !parts.empty();
+  }
+
+  // The axis of a tensor that holds its channels, or -1 when it is not known.
+  [[nodiscard]] int channel_axis(const QuantTensor& t) const {
+    const int rank = std::max(types_.rank(t.value), 0);
+    return input_channel_axis(placement_.sites[t.readers[0]], static_cast<std::size_t>(rank));
   }
 
   std::string named(ValueId v, std::string_view what) const {
@@ -247,6 +267,7 @@ class Writer {
   Decisions& d_;
   const WriteOptions& options_;
   Uses uses_;
+  ShapeAnalysis types_;
   std::size_t original_nodes_;
 };
 
