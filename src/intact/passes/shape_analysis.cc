@@ -56,6 +56,14 @@ std::optional<Shape> concrete(const std::optional<Dims>& dims) {
   return shape;
 }
 
+namespace {
+// intact.QConv and its like: shapes are those of the operator without the Q, results are codes when
+// the value says so and reals otherwise.
+bool is_integer_node(const Node& node) {
+  return node.domain == "intact" && node.op.starts_with('Q');
+}
+}  // namespace
+
 ShapeAnalysis::ShapeAnalysis(const Graph& graph) : graph_(graph), known_(graph.values.size()) {
   for (std::size_t v = 0; v < graph.values.size(); ++v) {
     const Value& value = graph.values[v];
@@ -112,6 +120,7 @@ void RuleContext::set(std::size_t i, Dtype dtype, std::optional<Dims> shape) {
   const ValueId v = node.out(i);
   if (v == kNoValue) return;
   Known& k = analysis_.known_[static_cast<std::size_t>(v)];
+  if (is_integer_node(node)) dtype = graph().value(v).quant ? Dtype::kUint8 : Dtype::kFloat32;
   k.dtype = dtype;
   if (shape)
     for (Dim& d : *shape) {
@@ -146,11 +155,15 @@ std::optional<std::vector<std::int64_t>> RuleContext::list(std::string_view attr
 
 ShapeRule find_shape_rule(const Node& node) {
   if (!node.domain.empty() && node.domain != "intact") return nullptr;
-  if (const ShapeRule r = find_elementwise_rule(node.op)) return r;
-  if (const ShapeRule r = find_shape_op_rule(node.op)) return r;
-  if (const ShapeRule r = find_movement_rule(node.op)) return r;
-  if (const ShapeRule r = find_spatial_rule(node.op)) return r;
-  return find_reduction_rule(node.op);
+  std::string_view op = node.op;
+  if (is_integer_node(node)) {
+    op.remove_prefix(1);
+  }
+  if (const ShapeRule r = find_elementwise_rule(op)) return r;
+  if (const ShapeRule r = find_shape_op_rule(op)) return r;
+  if (const ShapeRule r = find_movement_rule(op)) return r;
+  if (const ShapeRule r = find_spatial_rule(op)) return r;
+  return find_reduction_rule(op);
 }
 
 std::optional<std::vector<std::int64_t>> normalized(const std::vector<std::int64_t>& axes,
