@@ -5,7 +5,10 @@
 //   lut         y = table[x]
 //   add         y = clamp(rne(fma(a - za, ra, (b - zb) rb)), lo - z, hi - z) + z                (3)
 //   mul         y = clamp(rne(float((a - za) (b - zb)) ra), lo - z, hi - z) + z                 (4)
+//   encode      y = clamp(rne(fma(x, a, c) + (r - zr) rr), lo - z, hi - z) + z                  (5)
 //
+// encode is (6) of numerics.md for reals: a and c are those of a map into steps of the output,
+// taken in double; without r the sum is left out. NaN gives z clamped.
 // ra, rb are float32 of the ratio taken in double: s_a / s_y, s_b / s_y for add; s_a s_b / s_y for
 // mul. Operands are viewed as [rows, cols], cols innermost; rows may be apart (views of concat).
 // Inputs in codes may be read up to 64 bytes past the end of any row; float inputs and all outputs
@@ -50,6 +53,23 @@ struct BinaryU8Args {
   const std::uint8_t* lut = nullptr;  // [256] applied to y; null: identity.
 };
 
+struct EncodeU8Args {
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  const float* x = nullptr;
+  std::ptrdiff_t x_stride = 0;  // Elements, row to row.
+  const float* a = nullptr;     // One, or [cols].
+  const float* c = nullptr;
+  bool per_col = false;
+  const std::uint8_t* r = nullptr;  // Null: no residual.
+  std::ptrdiff_t r_row_bytes = 0;
+  std::int32_t r_zero = 0;
+  float r_ratio = 0.0f;
+  CodeLimits codes;
+  std::uint8_t* y = nullptr;
+  std::ptrdiff_t y_row_bytes = 0;
+};
+
 struct CodesU8Kernel {
   std::string_view name;
   IsaLevel isa;
@@ -62,6 +82,7 @@ struct CodesU8Kernel {
                      const QuantParams& p, float* x);
   void (*add)(const BinaryU8Args& args);
   void (*mul)(const BinaryU8Args& args);
+  void (*encode)(const EncodeU8Args& args);
 };
 
 template <>

@@ -164,6 +164,64 @@ struct CodesU8 {
     }
   }
 
+  // One row of equation (5).
+  template <bool kPerCol, bool kResidual>
+  static void encode_row(const EncodeU8Args& g, const float* x, const std::uint8_t* residual,
+                         std::int64_t cols, std::uint8_t* y) noexcept {
+    F32 a = Isa::set_f32(g.a[0]);
+    F32 c = Isa::set_f32(g.c[0]);
+    const F32 lo = Isa::set_f32(static_cast<float>(g.codes.lo - g.codes.zero));
+    const F32 hi = Isa::set_f32(static_cast<float>(g.codes.hi - g.codes.zero));
+    const F32 r_ratio = Isa::set_f32(g.r_ratio);
+    const I32 r_zero = Isa::set_i32(g.r_zero);
+    const auto consts = Isa::code_consts(g.codes.zero, g.codes.lo, g.codes.hi);
+    const auto run = [&]<bool kFull>(std::int64_t i) {
+      I32 q[kV];
+#pragma GCC unroll 4
+      for (int j = 0; j < kV; ++j) {
+        const std::int64_t at = i + std::int64_t{j} * Isa::kLanes;
+        const auto load = [&](const float* p) {
+          return kFull ? Isa::load_f32(p + at) : load_exact(p + at, cols - at);
+        };
+        if constexpr (kPerCol) {
+          a = load(g.a);
+          c = load(g.c);
+        }
+        F32 f = Isa::fma(load(x), a, c);
+        if constexpr (kResidual) {
+          const I32 r = Isa::sub(Isa::load_u8(residual + at), r_zero);
+          f = Isa::add(f, Isa::mul(Isa::to_f32(r), r_ratio));
+        }
+        q[j] = Isa::to_i32(Isa::max(Isa::min(Isa::nan_to_zero(f), hi), lo));
+      }
+      Isa::template store_codes<kV>(y + i, q, consts, cols - i, nullptr);
+    };
+    std::int64_t i = 0;
+    for (; i + kRun <= cols; i += kRun) run.template operator()<true>(i);
+    if (i < cols) run.template operator()<false>(i);
+  }
+
+  static void encode(const EncodeU8Args& g) {
+    std::int64_t rows = g.rows;
+    std::int64_t cols = g.cols;
+    if (!g.per_col && g.x_stride == cols && g.y_row_bytes == cols &&
+        (g.r == nullptr || g.r_row_bytes == cols)) {
+      cols *= rows;
+      rows = 1;
+    }
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const float* x = g.x + i * g.x_stride;
+      std::uint8_t* y = g.y + i * g.y_row_bytes;
+      const std::uint8_t* r = g.r == nullptr ? nullptr : g.r + i * g.r_row_bytes;
+      if (g.per_col)
+        g.r == nullptr ? encode_row<true, false>(g, x, r, cols, y)
+                       : encode_row<true, true>(g, x, r, cols, y);
+      else
+        g.r == nullptr ? encode_row<false, false>(g, x, r, cols, y)
+                       : encode_row<false, true>(g, x, r, cols, y);
+    }
+  }
+
   static void add(const BinaryU8Args& args) { binary<false>(args); }
   static void mul(const BinaryU8Args& args) { binary<true>(args); }
 };

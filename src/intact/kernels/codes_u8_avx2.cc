@@ -10,6 +10,7 @@ constinit const CodesU8Kernel kCodesU8Avx2 = {.name = "codes_u8/avx2",
                                               .quantize = &CodesU8<Avx2>::quantize,
                                               .dequantize = &CodesU8<Avx2>::dequantize,
                                               .add = &CodesU8<Avx2>::add,
-                                              .mul = &CodesU8<Avx2>::mul};
+                                              .mul = &CodesU8<Avx2>::mul,
+                                              .encode = &CodesU8<Avx2>::encode};
 
 }  // namespace intact

@@ -10,6 +10,7 @@ constinit const CodesU8Kernel kCodesU8Avx512Vnni = {.name = "codes_u8/avx512vnni
                                                     .quantize = &CodesU8<Avx512Vnni>::quantize,
                                                     .dequantize = &CodesU8<Avx512Vnni>::dequantize,
                                                     .add = &CodesU8<Avx512Vnni>::add,
-                                                    .mul = &CodesU8<Avx512Vnni>::mul};
+                                                    .mul = &CodesU8<Avx512Vnni>::mul,
+                                                    .encode = &CodesU8<Avx512Vnni>::encode};
 
 }  // namespace intact

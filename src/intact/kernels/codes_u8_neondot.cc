@@ -10,6 +10,7 @@ constinit const CodesU8Kernel kCodesU8NeonDot = {.name = "codes_u8/neondot",
                                                  .quantize = &CodesU8<NeonDot>::quantize,
                                                  .dequantize = &CodesU8<NeonDot>::dequantize,
                                                  .add = &CodesU8<NeonDot>::add,
-                                                 .mul = &CodesU8<NeonDot>::mul};
+                                                 .mul = &CodesU8<NeonDot>::mul,
+                                                 .encode = &CodesU8<NeonDot>::encode};
 
 }  // namespace intact

@@ -54,13 +54,27 @@ void mul(const BinaryU8Args& g) {
   binary(g, [&](int a, int b) { return static_cast<float>(a * b) * g.ra; });
 }
 
+void encode(const EncodeU8Args& g) {
+  for (std::int64_t i = 0; i < g.rows; ++i)
+    for (std::int64_t j = 0; j < g.cols; ++j) {
+      const std::int64_t k = g.per_col ? j : 0;
+      float f = std::fma(g.x[i * g.x_stride + j], g.a[k], g.c[k]);
+      if (g.r != nullptr)
+        f += static_cast<float>(g.r[i * g.r_row_bytes + j] - g.r_zero) * g.r_ratio;
+      const float code = round_to_limits(std::isnan(f) ? 0.0f : f, g.codes);
+      g.y[i * g.y_row_bytes + j] =
+          static_cast<std::uint8_t>(static_cast<std::int32_t>(code) + g.codes.zero);
+    }
+}
+
 constinit const CodesU8Kernel kCodesU8Ref = {.name = "codes_u8/ref",
                                              .isa = IsaLevel::kScalar,
                                              .lut = &lut,
                                              .quantize = &quantize,
                                              .dequantize = &dequantize,
                                              .add = &add,
-                                             .mul = &mul};
+                                             .mul = &mul,
+                                             .encode = &encode};
 }  // namespace
 
 const CodesU8Kernel& codes_u8_ref() noexcept { return kCodesU8Ref; }

@@ -10,6 +10,7 @@ constinit const CodesU8Kernel kCodesU8Scalar = {.name = "codes_u8/scalar",
                                                 .quantize = &CodesU8<Scalar>::quantize,
                                                 .dequantize = &CodesU8<Scalar>::dequantize,
                                                 .add = &CodesU8<Scalar>::add,
-                                                .mul = &CodesU8<Scalar>::mul};
+                                                .mul = &CodesU8<Scalar>::mul,
+                                                .encode = &CodesU8<Scalar>::encode};
 
 }  // namespace intact

@@ -172,6 +172,50 @@ TEST(CodesU8, AddAndMulEqualTheDefinition) {
           }
 }
 
+TEST(CodesU8, EncodeEqualsTheDefinition) {
+  Rng rng(9);
+  for (const std::int64_t rows : {1, 3})
+    for (const std::int64_t cols : {1, 15, 16, 24, 63, 64, 65, 200})
+      for (const std::int64_t gap : {0, 5})
+        for (const bool per_col : {false, true})
+          for (const bool residual : {false, true}) {
+            const std::int64_t pitch = cols + gap;
+            const std::int64_t count = (rows - 1) * pitch + cols;
+            Guarded<float> x(count), a(per_col ? cols : 1), c(per_col ? cols : 1);
+            Guarded<std::uint8_t> r(count, 64);
+            for (auto& v : x.span()) v = static_cast<float>(uniform(rng, -3000, 3000)) * 0.125f;
+            if (count > 4) {
+              x.data()[1] = std::numeric_limits<float>::quiet_NaN();
+              x.data()[2] = std::numeric_limits<float>::infinity();
+              x.data()[3] = -1e30f;
+            }
+            for (auto& v : a.span()) v = static_cast<float>(uniform(rng, -40, 40)) * 0.25f;
+            for (auto& v : c.span()) v = static_cast<float>(uniform(rng, -40, 40)) * 0.25f;
+            for (auto& v : r.span()) v = static_cast<std::uint8_t>(uniform(rng, 0, 255));
+            EncodeU8Args g;
+            g.rows = rows;
+            g.cols = cols;
+            g.x = x.data();
+            g.x_stride = g.r_row_bytes = g.y_row_bytes = pitch;
+            g.a = a.data();
+            g.c = c.data();
+            g.per_col = per_col;
+            g.r = residual ? r.data() : nullptr;
+            g.r_zero = 77;
+            g.r_ratio = 0.37f;
+            g.codes = per_col ? CodeLimits{20, 220, 50} : CodeLimits{0, 255, 128};
+            Guarded<std::uint8_t> want(count);
+            g.y = want.data();
+            codes_u8_ref().encode(g);
+            for_each_row<CodesU8Kernel>([&](const CodesU8Kernel& k) {
+              Guarded<std::uint8_t> got(count);
+              g.y = got.data();
+              k.encode(g);
+              expect_equal(got, want);
+            });
+          }
+}
+
 TEST(PoolU8, EqualsTheDefinition) {
   Rng rng(5);
   std::uint8_t table[256];

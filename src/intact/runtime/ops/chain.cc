@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/round.h"
 #include "runtime/ops/unary.h"
@@ -12,6 +13,7 @@ namespace intact {
 namespace {
 
 constexpr std::int64_t kPiece = 1024;  // Columns of operand codes that are reals at once.
+constexpr std::int64_t kBlock = 4096;  // Elements between the operators and the codes.
 
 struct BinaryName {
   std::string_view name;
@@ -120,33 +122,146 @@ Result<Chain> read_chain(const OpContext& c, const ValueInfo& out) {
   return chain;
 }
 
+bool Chain::has_operand_by_channel() const noexcept {
+  return std::any_of(ops_.begin(), ops_.end(), [](const Op& op) {
+    return op.operand == Layout::kPerChannel || op.operand == Layout::kPerImage;
+  });
+}
+
 std::optional<RealClamp> Chain::as_clamp() const {
   if (ops_.empty()) return RealClamp{};
   return ops_.size() == 1 ? clamp_of(ops_[0]) : std::nullopt;
 }
 
-std::optional<ChainSum> Chain::as_sum_of_codes() const {
-  if (ops_.empty() || ops_.size() > 2 || ops_[0].is_unary || ops_[0].binary != BinaryOp::kAdd ||
-      ops_[0].operand != Layout::kSame || !ops_[0].codes)
-    return std::nullopt;
-  ChainSum sum{ops_[0].input, ops_[0].map, {}};
-  if (ops_.size() == 1) return sum;
-  const auto clamp = clamp_of(ops_[1]);
-  if (!clamp) return std::nullopt;
-  sum.clamp = *clamp;
-  return sum;
+namespace {
+
+// A constant operand's values, one or one a channel; empty when it is anything else.
+std::vector<double> constant_operand(const OpContext& c, const Chain::Op& op) {
+  if (op.operand != Chain::Layout::kScalar && op.operand != Chain::Layout::kPerChannel) return {};
+  const ValueInfo& info = c.input(static_cast<std::size_t>(op.input));
+  if (info.constant == nullptr) return {};
+  std::vector<double> values = to_float64(*info.constant);
+  if (op.codes)
+    for (double& v : values) v = op.map.scale * (v - op.map.zero);
+  return values;
+}
+
+// x a + c + r, one channel, before an operator that is affine in x, and after.
+struct Affine {
+  double a = 1, c = 0, r = 0;
+  [[nodiscard]] bool then(const Chain::Op& op, double k) {
+    switch (op.binary) {
+      case BinaryOp::kAdd:
+        c += k;
+        break;
+      case BinaryOp::kSub:
+        if (op.reversed) a = -a, c = -c, r = -r, k = -k;
+        c -= k;
+        break;
+      case BinaryOp::kDiv:
+        if (op.reversed) return false;
+        k = 1 / k;
+        [[fallthrough]];
+      case BinaryOp::kMul:
+        a *= k, c *= k, r *= k;
+        break;
+      default:
+        return false;
+    }
+    // Anything else is left to float arithmetic, which knows infinities.
+    return std::fabs(a) < 1e18 && std::fabs(c) < 1e18 && std::fabs(r) < 1e18;
+  }
+};
+
+bool is_sum_with_codes(const Chain::Op& op) {
+  return !op.is_unary && op.codes && op.operand == Chain::Layout::kSame &&
+         (op.binary == BinaryOp::kAdd || op.binary == BinaryOp::kSub);
+}
+
+}  // namespace
+
+ChainEnd Chain::take_end(const OpContext& c, const TensorMap& y) {
+  ChainEnd end;
+  end.codes = {0, 255, y.zero};
+  // Rounding is monotone, so a clamp of reals before the Q is a clamp of codes after it.
+  while (!ops_.empty()) {
+    const auto clamp = clamp_of(ops_.back());
+    if (!clamp) break;
+    const std::int32_t lo = end.codes.lo, hi = end.codes.hi;
+    end.codes.lo = std::clamp(encode(clamp->lo, y), lo, hi);
+    end.codes.hi = std::clamp(encode(clamp->hi, y), lo, hi);
+    ops_.pop_back();
+  }
+  // The longest run of affine operators at the end, of which one may be the sum with codes.
+  const auto follow = [&](std::size_t first, ChainEnd& e) {
+    std::vector<Affine> maps(1);
+    for (std::size_t i = first; i < ops_.size(); ++i) {
+      const Op& op = ops_[i];
+      if (is_sum_with_codes(op)) {
+        if (e.residual_input >= 0) return false;
+        e.residual_input = op.input;
+        e.r_zero = op.map.zero;
+        const bool minus_x = op.binary == BinaryOp::kSub && op.reversed;
+        const bool minus_r = op.binary == BinaryOp::kSub && !op.reversed;
+        for (Affine& m : maps) {
+          if (minus_x) m.a = -m.a, m.c = -m.c;
+          m.r = minus_r ? -op.map.scale : op.map.scale;
+        }
+        continue;
+      }
+      const auto k = op.is_unary ? std::vector<double>{} : constant_operand(c, op);
+      if (k.empty()) return false;
+      if (k.size() > 1 && maps.size() == 1) maps.resize(k.size(), maps[0]);
+      for (std::size_t n = 0; n < maps.size(); ++n)
+        if (!maps[n].then(op, k[k.size() == 1 ? 0 : n])) return false;
+    }
+    for (const Affine& m : maps)
+      if (m.r != maps[0].r) return false;  // The residual has one ratio.
+    e.a.clear();
+    e.c.clear();
+    for (const Affine& m : maps) {
+      e.a.push_back(m.a / y.scale);
+      e.c.push_back(m.c / y.scale);
+    }
+    e.r_ratio = static_cast<float>(maps[0].r / y.scale);
+    return true;
+  };
+  for (std::size_t first = 0; first <= ops_.size(); ++first) {
+    ChainEnd longer = end;
+    if (!follow(first, longer)) continue;
+    ops_.resize(first);
+    return longer;
+  }
+  return end;
 }
 
 std::optional<ChainSum> Chain::as_sum_of_floats() const {
   if (ops_.empty() || ops_.size() > 2 || ops_[0].is_unary || ops_[0].binary != BinaryOp::kAdd ||
       ops_[0].operand != Layout::kSame || ops_[0].codes)
     return std::nullopt;
-  ChainSum sum{ops_[0].input, {}, {}};
+  ChainSum sum{ops_[0].input, {}};
   if (ops_.size() == 1) return sum;
   const auto clamp = clamp_of(ops_[1]);
   if (!clamp) return std::nullopt;
   sum.clamp = *clamp;
   return sum;
+}
+
+void Chain::load(const ChainPiece& p, const StepArgs& args,
+                 const std::optional<TensorMap>& map) const {
+  const auto scale = map ? static_cast<float>(map->scale) : 1.0f;
+  const QuantParams params{&scale, map ? &map->zero : nullptr, false, 0, 255};
+  const bool dense = p.x_stride == p.cols && p.offset_stride == p.cols;
+  const std::int64_t rows = dense ? 1 : p.rows;
+  const std::int64_t cols = dense ? p.rows * p.cols : p.cols;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    float* to = p.x + r * p.x_stride;
+    const std::int64_t at = p.offset + r * p.offset_stride;
+    if (map)
+      codes_->dequantize(args.input<std::uint8_t>(0) + at, 1, cols, params, to);
+    else
+      std::copy_n(args.input<float>(0) + at, cols, to);
+  }
 }
 
 void Chain::run(const ChainPiece& p, const StepArgs& args) const {
@@ -198,6 +313,47 @@ void Chain::run(const ChainPiece& p, const StepArgs& args) const {
         codes_->dequantize(codes, 1, col_step == 0 ? 1 : n, map, reals.data());
         apply(p.x + r * p.x_stride + at, reals.data(), 0, 1, n);
       }
+  }
+}
+
+void Chain::run(const ChainPiece& piece, const StepArgs& args, const ChainEnd& end,
+                std::uint8_t* out, std::ptrdiff_t out_stride) const {
+  EncodeU8Args e;
+  std::array<float, kPiece> a, c;
+  e.a = a.data();
+  e.c = c.data();
+  e.codes = end.codes;
+  e.r_zero = end.r_zero;
+  e.r_ratio = end.r_ratio;
+  e.r_row_bytes = piece.offset_stride;
+  e.x_stride = piece.x_stride;
+  e.y_row_bytes = out_stride;
+  // Blocks that stay in the first-level cache from the first operator to the codes.
+  const std::int64_t cols = std::min(piece.cols, kPiece);
+  const std::int64_t rows = std::max<std::int64_t>(1, kBlock / std::max<std::int64_t>(1, cols));
+  for (std::int64_t at = 0; at < piece.cols; at += cols) {
+    ChainPiece block = piece;
+    block.cols = std::min(cols, piece.cols - at);
+    block.channel += at;
+    const std::int64_t maps = end.per_channel() ? block.cols : 1;
+    for (std::int64_t i = 0; i < maps; ++i) {
+      a[static_cast<std::size_t>(i)] = static_cast<float>(end.a_of(block.channel + i));
+      c[static_cast<std::size_t>(i)] = static_cast<float>(end.c_of(block.channel + i));
+    }
+    e.cols = block.cols;
+    e.per_col = end.per_channel();
+    for (std::int64_t row = 0; row < piece.rows; row += rows) {
+      block.rows = std::min(rows, piece.rows - row);
+      block.x = piece.x + row * piece.x_stride + at;
+      block.offset = piece.offset + row * piece.offset_stride + at;
+      run(block, args);
+      e.rows = block.rows;
+      e.x = block.x;
+      e.y = out + row * out_stride + at;
+      if (end.residual_input >= 0)
+        e.r = args.input<std::uint8_t>(static_cast<std::size_t>(end.residual_input)) + block.offset;
+      codes_->encode(e);
+    }
   }
 }
 

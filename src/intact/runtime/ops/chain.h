@@ -10,7 +10,8 @@
 //
 // x starts as the product, or as input 0 of intact.Chain. Operands and x may be codes (their value
 // carries a Quant): they are read as reals, numerics.md (1). The result is codes when the output
-// value carries a Quant: one Q, the last thing done.
+// value carries a Quant: one Q, the last thing done. Operators before that Q that are affine in x
+// become part of it (Chain::take_end): the codes are those of the exact real value, numerics.md.
 #pragma once
 
 #include <cstddef>
@@ -46,8 +47,25 @@ struct RealClamp {
 // x + operand, then a clamp.
 struct ChainSum {
   int input = -1;
-  TensorMap map;  // Of operand codes.
   RealClamp clamp;
+};
+
+// The last step of a chain that leaves codes: equation (5) of codes_u8.h.
+struct ChainEnd {
+  std::vector<double> a{1.0};  // One, or one a channel; in steps of the output.
+  std::vector<double> c{0.0};
+  int residual_input = -1;  // Codes of the output's shape, or -1.
+  std::int32_t r_zero = 0;
+  float r_ratio = 0.0f;
+  CodeLimits codes;
+
+  [[nodiscard]] bool per_channel() const { return a.size() > 1; }
+  [[nodiscard]] double a_of(std::int64_t channel) const {
+    return a[per_channel() ? static_cast<std::size_t>(channel) : 0];
+  }
+  [[nodiscard]] double c_of(std::int64_t channel) const {
+    return c[per_channel() ? static_cast<std::size_t>(channel) : 0];
+  }
 };
 
 // Where a piece of a row lies in the whole output.
@@ -79,24 +97,37 @@ class Chain {
 
   [[nodiscard]] bool empty() const noexcept { return ops_.empty(); }
   [[nodiscard]] const std::vector<Op>& ops() const noexcept { return ops_; }
+  // True when an operand has a value a channel.
+  [[nodiscard]] bool has_operand_by_channel() const noexcept;
+
+  // Takes off what may be done in the step that makes codes of map y: clamps at the very end, and
+  // before them the sum with codes of the output's shape and constants added or multiplied.
+  ChainEnd take_end(const OpContext& c, const TensorMap& y);
 
   // What the chain is, when it is no more than that. The sum's operand has the output's shape.
   [[nodiscard]] std::optional<RealClamp> as_clamp() const;
-  [[nodiscard]] std::optional<ChainSum> as_sum_of_codes() const;
   [[nodiscard]] std::optional<ChainSum> as_sum_of_floats() const;
 
   // Forgets the operators, once something else does their work; the kernels stay.
   void clear() noexcept { ops_.clear(); }
 
+  // Fills a piece with input 0 at its place, which has the output's shape: reals, or codes of
+  // `map`.
+  void load(const ChainPiece& piece, const StepArgs& args,
+            const std::optional<TensorMap>& map) const;
   // Applies the operators to a piece.
   void run(const ChainPiece& piece, const StepArgs& args) const;
 
-  // Stores [rows, cols] reals as codes. x may be changed.
+  // Stores [rows, cols] reals as codes, dividing as ONNX does. x may be changed.
   static void store_codes(const CodesU8Kernel& kernel, const TensorMap& map, const float* x,
                           std::ptrdiff_t x_stride, std::int64_t rows, std::int64_t cols,
                           std::uint8_t* out, std::ptrdiff_t out_stride);
 
   [[nodiscard]] const CodesU8Kernel& codes_kernel() const { return *codes_; }
+
+  // Applies them and then `end`; the codes of piece (0, 0) go to `out`.
+  void run(const ChainPiece& piece, const StepArgs& args, const ChainEnd& end, std::uint8_t* out,
+           std::ptrdiff_t out_stride) const;
 
  private:
   friend Result<Chain> read_chain(const OpContext& c, const ValueInfo& out);

@@ -3,7 +3,7 @@
 // Three ways, by what the node is:
 //   a function of one tensor of codes that leaves codes: a table of 256 entries, evaluated in
 //   double and rounded once, so it is exact; the sum or product of two tensors of codes that leaves
-//   codes: integer kernels; anything else: pieces of rows in float.
+//   codes: integer kernels; anything else: blocks of rows, or pieces of them, in float.
 
 #include <fmt/format.h>
 
@@ -169,6 +169,56 @@ void plan_codes_pair(OpContext& c, const Chain::Op& op, const RealClamp& clamp, 
   });
 }
 
+// True when every operand meets whole rows of x, whose shape is the output's.
+bool has_rows(const ValueInfo& x, const ValueInfo& y, const Chain& chain) {
+  return y.rank() > 0 && x.shape == y.shape && x.layout == y.layout &&
+         std::all_of(chain.ops().begin(), chain.ops().end(), [](const Chain::Op& op) {
+           return op.is_unary || op.operand != Chain::Layout::kNone;
+         });
+}
+
+// Blocks of rows stay in the first-level cache from x to the result.
+void plan_rows(OpContext& c, const Chain& chain, const std::optional<TensorMap>& x_map,
+               const std::optional<TensorMap>& y_map) {
+  const ValueInfo& y = c.outputs_[0];
+  constexpr std::int64_t kBlock = 4096;
+  const std::int64_t cols = y.memory_shape().back();
+  const std::int64_t images = y.layout == Layout::kChannelsLast ? y.shape[0] : 1;
+  const std::int64_t rows = cols == 0 || images == 0 ? 0 : y.size() / cols / images;
+  const std::int64_t width = std::min(cols, kBlock);
+  const std::int64_t height = std::max<std::int64_t>(1, width == 0 ? 1 : kBlock / width);
+  const std::int64_t blocks_a_task = 4;
+  const std::int64_t tasks = (rows + height * blocks_a_task - 1) / (height * blocks_a_task);
+  c.run([=](const StepArgs& args) {
+    args.pool.run(static_cast<std::size_t>(images * tasks), [&](std::size_t t) {
+      alignas(64) std::array<float, kBlock> block;
+      const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
+      const std::int64_t begin = static_cast<std::int64_t>(t) % tasks * height * blocks_a_task;
+      const std::int64_t end = std::min(rows, begin + height * blocks_a_task);
+      for (std::int64_t row = begin; row < end; row += height)
+        for (std::int64_t at = 0; at < cols; at += width) {
+          ChainPiece piece;
+          piece.x = block.data();
+          piece.rows = std::min(height, end - row);
+          piece.cols = piece.x_stride = std::min(width, cols - at);
+          piece.offset = (image * rows + row) * cols + at;
+          piece.offset_stride = cols;
+          piece.image = image;
+          piece.channel = at;
+          chain.load(piece, args, x_map);
+          chain.run(piece, args);
+          if (y_map)
+            Chain::store_codes(chain.codes_kernel(), *y_map, block.data(), piece.cols, piece.rows,
+                               piece.cols, args.output<std::uint8_t>(0) + piece.offset, cols);
+          else
+            for (std::int64_t r = 0; r < piece.rows; ++r)
+              std::copy_n(block.data() + r * piece.cols, piece.cols,
+                          args.output<float>(0) + piece.offset + r * cols);
+        }
+    });
+  });
+}
+
 // One operand of the float way: where it is for each axis of the output's memory.
 struct Walker {
   std::vector<std::int64_t> strides;  // By merged axis.
@@ -322,6 +372,10 @@ Status plan_chain(OpContext& c) {
       plan_codes_pair(c, ops[0], clamp, *x_map, *y_map, kernel);
       return {};
     }
+  }
+  if (has_rows(x, y, chain)) {
+    plan_rows(c, chain, x_map, y_map);
+    return {};
   }
   std::vector<std::pair<std::size_t, std::optional<TensorMap>>> inputs{{0, x_map}};
   std::vector<int> walker_of(ops.size(), -1);

@@ -9,15 +9,19 @@
 namespace intact {
 
 ChannelMaps IntEpilogue::channel_maps(std::span<const double> input_scales,
-                                      std::span<const float> float_bias) const {
+                                      std::span<const float> float_bias, std::int64_t first,
+                                      std::int64_t channels) const {
   const auto n = static_cast<std::int64_t>(input_scales.size());
   ChannelMaps maps;
   maps.m.assign(static_cast<std::size_t>(padded_n(n)), 0.0f);
   maps.c.assign(static_cast<std::size_t>(padded_n(n)), 0.0f);
-  const double y = codes_out && chain.empty() ? code.scale : 1.0;
+  const bool ends_here = codes_out && chain.empty();
   for (std::size_t i = 0; i < input_scales.size(); ++i) {
-    maps.m[i] = static_cast<float>(input_scales[i] / y);
-    if (!float_bias.empty()) maps.c[i] = static_cast<float>(static_cast<double>(float_bias[i]) / y);
+    const std::int64_t channel = first + static_cast<std::int64_t>(i) % channels;
+    const double a = ends_here ? end.a_of(channel) : 1.0;
+    const double bias = float_bias.empty() ? 0.0 : static_cast<double>(float_bias[i]);
+    maps.m[i] = static_cast<float>(input_scales[i] * a);
+    maps.c[i] = static_cast<float>(bias * a + (ends_here ? end.c_of(channel) : 0.0));
   }
   return maps;
 }
@@ -39,24 +43,19 @@ Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out) 
   if (quant->scale.size() != 1)
     return fail(ErrorCode::kUnsupported, "the output of an integer node has a scale per channel");
   e.code = TensorMap{static_cast<double>(quant->scale[0]), quant->zero_point[0]};
-  e.base.codes = {0, 255, e.code.zero};
-  // Rounding is monotone, so a clamp of reals before the Q is a clamp of codes after it.
-  const auto set_clamp = [&](const RealClamp& clamp) {
-    e.base.codes.lo = encode(clamp.lo, e.code);
-    e.base.codes.hi = encode(clamp.hi, e.code);
-  };
-  if (const auto clamp = e.chain.as_clamp()) {
-    set_clamp(*clamp);
-    e.chain.clear();
-  } else if (const auto sum = e.chain.as_sum_of_codes()) {
-    e.base.residual = Residual::kBeforeCode;
-    e.base.r_zero = sum->map.zero;
-    e.base.r_ratio = static_cast<float>(sum->map.scale / e.code.scale);
-    e.residual_input = sum->input;
-    set_clamp(sum->clamp);
-    e.chain.clear();
+  e.end = e.chain.take_end(c, e.code);
+  e.base.codes = e.end.codes;
+  if (!e.chain.empty()) {
+    e.base.kind = EpilogueKind::kFloat;
+    return e;
   }
-  e.base.kind = e.chain.empty() ? EpilogueKind::kCodes : EpilogueKind::kFloat;
+  e.base.kind = EpilogueKind::kCodes;
+  e.residual_input = e.end.residual_input;
+  if (e.residual_input >= 0) {
+    e.base.residual = Residual::kBeforeCode;
+    e.base.r_zero = e.end.r_zero;
+    e.base.r_ratio = e.end.r_ratio;
+  }
   return e;
 }
 

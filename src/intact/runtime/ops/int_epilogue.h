@@ -2,11 +2,12 @@
 //
 // Integer nodes (domain "intact", passes/fuse_qdq) leave codes when their output value carries a
 // Quant, and float32 otherwise. What lies between the accumulator and the result is the node's
-// chain (chain.h). A chain that is a clamp, or the sum with codes and a clamp, is done on the
-// accumulators in registers; any other goes through float rows.
+// chain (chain.h). What is affine in the accumulator, sums with codes and clamps are done in
+// registers; any other chain goes through float rows that stay in the first-level cache.
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -28,15 +29,18 @@ struct IntEpilogue {
   bool codes_out = true;
   TensorMap code;           // Of the output, when it is codes.
   Chain chain;              // What the registers do not do.
+  ChainEnd end;             // From the chain's result to codes.
   int residual_input = -1;  // Codes added in registers.
 
   // True when results go through float rows of their own before they become codes.
   [[nodiscard]] bool through_float() const { return codes_out && !chain.empty(); }
 
-  // m and c for channels with these products of input scales and float biases (real units, may be
-  // empty), numerics.md (6).
+  // m and c for columns with these products of input scales and float biases (real units, may be
+  // empty), numerics.md (6). Column i is channel first + i % channels.
   [[nodiscard]] ChannelMaps channel_maps(std::span<const double> input_scales,
-                                         std::span<const float> float_bias) const;
+                                         std::span<const float> float_bias, std::int64_t first = 0,
+                                         std::int64_t channels = kAllChannels) const;
+  static constexpr std::int64_t kAllChannels = std::numeric_limits<std::int64_t>::max();
 };
 
 // Reads the node's chain for an output of this shape and layout.

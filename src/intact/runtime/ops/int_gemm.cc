@@ -5,8 +5,12 @@
 namespace intact {
 namespace {
 
-// Rows whose tap pointers, and whose float results before a function, are in flight at once.
+// Rows whose tap pointers are in flight at once.
 constexpr std::int64_t kMaxRows = 192;
+// Float results before a function: panels of them, and elements, which stay in the first-level
+// cache.
+constexpr std::int64_t kStripPanels = 4;
+constexpr std::int64_t kStripElements = 6144;
 
 std::size_t align(std::size_t bytes) {
   return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
@@ -15,9 +19,8 @@ std::size_t align(std::size_t bytes) {
 std::size_t pointer_bytes(const GemmShape& shape) {
   return align(static_cast<std::size_t>(kMaxRows * shape.taps) * sizeof(void*));
 }
-std::size_t strip_bytes(const GemmShape& shape, const IntEpilogue& e) {
-  if (!e.through_float()) return 0;
-  return align(static_cast<std::size_t>(kMaxRows * padded_n(shape.n)) * sizeof(float));
+std::size_t strip_bytes(const IntEpilogue& e) {
+  return e.through_float() ? align(kStripElements * sizeof(float)) : 0;
 }
 
 }  // namespace
@@ -47,7 +50,7 @@ Result<std::shared_ptr<PackedIntGemm>> pack_int_gemm(const IntGemmSource& source
   std::vector<float> float_bias;
   std::vector<std::int32_t> zb_in(padded, 0);
   for (std::int64_t i = 0; i < n; ++i) {
-    const std::int64_t channel = source.first_channel + i;
+    const std::int64_t channel = source.first_channel + i % source.channels;
     const auto at = static_cast<std::size_t>(i);
     if (!source.int_bias.empty()) p->bias[at] = source.int_bias[static_cast<std::size_t>(channel)];
     if (!source.float_bias.empty())
@@ -55,7 +58,7 @@ Result<std::shared_ptr<PackedIntGemm>> pack_int_gemm(const IntGemmSource& source
     scales.push_back(source.x.scale * source.weights->scale_of(channel));
     zb_in[at] = source.weights->zero_of(channel);
   }
-  p->maps = epilogue.channel_maps(scales, float_bias);
+  p->maps = epilogue.channel_maps(scales, float_bias, source.first_channel, source.channels);
   GemmBSource b = source.b;
   b.zb = zb_in.data();
   const auto pack = [&](const GemmU8S8Kernel& kernel) {
@@ -79,8 +82,7 @@ Result<std::shared_ptr<PackedIntGemm>> pack_int_gemm(const IntGemmSource& source
 }
 
 std::size_t int_gemm_scratch(const PackedIntGemm& b, const IntEpilogue& epilogue) {
-  return align(b.kernel->scratch_bytes(b.shape)) + pointer_bytes(b.shape) +
-         strip_bytes(b.shape, epilogue);
+  return align(b.kernel->scratch_bytes(b.shape)) + pointer_bytes(b.shape) + strip_bytes(epilogue);
 }
 
 std::int64_t int_gemm_rows_a_task(const PackedIntGemm& b, std::int64_t rows, int threads) {
@@ -109,9 +111,13 @@ void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const Int
   scratch += pointer_bytes(b.shape);
   const bool through_float = epilogue.through_float();
   auto* strip = reinterpret_cast<float*>(scratch);
-  const auto n = static_cast<std::ptrdiff_t>(b.shape.n);
-  for (std::int64_t row = begin; row < end; row += kMaxRows) {
-    const std::int64_t count = std::min(kMaxRows, end - row);
+  constexpr auto kFloat = static_cast<std::ptrdiff_t>(sizeof(float));
+  const auto columns = [&](std::int64_t panel) { return std::min(b.shape.n, panel * kPanelCols); };
+  const std::int64_t strip_panels = std::min(kStripPanels, panel_end - panel_begin);
+  const std::int64_t block_rows =
+      through_float ? std::min(kMaxRows, kStripElements / (strip_panels * kPanelCols)) : kMaxRows;
+  for (std::int64_t row = begin; row < end; row += block_rows) {
+    const std::int64_t count = std::min(block_rows, end - row);
     if (rows.window != nullptr) {
       fill_conv_rows(*rows.window, rows.a, rows.in_row_bytes, rows.in_pixel_bytes, rows.pad, row,
                      row + count, pointers, count);
@@ -129,29 +135,40 @@ void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const Int
       args.epilogue.r = out.residual + row * out.residual_row_bytes;
       args.epilogue.r_row_bytes = out.residual_row_bytes;
     }
-    if (through_float) {
-      args.out = strip;
-      args.out_row_bytes = n * static_cast<std::ptrdiff_t>(sizeof(float));
-    }
-    b.kernel->run(args);
-    if (epilogue.chain.empty()) continue;
-    const std::int64_t first = panel_begin * kPanelCols;
-    const std::int64_t out_stride = out.row_bytes / (epilogue.codes_out ? 1 : 4);
+    const std::int64_t out_stride = out.row_bytes / (epilogue.codes_out ? 1 : kFloat);
     ChainPiece piece;
-    piece.x = static_cast<float*>(args.out) + first;
-    piece.x_stride = args.out_row_bytes / static_cast<std::ptrdiff_t>(sizeof(float));
     piece.rows = count;
-    piece.cols = std::min(b.shape.n, panel_end * kPanelCols) - first;
-    piece.offset = out.offset + row * out_stride + first;
     piece.offset_stride = out_stride;
     piece.image = out.image;
-    piece.channel = out.channel + first;
-    epilogue.chain.run(piece, step);
-    if (through_float)
-      Chain::store_codes(epilogue.chain.codes_kernel(), epilogue.code, piece.x, piece.x_stride,
-                         piece.rows, piece.cols,
+    const auto set_columns = [&](std::int64_t first, std::int64_t last) {
+      piece.cols = last - first;
+      piece.offset = out.offset + row * out_stride + first;
+      piece.channel = out.channel + first;
+    };
+    if (!through_float) {
+      b.kernel->run(args);
+      if (epilogue.chain.empty()) continue;
+      const std::int64_t first = columns(panel_begin);
+      set_columns(first, columns(panel_end));
+      piece.x = static_cast<float*>(args.out) + first;
+      piece.x_stride = out_stride;
+      epilogue.chain.run(piece, step);
+      continue;
+    }
+    for (std::int64_t panel = panel_begin; panel < panel_end; panel += strip_panels) {
+      args.panel_begin = panel;
+      args.panel_end = std::min(panel_end, panel + strip_panels);
+      const std::int64_t first = columns(panel);
+      set_columns(first, columns(args.panel_end));
+      args.out = strip - first;
+      args.out_row_bytes = piece.cols * kFloat;
+      b.kernel->run(args);
+      piece.x = strip;
+      piece.x_stride = piece.cols;
+      epilogue.chain.run(piece, step, epilogue.end,
                          reinterpret_cast<std::uint8_t*>(out.out + row * out.row_bytes) + first,
                          out.row_bytes);
+    }
   }
 }
 

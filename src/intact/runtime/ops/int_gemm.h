@@ -29,6 +29,8 @@ struct IntGemmSource {
   GemmShape shape;
   GemmBSource b;                   // zb and zb_all are filled in here.
   std::int64_t first_channel = 0;  // Of the weight map and the biases: group offset.
+  // Column n is channel first_channel + n % channels.
+  std::int64_t channels = IntEpilogue::kAllChannels;
   const WeightMap* weights = nullptr;
   TensorMap x;
   std::span<const std::int32_t> int_bias;  // [all channels], or empty.

@@ -163,10 +163,10 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
       piece.rows = (a.row_end - a.row_begin) * out_w;
       piece.offset = (image * out_h + first) * out_w * channels;
       piece.image = image;
-      e.chain.run(piece, args);
       if (through_float)
-        Chain::store_codes(e.chain.codes_kernel(), e.code, floats, channels, piece.rows, channels,
-                           reinterpret_cast<std::uint8_t*>(to), channels);
+        e.chain.run(piece, args, e.end, reinterpret_cast<std::uint8_t*>(to), channels);
+      else
+        e.chain.run(piece, args);
     });
   });
   return {};
@@ -446,13 +446,34 @@ Status plan_qmatmul(OpContext& c) {
       piece.x_stride = piece.cols = piece.offset_stride = n;
       piece.rows = m;
       piece.offset = i * m * n;
-      e.chain.run(piece, args);
       if (e.through_float())
-        Chain::store_codes(e.chain.codes_kernel(), e.code, floats, n, m, n,
-                           args.output<std::uint8_t>(0) + i * m * n, n);
+        e.chain.run(piece, args, e.end, args.output<std::uint8_t>(0) + i * m * n, n);
+      else
+        e.chain.run(piece, args);
     });
   });
   return {};
+}
+
+bool same_window(const WindowGeometry& a, const WindowGeometry& b) {
+  return a.out_h == b.out_h && a.out_w == b.out_w && a.kernel_h == b.kernel_h &&
+         a.kernel_w == b.kernel_w && a.pad_top == b.pad_top && a.pad_left == b.pad_left;
+}
+
+// Runs of phases that are neighbours along x and see the same input; of one phase each unless
+// `join`.
+std::vector<std::vector<TransposedPhase>> neighbours(const std::vector<TransposedPhase>& phases,
+                                                     bool join) {
+  std::vector<std::vector<TransposedPhase>> runs;
+  for (const TransposedPhase& p : phases) {
+    const TransposedPhase* last = runs.empty() ? nullptr : &runs.back().back();
+    if (join && last != nullptr && p.first_y == last->first_y && p.first_x == last->first_x + 1 &&
+        p.kernel.empty() == last->kernel.empty() && same_window(p.window, last->window))
+      runs.back().push_back(p);
+    else
+      runs.push_back({p});
+  }
+  return runs;
 }
 
 Status plan_qconv_transpose(OpContext& c) {
@@ -471,32 +492,41 @@ Status plan_qconv_transpose(OpContext& c) {
   const std::int64_t batch = x.shape[0];
   INTACT_TRY(declare_output(c, window.out_shape(batch, channels), Layout::kChannelsLast));
   INTACT_ASSIGN(const IntEpilogue e, read_int_epilogue(c, c.outputs_[0]));
+  // Phases that differ only in where along x they begin, one behind the other, are one product
+  // whose columns are (phase, channel): what it leaves for a row of pixels is a row of the output.
+  const bool by_channel =
+      e.chain.has_operand_by_channel() || (e.through_float() && e.end.per_channel());
+  const std::vector<std::vector<TransposedPhase>> runs = neighbours(window.phases, !by_channel);
   struct Part {
-    TransposedPhase phase;
+    TransposedPhase phase;  // The first of the run.
+    std::int64_t columns;
     std::shared_ptr<const PackedIntGemm> b;
   };
   std::vector<Part> parts;
   std::size_t scratch = 0;
-  for (const TransposedPhase& phase : window.phases) {
+  for (const std::vector<TransposedPhase>& run : runs) {
     const auto pack = [&]() -> Result<std::shared_ptr<PackedIntGemm>> {
-      // Weights [in, out, kh, kw] become [tap, in, out]; a phase without taps multiplies by zero.
-      const std::int64_t taps =
-          std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.kernel.size()));
-      Tensor part(w->dtype(), {taps, in_channels, channels});
-      for (std::int64_t i = 0; phase.kernel.empty() && i < in_channels * channels; ++i)
-        part.raw()[i] = static_cast<std::byte>(weights.zero_of(i % channels));
-      for (std::size_t t = 0; t < phase.kernel.size(); ++t)
+      // Weights [in, out, kh, kw] become [tap, in, phase, out]; a phase without taps multiplies by
+      // zero.
+      const auto taps = std::max<std::int64_t>(1, static_cast<std::int64_t>(run[0].kernel.size()));
+      const auto phases = static_cast<std::int64_t>(run.size());
+      Tensor part(w->dtype(), {taps, in_channels, phases, channels});
+      std::byte* to = part.raw();
+      for (std::int64_t t = 0; t < taps; ++t)
         for (std::int64_t i = 0; i < in_channels; ++i)
-          for (std::int64_t o = 0; o < channels; ++o)
-            part.raw()[(static_cast<std::int64_t>(t) * in_channels + i) * channels + o] =
-                w->raw()[(i * channels + o) * window.kernel_size + phase.kernel[t]];
+          for (const TransposedPhase& phase : run)
+            for (std::int64_t o = 0; o < channels; ++o)
+              *to++ = phase.kernel.empty() ? static_cast<std::byte>(weights.zero_of(o))
+                                           : w->raw()[(i * channels + o) * window.kernel_size +
+                                                      phase.kernel[static_cast<std::size_t>(t)]];
       IntGemmSource s;
-      s.shape = {channels, taps, in_channels};
+      s.shape = {phases * channels, taps, in_channels};
       s.b.b = part.raw();
       s.b.is_unsigned = w->dtype() == Dtype::kUint8;
-      s.b.tap_bytes = in_channels * channels;
-      s.b.k_bytes = channels;
+      s.b.tap_bytes = in_channels * phases * channels;
+      s.b.k_bytes = phases * channels;
       s.b.n_bytes = 1;
+      s.channels = channels;
       s.weights = &weights;
       s.x = x_map;
       s.int_bias = bias.codes;
@@ -505,7 +535,8 @@ Status plan_qconv_transpose(OpContext& c) {
     };
     INTACT_ASSIGN(auto packed, c.packed<PackedIntGemm>(fmt::format("phase{}", parts.size()), pack));
     scratch = std::max(scratch, int_gemm_scratch(*packed, e));
-    parts.push_back({phase, std::move(packed)});
+    const std::int64_t columns = packed->shape.n;
+    parts.push_back({run[0], columns, std::move(packed)});
   }
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const auto pad = zero_line(in_channels, x_map.zero);
@@ -513,7 +544,7 @@ Status plan_qconv_transpose(OpContext& c) {
     std::size_t part;
     std::int64_t y;
   };
-  std::vector<Task> tasks;  // One row of a phase each: their pixels are evenly spaced.
+  std::vector<Task> tasks;  // One row of a part each: their pixels are evenly spaced.
   for (std::size_t i = 0; i < parts.size(); ++i)
     for (std::int64_t y = 0; y < parts[i].phase.window.out_h; ++y) tasks.push_back({i, y});
   c.run([=, parts = std::move(parts), tasks = std::move(tasks)](const StepArgs& args) {
@@ -530,7 +561,7 @@ Status plan_qconv_transpose(OpContext& c) {
       a.in_pixel_bytes = in_channels;
       a.in_row_bytes = in_channels * g.in_w;
       a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
-      // Row `begin` of the phase is pixel 0 of its row y.
+      // Row `begin` of the part is pixel 0 of its row y.
       const std::int64_t begin = task.y * g.out_w;
       const std::int64_t pixel =
           (part.phase.first_y + task.y * window.stride_h) * window.out_w + part.phase.first_x;
@@ -545,7 +576,7 @@ Status plan_qconv_transpose(OpContext& c) {
             args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) + out.offset;
         out.residual_row_bytes = window.stride_w * channels;
       }
-      run_int_gemm(*part.b, e, a, out, args, begin, begin + g.out_w, 0, panels_of(channels),
+      run_int_gemm(*part.b, e, a, out, args, begin, begin + g.out_w, 0, panels_of(part.columns),
                    args.scratch + ThreadPool::worker() * scratch);
     });
   });
