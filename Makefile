@@ -8,7 +8,8 @@
 #   make fuzz       libFuzzer on every reader, FUZZ_SECONDS each (default 600)
 #   make lint       clang-format, clang-tidy, ruff, mypy
 #   make format     rewrites the sources as clang-format and ruff want them
-#   make bench      the benchmarks of every room
+#   make bench      the kernels' benchmarks, as JSON in build/bench
+#   make bench-peers  intact against ONNX Runtime, OpenVINO and LiteRT (bench/README.md); takes an hour
 #   make wheel      dist/intact-*.whl
 #   make install    into PREFIX (default /usr/local)
 #   make clean      forgets the builds, keeps what was downloaded
@@ -20,7 +21,7 @@ NICE := nice -n 5
 VENV := build/venv/bin
 CMAKE_BUILD := $(NICE) cmake --build -j $(JOBS) --preset
 
-.PHONY: help build demo test sanitize fuzz lint format bench wheel install clean bootstrap venv
+.PHONY: help build demo test sanitize fuzz lint format bench bench-peers wheel install clean bootstrap venv
 help:
 	@sed -n 's/^#   make/  make/p' Makefile
 
@@ -60,6 +61,10 @@ format: bootstrap venv
 bench: build
 	$(CMAKE_BUILD) release --target intact_benches
 	@for b in build/release/intact_*_bench; do [ -x $$b ] && $$b || true; done
+
+bench-peers: build
+	$(VENV)/python bench/peers
+	$(VENV)/python bench/peers --memory
 
 wheel: bootstrap venv
 	@$(NICE) scripts/wheel
