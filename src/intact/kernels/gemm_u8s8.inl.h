@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "kernels/epilogue.inl.h"
+#include "kernels/gemm_tile.inl.h"
 #include "kernels/gemm_u8s8.h"
 
 namespace intact {
@@ -100,8 +101,7 @@ struct GemmU8S8 {
   // MR rows by NP panels. Not inlined: each tile gets the whole register file.
   template <int MR, int NP>
   [[gnu::noinline]] static void tile(const GemmTile& t) noexcept {
-    constexpr int kPV = Isa::kPanelVecs;
-    constexpr int NV = NP * kPV;
+    constexpr int NV = NP * Isa::kPanelVecs;
     I32 acc[MR][NV];
 #pragma GCC unroll 16
     for (int j = 0; j < NV; ++j) {
@@ -109,7 +109,7 @@ struct GemmU8S8 {
 #pragma GCC unroll 32
       for (int i = 0; i < MR; ++i) acc[i][j] = v;
     }
-    keep_all(acc);
+    keep_all<Isa>(acc);
     const std::uint8_t* const* rows = t.rows;
     const std::int8_t* b = t.b;
     const std::ptrdiff_t panel_bytes = t.panel_bytes;
@@ -120,24 +120,9 @@ struct GemmU8S8 {
 #pragma GCC unroll 32
       for (int i = 0; i < MR; ++i) p[i] = rows[i];
       rows += t.rows_stride;
-#pragma GCC unroll 1
-      for (std::int64_t k = 0; k < tap_bytes; k += 4) {
-        decltype(Isa::load_w(b)) w[NV];
-#pragma GCC unroll 4
-        for (int jp = 0; jp < NP; ++jp)
-#pragma GCC unroll 4
-          for (int v = 0; v < kPV; ++v)
-            w[jp * kPV + v] = Isa::load_w(b + jp * panel_bytes + v * Isa::kLanes * Isa::kStepK);
-        b += GemmLayout<Isa>::kStepBytes;
-#pragma GCC unroll 32
-        for (int i = 0; i < MR; ++i) {
-          const auto a = Isa::bcast_a(p[i] + k);
-#pragma GCC unroll 16
-          for (int j = 0; j < NV; ++j) Isa::dot(acc[i][j], a, w[j]);
-        }
-      }
+      b = multiply_run<Isa, Isa, MR, NP>(acc, p, b, panel_bytes, tap_bytes);
     } while (--tap > 0);
-    keep_all(acc);
+    keep_all<Isa>(acc);
     // Hides everything the epilogue needs until here, so that nothing of it is kept in registers
     // (or spilled) over the K loop.
     const GemmTile* late = &t;
@@ -151,20 +136,11 @@ struct GemmU8S8 {
         Isa::store_i32(late->acc + (i * NV + j) * Isa::kLanes, acc[i][j]);
   }
 
-  template <int MR, int NV>
-  [[gnu::always_inline]] static inline void keep_all(I32 (&acc)[MR][NV]) noexcept {
-#pragma GCC unroll 32
-    for (int i = 0; i < MR; ++i)
-#pragma GCC unroll 16
-      for (int j = 0; j < NV; ++j) Isa::keep(acc[i][j]);
-  }
-
   // Equation (1) of epilogue.h where EpilogueRows::is_plain: the bounds are applied to the bytes.
   template <int MR, int NP>
   [[gnu::always_inline]] static inline void store_plain_codes(
       const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
-    constexpr int kPV = Isa::kPanelVecs;
-    constexpr int NV = NP * kPV;
+    constexpr int NV = NP * Isa::kPanelVecs;
     const CodeLimits& k = t.e->codes;
 #pragma GCC unroll 16
     for (int j = 0; j < NV; ++j) {
@@ -221,10 +197,6 @@ struct GemmU8S8 {
     std::int64_t row;   // Within the block.
   };
 
-  static constexpr int next_height(int mr) noexcept {
-    return mr > 8 ? 8 : mr > 6 ? 6 : mr > 4 ? 4 : mr - 1;
-  }
-
   template <int NP, int MR>
   static void run_tiles(Group& g, std::int64_t rows) noexcept {
     for (; rows - g.row >= MR; g.row += MR) {
@@ -245,7 +217,7 @@ struct GemmU8S8 {
         EpilogueRows<Isa>::run(r);
       }
     }
-    if constexpr (MR > 1) run_tiles<NP, next_height(MR)>(g, rows);
+    if constexpr (MR > 1) run_tiles<NP, next_tile_height(MR)>(g, rows);
   }
 
   template <int NP>
@@ -254,12 +226,6 @@ struct GemmU8S8 {
       if (panels < NP) return run_group<NP - 1>(g, rows, panels);
     }
     run_tiles<NP, Isa::kTileM[NP]>(g, rows);
-  }
-
-  // Panels of the next group: as wide as possible, but 5 is 3 + 2 rather than 4 + 1.
-  static std::int64_t next_group(std::int64_t left) noexcept {
-    if (left == Isa::kMaxPanels + 1 && Isa::kMaxPanels > 2) return Isa::kMaxPanels - 1;
-    return left < Isa::kMaxPanels ? left : Isa::kMaxPanels;
   }
 
   static const std::uint8_t* row_of(const GemmU8S8Args& a, std::int64_t tap,
@@ -346,7 +312,7 @@ struct GemmU8S8 {
           }
         }
         for (std::int64_t p = c0; p < c1;) {
-          const std::int64_t panels = next_group(c1 - p);
+          const std::int64_t panels = next_panel_group<Isa>(c1 - p);
           const std::int64_t n = p * kPanelCols;
           t.b = a.b.packed + p * l.panel_bytes();
           t.init = a.b.init + n;

@@ -17,6 +17,7 @@ struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr int kPanelVecs = 2;
   static constexpr int kStepK = 2;
+  static constexpr int kVecBytes = 16;
   static constexpr int kElemBytes = 2;
   static constexpr bool kAlwaysStrip = true;
   static constexpr int kAOffset = 0;
@@ -39,6 +40,48 @@ struct Avx2 {
   }
   [[gnu::always_inline]] static inline void keep(I32& acc) noexcept {
     asm volatile("" : "+x"(acc));
+  }
+
+  struct Pairs {
+    static constexpr int kStepK = 2;
+    static constexpr int kVecBytes = 32;
+    static constexpr int index(int lane, int i) noexcept { return 2 * lane + i; }
+    [[gnu::always_inline]] static inline I32 bcast_a(const std::uint8_t* a) noexcept {
+      std::int32_t x;
+      std::memcpy(&x, a, 4);
+      return _mm256_set1_epi32(x);
+    }
+    [[gnu::always_inline]] static inline I32 load_w(const std::int8_t* w) noexcept {
+      return _mm256_load_si256(reinterpret_cast<const __m256i*>(w));
+    }
+    [[gnu::always_inline]] static inline void dot(I32& acc, I32 a, I32 w) noexcept {
+      acc = _mm256_add_epi32(acc, _mm256_madd_epi16(a, w));
+    }
+  };
+
+  static constexpr int kLanes16 = 16;
+  using S16 = __m256i;
+  [[gnu::always_inline]] static inline S16 set_s16(std::int32_t x) noexcept {
+    return _mm256_set1_epi16(static_cast<short>(x));
+  }
+  [[gnu::always_inline]] static inline S16 widen_s16(const std::uint8_t* p) noexcept {
+    return _mm256_cvtepu8_epi16(load16(p));
+  }
+  [[gnu::always_inline]] static inline S16 load_s16(const std::int16_t* p) noexcept {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  [[gnu::always_inline]] static inline void store_s16(std::int16_t* p, S16 x) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x);
+  }
+  [[gnu::always_inline]] static inline S16 add_s16(S16 a, S16 b) noexcept {
+    return _mm256_add_epi16(a, b);
+  }
+  [[gnu::always_inline]] static inline S16 sub_s16(S16 a, S16 b) noexcept {
+    return _mm256_sub_epi16(a, b);
+  }
+  template <int kBits>
+  [[gnu::always_inline]] static inline S16 shl_s16(S16 a) noexcept {
+    return _mm256_slli_epi16(a, kBits);
   }
 
   [[gnu::always_inline]] static inline void widen(std::uint8_t* dst, const std::uint8_t* src,
@@ -81,6 +124,14 @@ struct Avx2 {
   }
   [[gnu::always_inline]] static inline I32 mul(I32 a, I32 b) noexcept {
     return _mm256_mullo_epi32(a, b);
+  }
+  template <int kBits>
+  [[gnu::always_inline]] static inline I32 shl(I32 a) noexcept {
+    return _mm256_slli_epi32(a, kBits);
+  }
+  template <int kBits>
+  [[gnu::always_inline]] static inline I32 sra(I32 a) noexcept {
+    return _mm256_srai_epi32(a, kBits);
   }
   [[gnu::always_inline]] static inline I32 load_u8(const std::uint8_t* p) noexcept {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));

@@ -13,6 +13,7 @@ struct Avx512Vnni {
   static constexpr int kLanes = 16;
   static constexpr int kPanelVecs = 1;
   static constexpr int kStepK = 4;
+  static constexpr int kVecBytes = 64;
   static constexpr int kElemBytes = 1;
   static constexpr bool kAlwaysStrip = false;
   static constexpr int kAOffset = 0;
@@ -36,6 +37,48 @@ struct Avx512Vnni {
   }
   [[gnu::always_inline]] static inline void keep(I32& acc) noexcept {
     asm volatile("" : "+v"(acc));
+  }
+
+  struct Pairs {
+    static constexpr int kStepK = 2;
+    static constexpr int kVecBytes = 64;
+    static constexpr int index(int lane, int i) noexcept { return 2 * lane + i; }
+    [[gnu::always_inline]] static inline I32 bcast_a(const std::uint8_t* a) noexcept {
+      std::int32_t x;
+      std::memcpy(&x, a, 4);
+      return _mm512_set1_epi32(x);
+    }
+    [[gnu::always_inline]] static inline I32 load_w(const std::int8_t* w) noexcept {
+      return _mm512_load_si512(w);
+    }
+    [[gnu::always_inline]] static inline void dot(I32& acc, I32 a, I32 w) noexcept {
+      asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(w));
+    }
+  };
+
+  static constexpr int kLanes16 = 32;
+  using S16 = __m512i;
+  [[gnu::always_inline]] static inline S16 set_s16(std::int32_t x) noexcept {
+    return _mm512_set1_epi16(static_cast<short>(x));
+  }
+  [[gnu::always_inline]] static inline S16 widen_s16(const std::uint8_t* p) noexcept {
+    return _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  [[gnu::always_inline]] static inline S16 load_s16(const std::int16_t* p) noexcept {
+    return _mm512_loadu_si512(p);
+  }
+  [[gnu::always_inline]] static inline void store_s16(std::int16_t* p, S16 x) noexcept {
+    _mm512_storeu_si512(p, x);
+  }
+  [[gnu::always_inline]] static inline S16 add_s16(S16 a, S16 b) noexcept {
+    return _mm512_add_epi16(a, b);
+  }
+  [[gnu::always_inline]] static inline S16 sub_s16(S16 a, S16 b) noexcept {
+    return _mm512_sub_epi16(a, b);
+  }
+  template <int kBits>
+  [[gnu::always_inline]] static inline S16 shl_s16(S16 a) noexcept {
+    return _mm512_slli_epi16(a, kBits);
   }
 
   [[gnu::always_inline]] static inline void widen(std::uint8_t* dst, const std::uint8_t* src,
@@ -81,6 +124,14 @@ struct Avx512Vnni {
   }
   [[gnu::always_inline]] static inline I32 mul(I32 a, I32 b) noexcept {
     return _mm512_mullo_epi32(a, b);
+  }
+  template <int kBits>
+  [[gnu::always_inline]] static inline I32 shl(I32 a) noexcept {
+    return _mm512_slli_epi32(a, kBits);
+  }
+  template <int kBits>
+  [[gnu::always_inline]] static inline I32 sra(I32 a) noexcept {
+    return _mm512_srai_epi32(a, kBits);
   }
   [[gnu::always_inline]] static inline I32 load_u8(const std::uint8_t* p) noexcept {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));

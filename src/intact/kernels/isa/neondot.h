@@ -16,6 +16,7 @@ struct NeonDot {
   static constexpr int kLanes = 4;
   static constexpr int kPanelVecs = 4;
   static constexpr int kStepK = 4;
+  static constexpr int kVecBytes = 16;
   static constexpr int kElemBytes = 1;
   static constexpr bool kAlwaysStrip = true;
   static constexpr int kAOffset = 128;
@@ -38,6 +39,50 @@ struct NeonDot {
   }
   [[gnu::always_inline]] static inline void keep(I32& acc) noexcept {
     asm volatile("" : "+w"(acc));
+  }
+
+  struct Pairs {
+    static constexpr int kStepK = 2;
+    static constexpr int kVecBytes = 16;
+    // The four lanes' first elements, then the second ones: one multiply-add by lane each.
+    static constexpr int index(int lane, int i) noexcept { return 4 * i + lane; }
+    [[gnu::always_inline]] static inline int16x4_t bcast_a(const std::uint8_t* a) noexcept {
+      std::int32_t x;
+      std::memcpy(&x, a, 4);
+      return vreinterpret_s16_s32(vdup_n_s32(x));
+    }
+    [[gnu::always_inline]] static inline int16x8_t load_w(const std::int8_t* w) noexcept {
+      return vreinterpretq_s16_s8(vld1q_s8(w));
+    }
+    [[gnu::always_inline]] static inline void dot(I32& acc, int16x4_t a, int16x8_t w) noexcept {
+      acc = vmlal_lane_s16(acc, vget_low_s16(w), a, 0);
+      acc = vmlal_high_lane_s16(acc, w, a, 1);
+    }
+  };
+
+  static constexpr int kLanes16 = 8;
+  using S16 = int16x8_t;
+  [[gnu::always_inline]] static inline S16 set_s16(std::int32_t x) noexcept {
+    return vdupq_n_s16(static_cast<std::int16_t>(x));
+  }
+  [[gnu::always_inline]] static inline S16 widen_s16(const std::uint8_t* p) noexcept {
+    return vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p)));
+  }
+  [[gnu::always_inline]] static inline S16 load_s16(const std::int16_t* p) noexcept {
+    return vld1q_s16(p);
+  }
+  [[gnu::always_inline]] static inline void store_s16(std::int16_t* p, S16 x) noexcept {
+    vst1q_s16(p, x);
+  }
+  [[gnu::always_inline]] static inline S16 add_s16(S16 a, S16 b) noexcept {
+    return vaddq_s16(a, b);
+  }
+  [[gnu::always_inline]] static inline S16 sub_s16(S16 a, S16 b) noexcept {
+    return vsubq_s16(a, b);
+  }
+  template <int kBits>
+  [[gnu::always_inline]] static inline S16 shl_s16(S16 a) noexcept {
+    return vshlq_n_s16(a, kBits);
   }
 
   static void widen(std::uint8_t* dst, const std::uint8_t* src, std::int64_t n) noexcept {
@@ -70,6 +115,14 @@ struct NeonDot {
   [[gnu::always_inline]] static inline I32 add(I32 a, I32 b) noexcept { return vaddq_s32(a, b); }
   [[gnu::always_inline]] static inline I32 sub(I32 a, I32 b) noexcept { return vsubq_s32(a, b); }
   [[gnu::always_inline]] static inline I32 mul(I32 a, I32 b) noexcept { return vmulq_s32(a, b); }
+  template <int kBits>
+  [[gnu::always_inline]] static inline I32 shl(I32 a) noexcept {
+    return vshlq_n_s32(a, kBits);
+  }
+  template <int kBits>
+  [[gnu::always_inline]] static inline I32 sra(I32 a) noexcept {
+    return vshrq_n_s32(a, kBits);
+  }
   [[gnu::always_inline]] static inline I32 load_u8(const std::uint8_t* p) noexcept {
     std::uint32_t bytes;
     std::memcpy(&bytes, p, 4);

@@ -15,6 +15,7 @@ struct Scalar {
   static constexpr int kLanes = 4;
   static constexpr int kPanelVecs = 4;
   static constexpr int kStepK = 4;
+  static constexpr int kVecBytes = 16;         // Of packed B in one vector's step.
   static constexpr int kElemBytes = 1;         // Of the A strip.
   static constexpr bool kAlwaysStrip = false;  // A is used where it lies.
   static constexpr int kAOffset = 0;           // The strip holds a - kAOffset.
@@ -55,6 +56,70 @@ struct Scalar {
   // keep: tells the compiler that acc lives in a register here (a barrier against spills).
   static void keep(I32&) noexcept {}
 
+  // The same words for products of int16: acc[l] += a[0] w[l][0] + a[1] w[l][1], modulo 2^32.
+  // Element index(l, i) of a vector of packed B is w[l][i].
+  struct Pairs {
+    static constexpr int kStepK = 2;
+    static constexpr int kVecBytes = 16;
+    static constexpr int index(int lane, int i) noexcept { return 2 * lane + i; }
+    struct Pair {
+      std::int16_t v[2];
+    };
+    struct Weights {
+      std::int16_t v[2 * kLanes];
+    };
+    static Pair bcast_a(const std::uint8_t* a) noexcept {
+      Pair r;
+      std::memcpy(r.v, a, 4);
+      return r;
+    }
+    static Weights load_w(const std::int8_t* w) noexcept {
+      Weights r;
+      std::memcpy(r.v, w, sizeof(r.v));
+      return r;
+    }
+    static void dot(I32& acc, Pair a, const Weights& w) noexcept {
+      for (int l = 0; l < kLanes; ++l)
+        acc.v[l] = wrap(std::uint32_t(acc.v[l]) + std::uint32_t(a.v[0] * w.v[2 * l]) +
+                        std::uint32_t(a.v[1] * w.v[2 * l + 1]));
+    }
+  };
+
+  // Vectors of kLanes16 int16, modulo 2^16.
+  static constexpr int kLanes16 = 8;
+  struct S16 {
+    std::int16_t v[kLanes16];
+  };
+  static S16 set_s16(std::int32_t x) noexcept {
+    S16 r;
+    for (int l = 0; l < kLanes16; ++l) r.v[l] = std::int16_t(x);
+    return r;
+  }
+  static S16 widen_s16(const std::uint8_t* p) noexcept {  // kLanes16 bytes.
+    S16 r;
+    for (int l = 0; l < kLanes16; ++l) r.v[l] = p[l];
+    return r;
+  }
+  static S16 load_s16(const std::int16_t* p) noexcept {
+    S16 r;
+    std::memcpy(r.v, p, sizeof(r.v));
+    return r;
+  }
+  static void store_s16(std::int16_t* p, S16 x) noexcept { std::memcpy(p, x.v, sizeof(x.v)); }
+  static S16 add_s16(S16 a, S16 b) noexcept {
+    for (int l = 0; l < kLanes16; ++l) a.v[l] = std::int16_t(a.v[l] + b.v[l]);
+    return a;
+  }
+  static S16 sub_s16(S16 a, S16 b) noexcept {
+    for (int l = 0; l < kLanes16; ++l) a.v[l] = std::int16_t(a.v[l] - b.v[l]);
+    return a;
+  }
+  template <int kBits>
+  static S16 shl_s16(S16 a) noexcept {
+    for (int l = 0; l < kLanes16; ++l) a.v[l] = std::int16_t(a.v[l] * (1 << kBits));
+    return a;
+  }
+
   // Strip: dst[i] = src[i] - kAOffset in strip elements; may write 64 bytes too many.
   static void widen(std::uint8_t* dst, const std::uint8_t* src, std::int64_t n) noexcept {
     std::memcpy(dst, src, std::size_t(n));
@@ -86,6 +151,16 @@ struct Scalar {
   }
   static I32 mul(I32 a, I32 b) noexcept {
     for (int l = 0; l < kLanes; ++l) a.v[l] = wrap(std::uint32_t(a.v[l]) * std::uint32_t(b.v[l]));
+    return a;
+  }
+  template <int kBits>
+  static I32 shl(I32 a) noexcept {
+    for (int l = 0; l < kLanes; ++l) a.v[l] = wrap(std::uint32_t(a.v[l]) << kBits);
+    return a;
+  }
+  template <int kBits>
+  static I32 sra(I32 a) noexcept {  // Towards minus infinity.
+    for (int l = 0; l < kLanes; ++l) a.v[l] >>= kBits;
     return a;
   }
   // load_u8 reads 16 bytes at most and widens the first kLanes; store_u8 narrows lanes in [0, 255].
