@@ -178,6 +178,25 @@ def cases() -> list[Case]:
                 group=4,
                 pads=[1, 0, 0, 2],
             ),
+            # Winograd's shape: with a proof that it is exact, and one for which there is none.
+            Case(
+                f"winograd-{tag}",
+                "Conv",
+                (2, 64, 17, 14),
+                (50, 64, 3, 3),
+                zero,
+                pads=[1, 1, 0, 2],
+            ),
+            Case(
+                f"winograd-unproven-{tag}",
+                "Conv",
+                (1, 300, 13, 13),
+                (35, 300, 3, 3),
+                zero,
+                fill="high",
+                w_fill="low",
+                pads=[1, 1, 1, 1],
+            ),
             Case(
                 f"strided-{tag}",
                 "Conv",

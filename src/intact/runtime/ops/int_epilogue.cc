@@ -26,6 +26,23 @@ ChannelMaps IntEpilogue::channel_maps(std::span<const double> input_scales,
   return maps;
 }
 
+void IntEpilogue::finish_pixels(float* x, std::byte* image_out, std::int64_t image,
+                                std::int64_t first, std::int64_t count, std::int64_t pixels,
+                                std::int64_t channels, const StepArgs& args) const {
+  if (chain.empty()) return;
+  ChainPiece piece;
+  piece.x = x;
+  piece.x_stride = piece.cols = piece.offset_stride = channels;
+  piece.rows = count;
+  piece.offset = (image * pixels + first) * channels;
+  piece.image = image;
+  if (through_float())
+    chain.run(piece, args, end, reinterpret_cast<std::uint8_t*>(image_out) + first * channels,
+              channels);
+  else
+    chain.run(piece, args);
+}
+
 Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out) {
   IntEpilogue e;
   const auto& quant = c.graph().value(c.node().outputs[0]).quant;

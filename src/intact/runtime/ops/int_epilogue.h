@@ -35,12 +35,20 @@ struct IntEpilogue {
   // True when results go through float rows of their own before they become codes.
   [[nodiscard]] bool through_float() const { return codes_out && !chain.empty(); }
 
+  [[nodiscard]] std::size_t element_bytes() const { return codes_out ? 1 : sizeof(float); }
+
   // m and c for columns with these products of input scales and float biases (real units, may be
   // empty), numerics.md (6). Column i is channel first + i % channels.
   [[nodiscard]] ChannelMaps channel_maps(std::span<const double> input_scales,
                                          std::span<const float> float_bias, std::int64_t first = 0,
                                          std::int64_t channels = kAllChannels) const;
   static constexpr std::int64_t kAllChannels = std::numeric_limits<std::int64_t>::max();
+
+  // Does what the registers left of `count` whole pixels of an image, from pixel `first` of
+  // `pixels` on. x: their reals, [count, channels]; in image_out itself unless through_float.
+  void finish_pixels(float* x, std::byte* image_out, std::int64_t image, std::int64_t first,
+                     std::int64_t count, std::int64_t pixels, std::int64_t channels,
+                     const StepArgs& args) const;
 };
 
 // Reads the node's chain for an output of this shape and layout.

@@ -1,6 +1,7 @@
 #include "runtime/ops/int_gemm.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace intact {
 namespace {
@@ -79,6 +80,12 @@ Result<std::shared_ptr<PackedIntGemm>> pack_int_gemm(const IntGemmSource& source
   if (!pack(select_kernel<GemmU8S8Kernel>(isa))) pack(gemm_u8s8_int64());
   p->has_zb = std::any_of(p->zb.begin(), p->zb.end(), [](std::int32_t z) { return z != 0; });
   return p;
+}
+
+std::shared_ptr<Buffer> zero_line(std::int64_t channels, std::int32_t zero) {
+  auto line = Buffer::allocate(static_cast<std::size_t>(channels) + kSlackBytes);
+  std::memset(line->data(), zero, line->bytes());
+  return line;
 }
 
 std::size_t int_gemm_scratch(const PackedIntGemm& b, const IntEpilogue& epilogue) {

@@ -66,6 +66,9 @@ struct IntGemmOut {
   std::int64_t channel = 0;
 };
 
+// Returns a pixel of `channels` zero-point codes, with slack: what padding points at.
+std::shared_ptr<Buffer> zero_line(std::int64_t channels, std::int32_t zero);
+
 // Bytes of scratch per worker for any call with this packed matrix.
 std::size_t int_gemm_scratch(const PackedIntGemm& b, const IntEpilogue& epilogue);
 

@@ -18,6 +18,7 @@
 #include "runtime/ops/int_gemm.h"
 #include "runtime/ops/tables.h"
 #include "runtime/ops/window.h"
+#include "runtime/ops/winograd.h"
 
 namespace intact {
 namespace {
@@ -44,20 +45,11 @@ Result<Bias> read_bias(const OpContext& c, std::int64_t channels) {
   return bias;
 }
 
-// A line of zero-point codes, long enough for any pixel, with slack.
-std::shared_ptr<Buffer> zero_line(std::int64_t channels, std::int32_t zero) {
-  auto line = Buffer::allocate(static_cast<std::size_t>(channels) + kSlackBytes);
-  std::memset(line->data(), zero, line->bytes());
-  return line;
-}
-
 // Codes when the output value carries a map of them.
 Status declare_output(OpContext& c, Shape shape, Layout layout) {
   const bool codes = c.graph().value(c.node().outputs[0]).quant.has_value();
   return c.output(0, codes ? Dtype::kUint8 : Dtype::kFloat32, std::move(shape), layout);
 }
-
-std::size_t out_element_bytes(const IntEpilogue& e) { return e.codes_out ? 1 : sizeof(float); }
 
 struct PackedDwconv {
   const DwconvU8S8Kernel* kernel = nullptr;
@@ -121,7 +113,7 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
   const std::int64_t tasks_an_image = (out_h + rows_a_task - 1) / rows_a_task;
   c.run([=, window = window.geometry](const StepArgs& args) {
     const auto out_pixel =
-        static_cast<std::ptrdiff_t>(channels) * static_cast<std::ptrdiff_t>(out_element_bytes(e));
+        static_cast<std::ptrdiff_t>(channels) * static_cast<std::ptrdiff_t>(e.element_bytes());
     args.pool.run(static_cast<std::size_t>(batch * tasks_an_image), [&](std::size_t t) {
       const std::int64_t image = static_cast<std::int64_t>(t) / tasks_an_image;
       const std::int64_t first = static_cast<std::int64_t>(t) % tasks_an_image * rows_a_task;
@@ -155,18 +147,8 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
         a.out = reinterpret_cast<std::byte*>(floats) - first * a.out_row_bytes;
       }
       packed->kernel->run(a);
-      if (e.chain.empty()) return;
-      ChainPiece piece;
-      std::byte* to = image_out + first * out_w * out_pixel;
-      piece.x = through_float ? floats : reinterpret_cast<float*>(to);
-      piece.x_stride = piece.cols = piece.offset_stride = channels;
-      piece.rows = (a.row_end - a.row_begin) * out_w;
-      piece.offset = (image * out_h + first) * out_w * channels;
-      piece.image = image;
-      if (through_float)
-        e.chain.run(piece, args, e.end, reinterpret_cast<std::uint8_t*>(to), channels);
-      else
-        e.chain.run(piece, args);
+      e.finish_pixels(static_cast<float*>(a.out) + first * out_w * channels, image_out, image,
+                      first * out_w, (a.row_end - first) * out_w, out_h * out_w, channels, args);
     });
   });
   return {};
@@ -199,6 +181,9 @@ Status plan_qconv(OpContext& c) {
   INTACT_ASSIGN(const IntEpilogue e, read_int_epilogue(c, c.outputs_[0]));
   if (groups == in_channels && out_channels == in_channels && groups > 1)
     return plan_depthwise(c, e, window, x_map, weights, bias);
+  INTACT_ASSIGN(const bool planned,
+                plan_winograd(c, e, window, {&weights, x_map, bias.codes, bias.reals}));
+  if (planned) return {};
 
   const std::int64_t group_in = in_channels / groups;
   const std::int64_t group_out = out_channels / groups;
@@ -244,7 +229,7 @@ Status plan_qconv(OpContext& c) {
   const std::int64_t panel_tasks =
       spans * row_tasks * groups >= c.threads() ? 1 : std::min<std::int64_t>(c.threads(), panels);
   c.run([=, packed = std::move(packed)](const StepArgs& args) {
-    const auto element = static_cast<std::ptrdiff_t>(out_element_bytes(e));
+    const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
     args.pool.run(
         static_cast<std::size_t>(spans * groups * row_tasks * panel_tasks), [&](std::size_t t) {
           auto rest = static_cast<std::int64_t>(t);
@@ -327,7 +312,7 @@ Status plan_qlinear(OpContext& c) {
   const std::int64_t panel_tasks =
       row_tasks >= c.threads() ? 1 : std::min<std::int64_t>(c.threads(), panels);
   c.run([=](const StepArgs& args) {
-    const auto element = static_cast<std::ptrdiff_t>(out_element_bytes(e));
+    const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
     args.pool.run(static_cast<std::size_t>(row_tasks * panel_tasks), [&](std::size_t t) {
       const std::int64_t row_task = static_cast<std::int64_t>(t) / panel_tasks;
       const std::int64_t panel_task = static_cast<std::int64_t>(t) % panel_tasks;
@@ -395,7 +380,7 @@ Status plan_qmatmul(OpContext& c) {
   const std::vector<double> scales(static_cast<std::size_t>(n), a_map.scale * b_map.scale);
   const auto maps = std::make_shared<ChannelMaps>(e.channel_maps(scales, {}));
   c.run([=](const StepArgs& args) {
-    const auto element = static_cast<std::ptrdiff_t>(out_element_bytes(e));
+    const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
     args.pool.run(static_cast<std::size_t>(batch), [&](std::size_t t) {
       const auto i = static_cast<std::int64_t>(t);
       std::byte* own = args.scratch + ThreadPool::worker() * scratch;
@@ -548,7 +533,7 @@ Status plan_qconv_transpose(OpContext& c) {
   for (std::size_t i = 0; i < parts.size(); ++i)
     for (std::int64_t y = 0; y < parts[i].phase.window.out_h; ++y) tasks.push_back({i, y});
   c.run([=, parts = std::move(parts), tasks = std::move(tasks)](const StepArgs& args) {
-    const auto element = static_cast<std::ptrdiff_t>(out_element_bytes(e));
+    const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
     args.pool.run(tasks.size() * static_cast<std::size_t>(batch), [&](std::size_t t) {
       const auto image = static_cast<std::int64_t>(t / tasks.size());
       const Task& task = tasks[t % tasks.size()];

@@ -1,0 +1,158 @@
+#include "runtime/ops/winograd.h"
+
+#include <algorithm>
+
+#include "kernels/conv_cost.h"
+#include "kernels/wino43_u8s8.h"
+#include "runtime/ops/int_gemm.h"
+
+namespace intact {
+namespace {
+
+// Float rows of one task before they become codes, about.
+constexpr std::int64_t kStripBytes = 256 << 10;
+
+struct PackedWinograd {
+  const Wino43U8S8Kernel* kernel = nullptr;  // Null: a channel has no proof.
+  std::shared_ptr<Buffer> packed;
+  std::vector<std::int32_t> bias;
+  ChannelMaps maps;
+};
+
+Result<std::shared_ptr<PackedWinograd>> pack_winograd(const Tensor& w, const Wino43Shape& shape,
+                                                      const IntEpilogue& e,
+                                                      const WinogradSource& source, IsaLevel isa) {
+  auto p = std::make_shared<PackedWinograd>();
+  const std::int64_t k = 9 * shape.in_channels;
+  p->bias.assign(static_cast<std::size_t>(padded_n(shape.out_channels)), 0);
+  std::copy(source.int_bias.begin(), source.int_bias.end(), p->bias.begin());
+  std::vector<double> scales;
+  const auto* codes = reinterpret_cast<const std::int8_t*>(w.raw());
+  for (std::int64_t n = 0; n < shape.out_channels; ++n) {
+    std::int64_t sum = 0;
+    for (const std::int8_t* q = codes + n * k; q < codes + (n + 1) * k; ++q)
+      sum += *q < 0 ? -*q : *q;
+    if (!wino43_is_exact(sum, source.x.zero, p->bias[static_cast<std::size_t>(n)])) return p;
+    scales.push_back(source.x.scale * source.weights->scale_of(n));
+  }
+  p->maps = e.channel_maps(scales, source.float_bias);
+  const auto& kernel = select_kernel<Wino43U8S8Kernel>(isa);
+  p->packed = Buffer::allocate(kernel.packed_bytes(shape));
+  kernel.pack(shape, {.b = w.raw(), .tap_bytes = 1, .k_bytes = 9, .n_bytes = k}, 0,
+              panels_of(shape.out_channels), p->packed->data());
+  p->kernel = &kernel;
+  return p;
+}
+
+// How an image is shared out: rows of tiles, or panels.
+struct Shares {
+  std::int64_t rows;  // Of the output, a task.
+  std::int64_t row_tasks;
+  std::int64_t panel_tasks;
+};
+
+Shares share_out(const Wino43Shape& shape, std::int64_t images, int threads, bool whole_rows) {
+  const std::int64_t tile_rows = (shape.window.out_h + 3) / 4;
+  const std::int64_t tiles_x = (shape.window.out_w + 3) / 4;
+  const std::int64_t panels = panels_of(shape.out_channels);
+  const std::int64_t t = images >= threads ? 1 : threads;
+  const auto parts = [](std::int64_t n, std::int64_t of) { return (n + of - 1) / of; };
+  // Rows: every task reads all weights, which few tiles do not repay. Panels: every task transforms
+  // all inputs.
+  const auto slowest = [&](std::int64_t n) {
+    return static_cast<double>(parts(n, t) * t) / static_cast<double>(n);
+  };
+  const auto tiles = static_cast<double>(parts(tile_rows, t) * tiles_x);
+  if (!whole_rows && slowest(panels) * 1.15 < slowest(tile_rows) * (1 + 6 / tiles))
+    return {shape.window.out_h, 1, std::min(t, panels)};
+  const std::int64_t rows = 4 * parts(tile_rows, std::min(t, tile_rows));
+  return {rows, parts(shape.window.out_h, rows), 1};
+}
+
+}  // namespace
+
+Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& window,
+                           const WinogradSource& source) {
+  const ValueInfo& x = c.input(0);
+  const Tensor& w = *c.input(1).constant;
+  INTACT_ASSIGN(const IsaLevel isa, host_isa());
+  const Wino43Shape shape{x.shape[1], w.shape()[0], window.geometry};
+  if (w.dtype() != Dtype::kInt8 || source.weights->has_zero() || w.shape()[1] != x.shape[1] ||
+      choose_conv_algorithm(shape, isa) != ConvAlgorithm::kWinograd43)
+    return false;
+  INTACT_ASSIGN(const auto packed, c.packed<PackedWinograd>("wino43", [&] {
+    return pack_winograd(w, shape, e, source, isa);
+  }));
+  if (packed->kernel == nullptr) return false;
+
+  const std::int64_t batch = x.shape[0];
+  const bool through_float = e.through_float();
+  Shares shares = share_out(shape, batch, c.threads(), !e.chain.empty());
+  const std::int64_t row_floats = shape.out_channels * shape.window.out_w;
+  if (through_float) {
+    const std::int64_t fit = kStripBytes / (row_floats * 4) / 4 * 4;
+    shares.rows = std::min(shares.rows, std::max<std::int64_t>(4, fit));
+    shares.row_tasks = (shape.window.out_h + shares.rows - 1) / shares.rows;
+  }
+  const auto align = [](std::size_t bytes) {
+    return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+  };
+  const std::size_t kernel_scratch = align(packed->kernel->scratch_bytes(shape));
+  const std::size_t strip =
+      through_float ? align(static_cast<std::size_t>(shares.rows * row_floats) * sizeof(float)) : 0;
+  const std::size_t scratch = kernel_scratch + strip;
+  c.scratch(scratch * static_cast<std::size_t>(c.threads()));
+  const auto pad = zero_line(shape.in_channels, source.x.zero);
+  const std::int64_t tasks_an_image = shares.row_tasks * shares.panel_tasks;
+  const std::int32_t za = source.x.zero;
+  c.run([=](const StepArgs& args) {
+    const WindowGeometry& g = shape.window;
+    const auto pixel = shape.out_channels * static_cast<std::ptrdiff_t>(e.element_bytes());
+    args.pool.run(static_cast<std::size_t>(batch * tasks_an_image), [&](std::size_t t) {
+      const auto task = static_cast<std::int64_t>(t);
+      const std::int64_t image = task / tasks_an_image;
+      const std::int64_t part = task % tasks_an_image % shares.panel_tasks;
+      const std::int64_t first = task % tasks_an_image / shares.panel_tasks * shares.rows;
+      const std::int64_t panels = panels_of(shape.out_channels);
+      std::byte* own = args.scratch + ThreadPool::worker() * scratch;
+      Wino43U8S8Args a;
+      a.shape = shape;
+      a.in = args.input<std::uint8_t>(0) + image * g.in_h * g.in_w * shape.in_channels;
+      a.in_pixel_bytes = shape.in_channels;
+      a.in_row_bytes = shape.in_channels * g.in_w;
+      a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
+      a.za = za;
+      a.packed = packed->packed->data();
+      a.bias = packed->bias.data();
+      a.epilogue = e.base;
+      a.epilogue.m = packed->maps.m.data();
+      a.epilogue.c = packed->maps.c.data();
+      if (e.residual_input >= 0) {
+        a.epilogue.r = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) +
+                       image * g.out_h * row_floats;
+        a.epilogue.r_row_bytes = shape.out_channels;
+      }
+      a.row_begin = first;
+      a.row_end = std::min(g.out_h, first + shares.rows);
+      a.panel_begin = panels * part / shares.panel_tasks;
+      a.panel_end = panels * (part + 1) / shares.panel_tasks;
+      a.scratch = own;
+      std::byte* image_out = args.out[0] + image * g.out_h * g.out_w * pixel;
+      auto* floats = reinterpret_cast<float*>(own + kernel_scratch);
+      a.out = image_out;
+      a.out_pixel_bytes = pixel;
+      if (through_float) {
+        a.out_pixel_bytes = shape.out_channels * static_cast<std::ptrdiff_t>(sizeof(float));
+        a.out = reinterpret_cast<std::byte*>(floats) - first * g.out_w * a.out_pixel_bytes;
+      }
+      a.out_row_bytes = a.out_pixel_bytes * g.out_w;
+      packed->kernel->run(a);
+      e.finish_pixels(static_cast<float*>(a.out) + first * row_floats, image_out, image,
+                      first * g.out_w, (a.row_end - first) * g.out_w, g.out_h * g.out_w,
+                      shape.out_channels, args);
+    });
+  });
+  return true;
+}
+
+}  // namespace intact
