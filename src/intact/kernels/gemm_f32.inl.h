@@ -1,8 +1,8 @@
 // gemm_f32.inl.h: the tile algorithm of gemm_f32.h over a float vocabulary.
 //
-// A tile of kRows x (kPanels * 16) accumulators lives in registers over all of K. It is then
-// parked on the stack and finished by one small loop shared by all tile sizes: with the epilogue
-// behind the K loop in one function, gcc 12 spills accumulators inside the loop.
+// A tile of rows x vectors of accumulators lives in registers over all of K and is finished there.
+// A last panel of at most half its columns is computed in half-width vectors (T, which is S itself
+// where that is narrow enough), so that 24 or 40 columns cost what they are.
 #pragma once
 
 #include <cstdint>
@@ -12,124 +12,154 @@
 
 namespace intact {
 
-template <class S, int kRows, int kPanels>
+template <class S, int kRows, int kPanels, class T = S, int kHalfRows = kRows>
 struct GemmF32 {
   using V = typename S::V;
   static constexpr int kCols = kPanelCols;
-  static constexpr int kVectors = kCols / S::kLanes;      // A panel's row.
+  static constexpr int kVectors = kCols / S::kLanes;  // A panel's row.
+  static constexpr int kHalfVectors = kCols / 2 / T::kLanes;
   static constexpr std::int64_t kBlockElems = 64 * 1024;  // Of A: stays in L2 beside a strip of B.
 
   // C[row + i, col + j] = epilogue(sums[i * width + j]) for i < rows, j < cols.
+  template <class U>
   [[gnu::noinline]] static void finish(const GemmF32Args& args, std::int64_t row, int rows,
                                        std::int64_t col, std::int64_t cols, const float* sums,
                                        int width) noexcept {
+    using W = typename U::V;
     const EpilogueF32& e = args.epilogue;
-    const V lo = S::set(e.lo), hi = S::set(e.hi);
+    const W lo = U::set(e.lo), hi = U::set(e.hi);
     for (int i = 0; i < rows; ++i) {
       float* out = args.out + (row + i) * args.out_stride + col;
       const float* residual =
           e.residual == nullptr ? nullptr : e.residual + (row + i) * e.residual_stride + col;
-      for (std::int64_t j = 0; j < cols; j += S::kLanes) {
-        const std::int64_t left = cols - j;
-        V v = S::load(sums + i * width + j);
-        if (left >= S::kLanes) {
-          if (e.bias != nullptr) v = S::add(v, S::load(e.bias + col + j));
-          if (residual != nullptr) v = S::add(v, S::load(residual + j));
-          S::store(out + j, MathF32<S>::canon(MathF32<S>::clamp(v, lo, hi)));
-        } else {
-          const int n = static_cast<int>(left);
-          if (e.bias != nullptr) v = S::add(v, S::load_tail(e.bias + col + j, n));
-          if (residual != nullptr) v = S::add(v, S::load_tail(residual + j, n));
-          S::store_tail(out + j, MathF32<S>::canon(MathF32<S>::clamp(v, lo, hi)), n);
-        }
+      for (std::int64_t j = 0; j < cols; j += U::kLanes) {
+        const int n = static_cast<int>(cols - j < U::kLanes ? cols - j : U::kLanes);
+        W v = U::load(sums + i * width + j);
+        if (e.bias != nullptr) v = U::add(v, U::load_tail(e.bias + col + j, n));
+        if (residual != nullptr) v = U::add(v, U::load_tail(residual + j, n));
+        U::store_tail(out + j, MathF32<U>::canon(MathF32<U>::clamp(v, lo, hi)), n);
       }
     }
   }
 
-  // R rows from `row`, P panels from `panel`.
-  template <int R, int P>
+  // kR rows from `row`, kW vectors of U's width from the first column of `panel`.
+  template <class U, int kR, int kW>
   [[gnu::noinline]] static void tile(const GemmF32Args& args, std::int64_t row,
                                      std::int64_t panel) noexcept {
-    constexpr int kWide = P * kVectors;
+    using W = typename U::V;
+    constexpr int kPanelVectors = kCols / U::kLanes;
     const std::int64_t k_per_tap = args.shape.k_per_tap;
     const std::int64_t taps = args.shape.taps;
     const std::ptrdiff_t panel_stride = taps * k_per_tap * kCols;
     const float* b = args.packed + panel * panel_stride;
-    V acc[R][kWide];
+    W acc[kR][kW];
 #pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) {
+    for (int i = 0; i < kR; ++i) {
 #pragma GCC unroll 16
-      for (int j = 0; j < kWide; ++j) {
-        acc[i][j] = S::set(0.0f);
-        S::barrier(acc[i][j]);
+      for (int j = 0; j < kW; ++j) {
+        acc[i][j] = U::set(0.0f);
+        U::barrier(acc[i][j]);
       }
     }
     for (std::int64_t tap = 0; tap < taps; ++tap) {
-      const float* a[R];
+      const float* a[kR];
       if (args.rows != nullptr) {
         const float* const* table = args.rows + tap * args.rows_stride + row;
 #pragma GCC unroll 16
-        for (int i = 0; i < R; ++i) a[i] = table[i] + args.row_offset;
+        for (int i = 0; i < kR; ++i) a[i] = table[i] + args.row_offset;
       } else {
 #pragma GCC unroll 16
-        for (int i = 0; i < R; ++i) a[i] = args.a + (row + i) * args.a_stride;
+        for (int i = 0; i < kR; ++i) a[i] = args.a + (row + i) * args.a_stride;
       }
 #pragma GCC unroll 1
       for (std::int64_t k = 0; k < k_per_tap; ++k) {
-        V w[kWide];
+        W w[kW];
 #pragma GCC unroll 16
-        for (int j = 0; j < kWide; ++j)
-          w[j] = S::load(b + (j / kVectors) * panel_stride + (j % kVectors) * S::kLanes);
+        for (int j = 0; j < kW; ++j)
+          w[j] = U::load(b + (j / kPanelVectors) * panel_stride + (j % kPanelVectors) * U::kLanes);
         b += kCols;
 #pragma GCC unroll 16
-        for (int i = 0; i < R; ++i) {
-          const V x = S::broadcast(a[i] + k);
+        for (int i = 0; i < kR; ++i) {
+          const W x = U::broadcast(a[i] + k);
 #pragma GCC unroll 16
-          for (int j = 0; j < kWide; ++j) acc[i][j] = S::fma(x, w[j], acc[i][j]);
+          for (int j = 0; j < kW; ++j) acc[i][j] = U::fma(x, w[j], acc[i][j]);
         }
       }
     }
-    alignas(64) float sums[R * P * kCols];
 #pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) {
+    for (int i = 0; i < kR; ++i)
 #pragma GCC unroll 16
-      for (int j = 0; j < kWide; ++j) {
-        S::barrier(acc[i][j]);
-        S::store(sums + i * P * kCols + j * S::kLanes, acc[i][j]);
+      for (int j = 0; j < kW; ++j) U::barrier(acc[i][j]);
+    const EpilogueF32& e = args.epilogue;
+    const std::int64_t col = panel * kCols;
+    const std::int64_t cols = args.shape.n - col;
+    if (cols < kW * U::kLanes) {
+      alignas(64) float sums[kR * kW * U::kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kR; ++i)
+#pragma GCC unroll 16
+        for (int j = 0; j < kW; ++j) U::store(sums + (i * kW + j) * U::kLanes, acc[i][j]);
+      return finish<U>(args, row, kR, col, cols, sums, kW * U::kLanes);
+    }
+    const W lo = U::set(e.lo), hi = U::set(e.hi);
+    float* out = args.out + row * args.out_stride + col;
+    W bias[kW];
+#pragma GCC unroll 16
+    for (int j = 0; j < kW; ++j)  // -0 is what adds nothing, to -0 either.
+      bias[j] = e.bias == nullptr ? U::set(-0.0f) : U::load(e.bias + col + j * U::kLanes);
+    const float* residual =
+        e.residual == nullptr ? nullptr : e.residual + row * e.residual_stride + col;
+#pragma GCC unroll 16
+    for (int i = 0; i < kR; ++i) {
+#pragma GCC unroll 16
+      for (int j = 0; j < kW; ++j) {
+        W v = U::add(acc[i][j], bias[j]);
+        if (residual != nullptr)
+          v = U::add(v, U::load(residual + i * e.residual_stride + j * U::kLanes));
+        U::store(out + i * args.out_stride + j * U::kLanes,
+                 MathF32<U>::canon(MathF32<U>::clamp(v, lo, hi)));
       }
     }
-    const std::int64_t col = panel * kCols;
-    const std::int64_t left = args.shape.n - col;
-    finish(args, row, R, col, left < P * kCols ? left : P * kCols, sums, P * kCols);
   }
 
-  template <int P, int R = kRows>
+  template <class U, int kR, int kW>
   static void run_tile(const GemmF32Args& args, std::int64_t row, std::int64_t rows,
                        std::int64_t panel) noexcept {
-    if constexpr (R > 1) {
-      if (rows < R) return run_tile<P, R - 1>(args, row, rows, panel);
+    if constexpr (kR > 1) {
+      if (rows < kR) return run_tile<U, kR - 1, kW>(args, row, rows, panel);
     }
-    tile<R, P>(args, row, panel);
+    tile<U, kR, kW>(args, row, panel);
   }
 
-  template <int P = kPanels>
+  template <class U, int kR, int kW>
+  static void run_rows(const GemmF32Args& args, std::int64_t begin, std::int64_t end,
+                       std::int64_t panel) noexcept {
+    for (std::int64_t row = begin; row < end; row += kR)
+      run_tile<U, kR, kW>(args, row, end - row, panel);
+  }
+
+  template <int kP = kPanels>
   static void run_strip(const GemmF32Args& args, std::int64_t begin, std::int64_t end,
                         std::int64_t panel, std::int64_t panels) noexcept {
-    if constexpr (P > 1) {
-      if (panels < P) return run_strip<P - 1>(args, begin, end, panel, panels);
+    if constexpr (kP > 1) {
+      if (panels < kP) return run_strip<kP - 1>(args, begin, end, panel, panels);
     }
-    for (std::int64_t row = begin; row < end; row += kRows)
-      run_tile<P>(args, row, end - row, panel);
+    run_rows<S, kRows, kP * kVectors>(args, begin, end, panel);
   }
 
   static void run(const GemmF32Args& args) noexcept {
     const std::int64_t k = args.shape.taps * args.shape.k_per_tap;
+    const std::int64_t half = args.shape.n / kCols;  // The panel that may be half full.
+    const bool has_half =
+        half < args.panel_end && args.panel_begin <= half && args.shape.n % kCols <= kCols / 2;
+    const std::int64_t full_end = has_half ? half : args.panel_end;
     std::int64_t block = kBlockElems / (k > 0 ? k : 1) / kRows * kRows;
     if (block < 4 * kRows) block = 4 * kRows;
     for (std::int64_t begin = args.row_begin; begin < args.row_end; begin += block) {
       const std::int64_t end = begin + block < args.row_end ? begin + block : args.row_end;
-      for (std::int64_t panel = args.panel_begin; panel < args.panel_end; panel += kPanels)
-        run_strip(args, begin, end, panel, args.panel_end - panel);
+      for (std::int64_t panel = args.panel_begin; panel < full_end; panel += kPanels)
+        run_strip(args, begin, end, panel, full_end - panel);
+      if (has_half) run_rows<T, kHalfRows, kHalfVectors>(args, begin, end, half);
     }
   }
 

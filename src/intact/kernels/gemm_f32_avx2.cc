@@ -3,7 +3,7 @@
 
 namespace intact {
 
-using GemmAvx2F32 = GemmF32<Avx2F32, 6, 1>;
+using GemmAvx2F32 = GemmF32<Avx2F32, 6, 1, Avx2F32, 12>;
 extern const GemmF32Kernel kGemmF32Avx2;
 constinit const GemmF32Kernel kGemmF32Avx2 = {.name = "gemm_f32/avx2",
                                               .isa = IsaLevel::kAvx2,

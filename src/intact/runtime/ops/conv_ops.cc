@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "kernels/conv_runs.h"
 #include "kernels/pool_u8.h"
 #include "kernels/window_f32.h"
 #include "runtime/ops/float_epilogue.h"
@@ -119,43 +120,91 @@ struct GemmConv {
   std::ptrdiff_t out_start = 0;  // Elements from the image's output to pixel (0, 0).
   std::ptrdiff_t out_y = 0;
   std::ptrdiff_t out_x = 0;
+  std::int64_t out_pixels =
+      1;                 // Neighbours whose channels are the columns; more than 1 fill out_x.
   bool by_rows = false;  // Output rows are apart: a task stays inside one.
+
+  // The image's pixels are the rows of A as they lie.
+  [[nodiscard]] bool is_plain() const {
+    const WindowGeometry& g = window;
+    return g.kernel_h == 1 && g.kernel_w == 1 && g.stride_h == 1 && g.stride_w == 1 &&
+           g.pad_top == 0 && g.pad_left == 0 && g.out_w == g.in_w && g.out_h <= g.in_h;
+  }
+  [[nodiscard]] bool joins_taps() const {
+    return ConvRuns::can_join(window) && b->shape.k_per_tap == in_channels;
+  }
 };
+
+// What of a worker's scratch a convolution fills: the pointers to the rows of A, and the rows that
+// do not lie in the image.
+struct ConvScratch {
+  std::size_t pointers = 0, edges = 0;  // Bytes.
+  explicit ConvScratch(const GemmConv& conv) {
+    if (conv.is_plain()) return;
+    const bool joined = conv.joins_taps();
+    const std::int64_t taps = joined ? conv.window.kernel_h : conv.b->shape.taps;
+    pointers = align(static_cast<std::size_t>(kMaxRows * taps) * sizeof(void*));
+    const std::int64_t floats =
+        joined ? ConvRuns(conv.window, conv.in_channels).edge_elems(kMaxRows) : conv.in_channels;
+    edges = align(static_cast<std::size_t>(floats) * sizeof(float));
+  }
+};
+
+// Points A at the output pixels [begin, end).
+void set_rows(const GemmConv& conv, const float* image, std::int64_t begin, std::int64_t end,
+              std::byte* scratch, GemmF32Args& a) {
+  if (conv.is_plain()) {
+    a.a = image + begin * conv.in_channels + conv.first_in;
+    a.a_stride = conv.in_channels;
+    return;
+  }
+  const WindowGeometry& g = conv.window;
+  const auto** pointers = reinterpret_cast<const float**>(scratch);
+  auto* edges = reinterpret_cast<float*>(scratch + ConvScratch(conv).pointers);
+  a.rows = pointers;
+  a.rows_stride = end - begin;
+  if (conv.joins_taps()) {
+    const ConvRuns runs(g, conv.in_channels);
+    runs.fill(image, begin, end, edges, pointers, a.rows_stride);
+    a.shape.taps = g.kernel_h;
+    a.shape.k_per_tap = runs.run();
+    return;
+  }
+  constexpr std::ptrdiff_t kBytes = sizeof(float);
+  std::fill_n(edges, conv.in_channels, 0.0f);
+  fill_conv_rows(g, reinterpret_cast<const std::uint8_t*>(image),
+                 conv.in_channels * g.in_w * kBytes, conv.in_channels * kBytes,
+                 reinterpret_cast<const std::uint8_t*>(edges), begin, end,
+                 reinterpret_cast<const std::uint8_t**>(pointers), a.rows_stride);
+  a.row_offset = conv.first_in;
+}
 
 struct ConvRun {
   const StepArgs& args;
   std::int64_t image;
-  const float* in;  // The image.
-  const float* pad;
+  const float* in;        // The image.
   std::int64_t out_base;  // Element of the output that is the image's first.
-  const float** pointers;
+  std::byte* scratch;
   float* strip;  // Rows that become codes.
 };
 
 void run_gemm_conv(const GemmConv& conv, const FloatEpilogue& e, const ConvRun& r,
                    std::int64_t begin, std::int64_t end, std::int64_t panel_begin,
                    std::int64_t panel_end) {
-  const auto& [args, image, in, pad, out_base, pointers, strip] = r;
-  const GemmShape& shape = conv.b->shape;
+  const auto& [args, image, in, out_base, scratch, strip] = r;
+  const std::int64_t n = conv.b->shape.n;
   const std::int64_t limit = conv.by_rows ? std::min(kMaxRows, conv.window.out_w) : kMaxRows;
   for (std::int64_t row = begin; row < end;) {
     std::int64_t count = std::min(limit, end - row);
     if (conv.by_rows) count = std::min(count, conv.window.out_w - row % conv.window.out_w);
     GemmF32Args a;
-    a.shape = shape;
-    fill_conv_rows(conv.window, reinterpret_cast<const std::uint8_t*>(in),
-                   conv.in_channels * conv.window.in_w * static_cast<std::ptrdiff_t>(sizeof(float)),
-                   conv.in_channels * static_cast<std::ptrdiff_t>(sizeof(float)),
-                   reinterpret_cast<const std::uint8_t*>(pad), row, row + count,
-                   reinterpret_cast<const std::uint8_t**>(pointers), count);
-    a.rows = pointers;
-    a.rows_stride = count;
-    a.row_offset = conv.first_in;
+    a.shape = conv.b->shape;
+    set_rows(conv, in, row, row + count, scratch, a);
     a.packed = reinterpret_cast<const float*>(conv.b->packed->data());
     const std::ptrdiff_t at = conv.out_start + row / conv.window.out_w * conv.out_y +
                               row % conv.window.out_w * conv.out_x + conv.first_out;
     a.out = e.codes_out ? strip : args.output<float>(0) + out_base + at;
-    a.out_stride = e.codes_out ? shape.n : conv.out_x;
+    a.out_stride = e.codes_out ? n : conv.out_x;
     a.epilogue.bias = conv.b->bias.empty() ? nullptr : conv.b->bias.data();
     a.epilogue.lo = e.lo;
     a.epilogue.hi = e.hi;
@@ -169,13 +218,18 @@ void run_gemm_conv(const GemmConv& conv, const FloatEpilogue& e, const ConvRun& 
     a.panel_end = panel_end;
     conv.b->kernel->run(a);
     const std::int64_t first = panel_begin * kPanelCols;
-    const std::int64_t cols = std::min(shape.n, panel_end * kPanelCols) - first;
-    e.chain.run({a.out + first, a.out_stride, count, cols, out_base + at + first, conv.out_x, image,
-                 conv.first_out + first},
-                args);
+    const std::int64_t cols = std::min(n, panel_end * kPanelCols) - first;
+    ChainPiece piece{a.out + first,         a.out_stride, count, cols,
+                     out_base + at + first, conv.out_x,   image, conv.first_out + first};
+    if (conv.out_pixels > 1) {
+      piece.rows = count * conv.out_pixels;
+      piece.cols = piece.x_stride = piece.offset_stride = n / conv.out_pixels;
+    }
+    e.chain.run(piece, args);
     if (e.codes_out)
-      Chain::store_codes(e.chain.codes_kernel(), e.code, a.out + first, a.out_stride, count, cols,
-                         args.output<std::uint8_t>(0) + out_base + at + first, conv.out_x);
+      Chain::store_codes(e.chain.codes_kernel(), e.code, piece.x, piece.x_stride, piece.rows,
+                         piece.cols, args.output<std::uint8_t>(0) + piece.offset,
+                         piece.offset_stride);
     row += count;
   }
 }
@@ -183,7 +237,8 @@ void run_gemm_conv(const GemmConv& conv, const FloatEpilogue& e, const ConvRun& 
 // Runs convolutions that together fill one output, over all images of a batch.
 Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e,
                std::int64_t batch, std::int64_t in_elems, std::int64_t out_elems) {
-  std::int64_t max_taps = 1, max_n = 1;
+  std::int64_t max_n = 1;
+  std::size_t conv_bytes = 0;
   std::int64_t total = 0;
   struct Task {
     std::size_t conv;
@@ -192,7 +247,8 @@ Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e
   std::vector<Task> tasks;
   for (std::size_t i = 0; i < convs.size(); ++i) {
     const GemmConv& conv = convs[i];
-    max_taps = std::max(max_taps, conv.b->shape.taps);
+    const ConvScratch own(conv);
+    conv_bytes = std::max(conv_bytes, own.pointers + own.edges);
     max_n = std::max(max_n, padded_n(conv.b->shape.n));
     const std::int64_t rows = conv.window.out_h * conv.window.out_w;
     const std::int64_t panels = panels_of(conv.b->shape.n);
@@ -203,7 +259,7 @@ Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e
     const std::int64_t row_tasks = (rows + share - 1) / share;
     const std::int64_t panel_step = conv.b->kernel->tile_panels;
     const std::int64_t panel_tasks =
-        batch * row_tasks >= c.threads()
+        batch * row_tasks >= c.threads() || conv.out_pixels > 1
             ? 1
             : std::clamp<std::int64_t>(panels / panel_step, 1, c.threads());
     for (std::int64_t r = 0; r < row_tasks; ++r)
@@ -213,12 +269,8 @@ Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e
     total += rows;
   }
   if (total == 0) return {};
-  const std::int64_t in_channels = convs[0].in_channels;
-  const auto pad = Buffer::allocate(static_cast<std::size_t>(in_channels) * sizeof(float));
-  const std::size_t pointer_bytes =
-      align(static_cast<std::size_t>(kMaxRows * max_taps) * sizeof(void*));
   const std::size_t scratch =
-      pointer_bytes +
+      conv_bytes +
       (e.codes_out ? align(static_cast<std::size_t>(kMaxRows * max_n) * sizeof(float)) : 0);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   c.run([=, convs = std::move(convs), tasks = std::move(tasks)](const StepArgs& args) {
@@ -226,12 +278,10 @@ Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e
       const auto image = static_cast<std::int64_t>(t / tasks.size());
       const Task& task = tasks[t % tasks.size()];
       std::byte* own = args.scratch + ThreadPool::worker() * scratch;
-      run_gemm_conv(
-          convs[task.conv], e,
-          {args, image, args.input<float>(0) + image * in_elems,
-           reinterpret_cast<const float*>(pad->data()), image * out_elems,
-           reinterpret_cast<const float**>(own), reinterpret_cast<float*>(own + pointer_bytes)},
-          task.begin, task.end, task.panel_begin, task.panel_end);
+      run_gemm_conv(convs[task.conv], e,
+                    {args, image, args.input<float>(0) + image * in_elems, image * out_elems, own,
+                     reinterpret_cast<float*>(own + conv_bytes)},
+                    task.begin, task.end, task.panel_begin, task.panel_end);
     });
   });
   return {};
@@ -283,6 +333,22 @@ Status plan_conv(OpContext& c) {
                  g.out_h * g.out_w * out_channels);
 }
 
+// How many phases from p on read the same pixels and write neighbouring ones, a whole stride of
+// them: those are one product whose columns are the channels of all these pixels. Otherwise 1.
+std::size_t joined_phases(const TransposedWindow& window, std::size_t p) {
+  const auto count = static_cast<std::size_t>(window.stride_w);
+  const TransposedPhase& first = window.phases[p];
+  if (first.first_x != 0 || p + count > window.phases.size()) return 1;
+  for (std::size_t i = 1; i < count; ++i) {
+    const TransposedPhase& next = window.phases[p + i];
+    if (next.first_y != first.first_y || next.first_x != static_cast<std::int64_t>(i) ||
+        next.window.out_w != first.window.out_w || next.window.kernel_w != first.window.kernel_w ||
+        next.window.pad_left != first.window.pad_left || next.kernel.size() != first.kernel.size())
+      return 1;
+  }
+  return count;
+}
+
 Status plan_conv_transpose(OpContext& c) {
   INTACT_TRY(require_image(c));
   INTACT_TRY(c.require(0, Dtype::kFloat32));
@@ -302,28 +368,33 @@ Status plan_conv_transpose(OpContext& c) {
   INTACT_ASSIGN(const auto bias, read_float_bias(c, 2, out_channels));
   std::vector<GemmConv> convs;
   for (std::int64_t group = 0; group < groups; ++group)
-    for (const TransposedPhase& phase : window.phases) {
+    for (std::size_t p = 0; p < window.phases.size();) {
+      const std::size_t joined = groups == 1 ? joined_phases(window, p) : 1;
+      const std::span phases = std::span(window.phases).subspan(p, joined);
+      const std::int64_t n = group_out * static_cast<std::int64_t>(joined);
       const auto pack = [&]() {
-        // Weights [in, out, kh, kw] become [tap, in, out]; a phase without taps is the bias alone.
+        // Weights [in, out, kh, kw] become [tap, in, phase, out]; a phase without taps is the bias
+        // alone.
         const std::int64_t taps =
-            std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.kernel.size()));
-        std::vector<float> part(static_cast<std::size_t>(taps * group_in * group_out), 0.0f);
+            std::max<std::int64_t>(1, static_cast<std::int64_t>(phases[0].kernel.size()));
+        std::vector<float> part(static_cast<std::size_t>(taps * group_in * n), 0.0f);
         const float* all =
             w->values<float>().data() + group * group_in * group_out * window.kernel_size;
-        for (std::size_t t = 0; t < phase.kernel.size(); ++t)
+        auto to = part.begin();
+        for (std::size_t t = 0; t < phases[0].kernel.size(); ++t)
           for (std::int64_t i = 0; i < group_in; ++i)
-            for (std::int64_t o = 0; o < group_out; ++o)
-              part[static_cast<std::size_t>(
-                  (static_cast<std::int64_t>(t) * group_in + i) * group_out + o)] =
-                  all[(i * group_out + o) * window.kernel_size + phase.kernel[t]];
-        const auto first = static_cast<std::size_t>(group * group_out);
-        return pack_float_gemm(
-            {group_out, taps, group_in}, {part.data(), group_in * group_out, group_out, 1},
-            bias.empty() ? std::span<const float>()
-                         : std::span(bias).subspan(first, static_cast<std::size_t>(group_out)));
+            for (const TransposedPhase& phase : phases)
+              for (std::int64_t o = 0; o < group_out; ++o)
+                *to++ = all[(i * group_out + o) * window.kernel_size + phase.kernel[t]];
+        std::vector<float> own_bias;
+        for (std::size_t j = 0; j < joined && !bias.empty(); ++j)
+          own_bias.insert(own_bias.end(), bias.begin() + group * group_out,
+                          bias.begin() + (group + 1) * group_out);
+        return pack_float_gemm({n, taps, group_in}, {part.data(), group_in * n, n, 1}, own_bias);
       };
       INTACT_ASSIGN(auto packed,
                     c.packed<PackedFloatGemm>(fmt::format("phase{}", convs.size()), pack));
+      const TransposedPhase& phase = phases[0];
       GemmConv conv;
       conv.window = phase.window;
       conv.b = std::move(packed);
@@ -333,8 +404,10 @@ Status plan_conv_transpose(OpContext& c) {
       conv.out_start = (phase.first_y * window.out_w + phase.first_x) * out_channels;
       conv.out_y = window.stride_h * window.out_w * out_channels;
       conv.out_x = window.stride_w * out_channels;
+      conv.out_pixels = static_cast<std::int64_t>(joined);
       conv.by_rows = true;
       convs.push_back(std::move(conv));
+      p += joined;
     }
   return run_all(c, std::move(convs), e, x.shape[0],
                  num_elements(x.shape) / std::max<std::int64_t>(1, x.shape[0]),

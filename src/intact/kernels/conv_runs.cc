@@ -1,0 +1,74 @@
+#include "kernels/conv_runs.h"
+
+#include <algorithm>
+
+namespace intact {
+
+ConvRuns::ConvRuns(const WindowGeometry& g, std::int64_t channels) noexcept
+    : g_(g), channels_(channels), run_(g.kernel_w * channels) {
+  const std::int64_t stride = g.stride_w;
+  left_ = std::clamp<std::int64_t>((g.pad_left + stride - 1) / stride, 0, g.out_w);
+  const std::int64_t room = g.in_w - g.kernel_w + g.pad_left;  // Of the last whole run's ox stride.
+  right_ = std::clamp<std::int64_t>(room < 0 ? 0 : room / stride + 1, left_, g.out_w);
+}
+
+ConvRuns::Rows ConvRuns::input_rows(std::int64_t oy_begin, std::int64_t oy_end) const noexcept {
+  const std::int64_t first = oy_begin * g_.stride_h - g_.pad_top;
+  const std::int64_t last =
+      (oy_end - 1) * g_.stride_h - g_.pad_top + (g_.kernel_h - 1) * g_.dilation_h + 1;
+  const std::int64_t begin = std::clamp<std::int64_t>(first, 0, g_.in_h);
+  return {begin, std::clamp<std::int64_t>(last, begin, g_.in_h)};
+}
+
+std::int64_t ConvRuns::edge_elems(std::int64_t pixels) const noexcept {
+  const std::int64_t out_rows = std::min(g_.out_h, (pixels + g_.out_w - 2) / g_.out_w + 1);
+  const std::int64_t in_rows = std::min<std::int64_t>(
+      g_.in_h, (out_rows - 1) * g_.stride_h + (g_.kernel_h - 1) * g_.dilation_h + 1);
+  return run_ * (1 + in_rows * edges_a_row());
+}
+
+void ConvRuns::copy_edge(const float* row, std::int64_t ox, float* to) const noexcept {
+  const std::int64_t ix = ox * g_.stride_w - g_.pad_left;
+  const std::int64_t begin = std::clamp<std::int64_t>(-ix, 0, g_.kernel_w);
+  const std::int64_t end = std::clamp<std::int64_t>(g_.in_w - ix, begin, g_.kernel_w);
+  std::fill_n(to, begin * channels_, 0.0f);
+  std::copy_n(row + (ix + begin) * channels_, (end - begin) * channels_, to + begin * channels_);
+  std::fill_n(to + end * channels_, (g_.kernel_w - end) * channels_, 0.0f);
+}
+
+void ConvRuns::fill(const float* image, std::int64_t pixel_begin, std::int64_t pixel_end,
+                    float* edges, const float** rows, std::ptrdiff_t rows_stride) const noexcept {
+  if (pixel_begin >= pixel_end) return;
+  const std::ptrdiff_t row_elems = g_.in_w * channels_;
+  const Rows touched = input_rows(pixel_begin / g_.out_w, (pixel_end - 1) / g_.out_w + 1);
+  const std::int64_t count = edges_a_row();
+  // edges: a run of zeros, then the runs of each input row that stick out on the left, on the
+  // right.
+  std::fill_n(edges, run_, 0.0f);
+  float* const copies = edges + run_;
+  for (std::int64_t iy = touched.first; iy < touched.last; ++iy)
+    for (std::int64_t i = 0; i < count; ++i)
+      copy_edge(image + iy * row_elems, i < left_ ? i : right_ + i - left_,
+                copies + ((iy - touched.first) * count + i) * run_);
+  for (std::int64_t ky = 0; ky < g_.kernel_h; ++ky, rows += rows_stride) {
+    const float** out = rows;
+    for (std::int64_t pixel = pixel_begin; pixel < pixel_end;) {
+      const std::int64_t oy = pixel / g_.out_w;
+      std::int64_t ox = pixel % g_.out_w;
+      const std::int64_t end = std::min(g_.out_w, ox + pixel_end - pixel);
+      pixel += end - ox;
+      const std::int64_t iy = oy * g_.stride_h + ky * g_.dilation_h - g_.pad_top;
+      if (iy < 0 || iy >= g_.in_h) {
+        for (; ox < end; ++ox) *out++ = edges;
+        continue;
+      }
+      const float* edge = copies + (iy - touched.first) * count * run_;
+      for (; ox < std::min(left_, end); ++ox) *out++ = edge + ox * run_;
+      const float* in = image + iy * row_elems + (ox * g_.stride_w - g_.pad_left) * channels_;
+      for (; ox < std::min(right_, end); ++ox, in += g_.stride_w * channels_) *out++ = in;
+      for (; ox < end; ++ox) *out++ = edge + (left_ + ox - right_) * run_;
+    }
+  }
+}
+
+}  // namespace intact
