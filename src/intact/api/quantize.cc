@@ -97,13 +97,14 @@ class Samples {
   std::vector<Input> inputs_;
 };
 
-Result<std::int64_t> count_samples(Samples& samples, const Progress& progress) {
+// Returns the number of samples, or `enough` when there are more.
+Result<std::int64_t> count_samples(Samples& samples, std::int64_t enough,
+                                   const Progress& progress) {
   TensorSource all = samples.part(Samples::Part::kAll);
   INTACT_TRY(all.restart());
   for (std::int64_t n = 0;; ++n) {
     INTACT_TRY(progress.check());
-    // Ten are enough to decide whether some can be held back.
-    if (n == 2 * kHoldBackEvery) return n;
+    if (n == enough) return n;
     INTACT_ASSIGN(const auto sample, all.next());
     if (!sample) return n;
   }
@@ -131,6 +132,12 @@ Status check_options(const QuantizeOptions& o) {
     if (auto m = parse_range_method(o.range); !m) return fail(m.error());
   }
   return {};
+}
+
+// True for methods that need no histogram.
+bool from_extremes(const RangeMethod& m) {
+  return m.kind == RangeKind::kMinmax || m.kind == RangeKind::kAverage ||
+         m.kind == RangeKind::kMoving;
 }
 
 Result<RangeMethod> method_of(const QuantizeOptions& o) {
@@ -222,18 +229,27 @@ class Quantizer {
     }
     std::int64_t count = 0;
     if (has_data()) {
-      INTACT_ASSIGN(count, count_samples(samples_, progress_));
+      // So many tell whether some can be held back, and how many a fit will have.
+      const std::int64_t enough =
+          options_.effort == 0 ? 2 * kHoldBackEvery : 2 * fit_samples(0, options_.effort);
+      INTACT_ASSIGN(count, count_samples(samples_, enough, progress_));
     }
     if (count == 0 && !file)
       return fail(ErrorCode::kInvalidArgument,
                   "there are no samples to calibrate with; give --data, or a calibration file");
     held_back_ = options_.verdict && count >= 2 * kHoldBackEvery;
+    const std::int64_t calibrating = held_back_ ? count - count / kHoldBackEvery : count;
     INTACT_ASSIGN(const RangeMethod method, method_of(options_));
     target_ = activations_of(options_.target);
     if (count > 0) {
       ObserveOptions o;
       o.threads = options_.threads;
       o.channels = options_.effort > 0;
+      o.histograms = !from_extremes(method);
+      if (options_.effort > 0)
+        o.row_samples = [&](double macs) {
+          return std::min(calibrating, fit_samples(macs, options_.effort));
+        };
       if (method.kind == RangeKind::kMoving) o.moving_beta = method.parameter;
       INTACT_ASSIGN(seen_, observe(graph_, placement_, calibration(), o, progress_));
       result_.calibration_samples = seen_.samples;
@@ -292,10 +308,6 @@ class Quantizer {
     o.one_scale = one_scale_;
     o.choose_ranges = !fixed_ranges_;
     o.also_minmax = options_.range.empty();
-    double macs = 0;
-    for (const auto& [node, m] : seen_.multiply_adds) macs += m;
-    o.samples = macs < 20e6 ? 96 : 32;
-    if (options_.effort == 2) o.samples *= 2;
     return fit_in_lockstep(graph_, placement_, seen_, calibration(), o, progress_, decisions_);
   }
 

@@ -6,10 +6,12 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <optional>
 
 #include "base/round.h"
 #include "calib/decisions.h"
 #include "quant/rounding.h"
+#include "quant/vector_clones.h"
 
 namespace intact {
 namespace {
@@ -28,38 +30,32 @@ std::vector<double> column_means(std::span<const float> x, std::size_t width) {
   return mean;
 }
 
-void centre(std::vector<float>& x, std::span<const double> mean) {
+void centre(std::span<float> x, std::span<const double> mean) {
   for (std::size_t r = 0; r < x.size(); r += mean.size())
     for (std::size_t c = 0; c < mean.size(); ++c) x[r + c] -= static_cast<float>(mean[c]);
 }
 
 std::vector<double> to_doubles(std::span<const float> x) { return {x.begin(), x.end()}; }
 
-// sum_r a[r, i] b[r, j] over columns [begin, begin + width) of both, [width, width].
-Result<std::vector<double>> moment(std::span<const float> a, std::span<const float> b,
-                                   std::size_t pitch, std::size_t begin, std::size_t width,
-                                   MatrixEngine& engine) {
-  if (width > kSmallTaps) {
-    INTACT_ASSIGN(const Tensor c, engine.product(columns_transposed(a, pitch, begin, width),
-                                                 columns(b, pitch, begin, width)));
-    return to_doubles(c.values<float>());
+// Adds the moments of matrix.h's add_moments for few columns, in double.
+INTACT_VECTOR_CLONES
+void add_small_moments(const float* x, const float* y, std::size_t rows, std::size_t pitch,
+                       std::size_t width, double* h, double* c) {
+  double u[kSmallTaps], v[kSmallTaps];
+  for (std::size_t r = 0; r < rows; ++r, x += pitch, y += pitch) {
+    for (std::size_t i = 0; i < width; ++i) {
+      u[i] = static_cast<double>(x[i]);
+      v[i] = static_cast<double>(y[i]);
+    }
+    for (std::size_t i = 0; i < width; ++i) {
+      double* __restrict second = h + i * width;
+      double* __restrict cross = c + i * width;
+      for (std::size_t j = 0; j < width; ++j) {
+        second[j] += v[i] * v[j];
+        cross[j] += u[i] * v[j];
+      }
+    }
   }
-  std::vector<double> sum(width * width, 0.0);
-  const std::size_t rows = a.size() / pitch;
-  for (std::size_t r = 0; r < rows; ++r) {
-    const float* u = a.data() + r * pitch + begin;
-    const float* v = b.data() + r * pitch + begin;
-    for (std::size_t i = 0; i < width; ++i)
-      for (std::size_t j = 0; j < width; ++j)
-        sum[i * width + j] += static_cast<double>(u[i]) * static_cast<double>(v[j]);
-  }
-  return sum;
-}
-
-void symmetrize(std::vector<double>& h, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = 0; j < i; ++j)
-      h[i * n + j] = h[j * n + i] = (h[i * n + j] + h[j * n + i]) / 2;
 }
 
 // A copy of columns [begin, begin + width) of one group's matrix [rows, taps].
@@ -82,16 +78,12 @@ void put_slice(std::span<const T> part, std::size_t taps, std::size_t begin, std
 }
 
 // Subtracts per-column values; returns the columns' sums afterwards.
-void add_shifted(std::vector<float>& x, std::span<const double> shift, std::vector<double>& sum) {
+void add_shifted(std::span<float> x, std::span<const double> shift, std::vector<double>& sum) {
   for (std::size_t r = 0; r < x.size(); r += shift.size())
     for (std::size_t c = 0; c < shift.size(); ++c) {
       x[r + c] -= static_cast<float>(shift[c]);
       sum[c] += static_cast<double>(x[r + c]);
     }
-}
-
-void add_to(std::vector<double>& total, const std::vector<double>& part) {
-  for (std::size_t i = 0; i < total.size(); ++i) total[i] += part[i];
 }
 
 }  // namespace
@@ -115,9 +107,8 @@ FitMoments::FitMoments(std::size_t groups, std::size_t taps, bool centred)
 
 bool FitMoments::parallel() const noexcept { return blocks_.size() > 8 && taps_ <= kSmallTaps; }
 
-Status FitMoments::add(std::vector<float>& x, std::vector<float>& x_hat, MatrixEngine& engine,
-                       ThreadPool& pool) {
-  if (x.empty()) return {};
+void FitMoments::add(std::span<float> x, std::span<float> x_hat, ThreadPool& pool) {
+  if (x.empty()) return;
   if (rows_ == 0) {
     // Rounded to float, so that subtracting them is the same everywhere.
     shift_ = centred_ ? column_means(x, pitch_) : std::vector<double>(pitch_, 0.0);
@@ -125,25 +116,30 @@ Status FitMoments::add(std::vector<float>& x, std::vector<float>& x_hat, MatrixE
     for (auto* shift : {&shift_, &shift_hat_})
       for (double& s : *shift) s = static_cast<double>(static_cast<float>(s));
   }
-  rows_ += x.size() / pitch_;
-  add_shifted(x, shift_, sum_);
-  add_shifted(x_hat, shift_hat_, sum_hat_);
-  std::vector<Status> status(blocks_.size());
-  const auto one = [&](std::size_t b) -> Status {
+  const std::size_t rows = x.size() / pitch_;
+  rows_ += rows;
+  pool.run(2, [&](std::size_t i) {
+    if (i == 0)
+      add_shifted(x, shift_, sum_);
+    else
+      add_shifted(x_hat, shift_hat_, sum_hat_);
+  });
+  const auto one = [&](std::size_t b) {
     const Block& block = blocks_[b];
     const std::size_t at = block.group * taps_ + block.begin;
-    INTACT_ASSIGN(const auto h, moment(x_hat, x_hat, pitch_, at, block.width, engine));
-    add_to(second_[b], h);
-    INTACT_ASSIGN(const auto c, moment(x, x_hat, pitch_, at, block.width, engine));
-    add_to(cross_[b], c);
-    return {};
+    const float* const u = x.data() + at;
+    const float* const v = x_hat.data() + at;
+    double* const h = second_[b].data();
+    double* const c = cross_[b].data();
+    if (block.width > kSmallTaps)
+      add_moments(u, v, rows, pitch_, block.width, h, c, pool);
+    else
+      add_small_moments(u, v, rows, pitch_, block.width, h, c);
   };
   if (parallel())
-    pool.run(blocks_.size(), [&](std::size_t b) { status[b] = one(b); });
+    pool.run(blocks_.size(), one);
   else
-    for (std::size_t b = 0; b < blocks_.size(); ++b) status[b] = one(b);
-  for (const Status& s : status) INTACT_TRY(s);
-  return {};
+    for (std::size_t b = 0; b < blocks_.size(); ++b) one(b);
 }
 
 std::vector<double> FitMoments::mean_of(const std::vector<double>& shift,
@@ -155,170 +151,205 @@ std::vector<double> FitMoments::mean_of(const std::vector<double>& shift,
 }
 
 // sum (u - mean u)(v - mean v) = sum u v - (sum u)(sum v) / rows
-std::vector<double> FitMoments::around_means(const std::vector<double>& moment, std::size_t b,
-                                             const std::vector<double>& left) const {
-  std::vector<double> m = moment;
-  if (!centred_) return m;
+void FitMoments::subtract_means(std::vector<double>& m, std::size_t b,
+                                const std::vector<double>& left, bool upper) const {
+  if (!centred_) return;
   const Block& block = blocks_[b];
   const std::size_t at = block.group * taps_ + block.begin;
-  for (std::size_t i = 0; i < block.width; ++i)
-    for (std::size_t j = 0; j < block.width; ++j)
-      m[i * block.width + j] -= left[at + i] * sum_hat_[at + j] / static_cast<double>(rows_);
-  return m;
+  for (std::size_t i = 0; i < block.width; ++i) {
+    const double mean = left[at + i] / static_cast<double>(rows_);
+    for (std::size_t j = upper ? i : 0; j < block.width; ++j)
+      m[i * block.width + j] -= mean * sum_hat_[at + j];
+  }
 }
 
 std::vector<double> FitMoments::second(std::size_t b) const {
-  std::vector<double> h = around_means(second_[b], b, sum_hat_);
-  symmetrize(h, blocks_[b].width);
+  std::vector<double> h = second_[b];
+  subtract_means(h, b, sum_hat_, /*upper=*/true);
+  const std::size_t n = blocks_[b].width;
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < i; ++j) h[i * n + j] = h[j * n + i];
   return h;
 }
+
 std::vector<double> FitMoments::cross(std::size_t b) const {
-  return around_means(cross_[b], b, sum_);
+  std::vector<double> c = cross_[b];
+  subtract_means(c, b, sum_, /*upper=*/false);
+  return c;
 }
 
-Result<RowError> row_error(std::span<const float> x, std::span<const float> m,
-                           std::span<const float> x_hat, std::span<const float> q,
-                           std::size_t groups, std::size_t rows, std::size_t taps,
-                           MatrixEngine& engine, ThreadPool& pool) {
-  const std::size_t pitch = groups * taps;
+RowErrors::RowErrors(std::span<const float> m, std::size_t groups, std::size_t rows,
+                     std::size_t taps, ThreadPool& pool)
+    : groups_(groups), rows_(rows), taps_(taps), pool_(pool), weights_(pack(m)) {}
+
+RowErrors::Weights RowErrors::pack(std::span<const float> m) const {
+  Weights w;
+  if (taps_ <= kSmallTaps && groups_ > 1) {
+    w.plain.assign(m.begin(), m.end());
+    return w;
+  }
+  for (std::size_t g = 0; g < groups_; ++g)
+    w.packed.emplace_back(m.data() + g * rows_ * taps_, taps_, rows_, 1, taps_, pool_);
+  return w;
+}
+
+void RowErrors::multiply(const Weights& w, std::span<const float> x, std::vector<float>& y) const {
+  const std::size_t pitch = groups_ * taps_;
   const std::size_t count = x.size() / pitch;
-  std::vector<RowError> by_group(groups);
-  if (taps > kSmallTaps || groups == 1) {
-    for (std::size_t g = 0; g < groups; ++g) {
-      const std::size_t at = g * rows * taps;
-      const Tensor mt = columns_transposed(m.subspan(at, rows * taps), taps, 0, taps);
-      const Tensor qt = columns_transposed(q.subspan(at, rows * taps), taps, 0, taps);
-      INTACT_ASSIGN(const Tensor y, engine.product(columns(x, pitch, g * taps, taps), mt));
-      INTACT_ASSIGN(const Tensor z, engine.product(columns(x_hat, pitch, g * taps, taps), qt));
-      const auto a = y.values<float>();
-      const auto b = z.values<float>();
-      for (std::size_t i = 0; i < a.size(); ++i) {
-        const double e = static_cast<double>(a[i]) - static_cast<double>(b[i]);
-        by_group[g].signal += static_cast<double>(a[i]) * static_cast<double>(a[i]);
-        by_group[g].noise += e * e;
+  y.resize(count * groups_ * rows_);
+  if (!w.packed.empty()) {
+    for (std::size_t g = 0; g < groups_; ++g)
+      w.packed[g].multiply(x.data() + g * taps_, pitch, count, y.data() + g * count * rows_, pool_);
+    return;
+  }
+  pool_.run(groups_, [&](std::size_t g) {
+    float* to = y.data() + g * count * rows_;
+    for (std::size_t r = 0; r < count; ++r)
+      for (std::size_t n = 0; n < rows_; ++n) {
+        const float* u = x.data() + r * pitch + g * taps_;
+        const float* a = w.plain.data() + (g * rows_ + n) * taps_;
+        double sum = 0;
+        for (std::size_t k = 0; k < taps_; ++k)
+          sum += static_cast<double>(u[k]) * static_cast<double>(a[k]);
+        *to++ = static_cast<float>(sum);
       }
-    }
-  } else {
-    pool.run(groups, [&](std::size_t g) {
-      RowError& sum = by_group[g];
-      for (std::size_t r = 0; r < count; ++r)
-        for (std::size_t n = 0; n < rows; ++n) {
-          const float* u = x.data() + r * pitch + g * taps;
-          const float* v = x_hat.data() + r * pitch + g * taps;
-          const float* a = m.data() + (g * rows + n) * taps;
-          const float* b = q.data() + (g * rows + n) * taps;
-          double y = 0, z = 0;
-          for (std::size_t k = 0; k < taps; ++k) {
-            y += static_cast<double>(u[k]) * static_cast<double>(a[k]);
-            z += static_cast<double>(v[k]) * static_cast<double>(b[k]);
-          }
-          sum.signal += y * y;
-          sum.noise += (y - z) * (y - z);
-        }
-    });
-  }
-  RowError total;
-  for (const RowError& e : by_group) {
-    total.signal += e.signal;
-    total.noise += e.noise;
-  }
-  return total;
+  });
 }
 
-Result<Fit> fit_product(FitInput& in, MatrixEngine& engine, ThreadPool& pool) {
+void RowErrors::add_candidate(std::span<const float> q) {
+  candidates_.push_back(pack(q));
+  noise_.push_back(0);
+}
+
+void RowErrors::start(std::span<const float> x) {
+  multiply(weights_, x, y_);
+  for (const float y : y_) signal_ += static_cast<double>(y) * static_cast<double>(y);
+}
+
+void RowErrors::add(std::size_t c, std::span<const float> x_hat) {
+  multiply(candidates_[c], x_hat, z_);
+  double noise = 0;
+  for (std::size_t i = 0; i < z_.size(); ++i) {
+    const double e = static_cast<double>(y_[i]) - static_cast<double>(z_[i]);
+    noise += e * e;
+  }
+  noise_[c] += noise;
+}
+
+double RowErrors::error(std::size_t c) const { return noise_[c] / (signal_ + 1e-30); }
+
+namespace {
+
+struct Candidate {
+  const char* how;
+  std::vector<std::int8_t> codes;
+  std::vector<float> scales;
+};
+
+}  // namespace
+
+Result<Fit> fit_product(const FitInput& in, ThreadPool& pool) {
   const std::size_t size = in.weights.size();
   const std::size_t channels = in.groups * in.rows / in.share;
   const FitMoments& moments = *in.moments;
   const std::vector<FitMoments::Block>& blocks = moments.blocks();
   const std::vector<double> mean = moments.mean();
   const std::vector<double> mean_hat = moments.mean_hat();
-  if (in.has_bias) {
-    centre(in.x_judge, mean);
-    centre(in.x_hat_judge, mean_hat);
-  }
-
-  // Targets: W and the refit T.
   const std::vector<double> w = to_doubles(in.weights);
-  std::vector<double> t(size);
+  const AxisView view{1, channels, size / channels};
+
+  std::vector<double> t(size);  // The refit target.
+  std::vector<float> scales[2];
+  std::vector<double> row_scales[2];
+  std::vector<Candidate> candidates;
+  const auto add_target = [&](std::size_t i, const std::vector<double>& target) -> Status {
+    const std::vector<float> as_float(target.begin(), target.end());
+    INTACT_ASSIGN(scales[i], choose_weight_scales(as_float, view, {}, 1.0f, in.options));
+    for (std::size_t c = 0; c < in.least_scales.size(); ++c)
+      scales[i][c] = std::max(scales[i][c], static_cast<float>(in.least_scales[c]));
+    if (in.one_scale) share_scale(scales[i]);
+    for (const float s : scales[i])
+      row_scales[i].insert(row_scales[i].end(), in.share, static_cast<double>(s));
+    Candidate& rounded = candidates.emplace_back();
+    rounded.how = i == 0 ? "w/rne" : "refit/rne";
+    rounded.scales = scales[i];
+    rounded.codes.resize(size);
+    for (std::size_t k = 0; k < size; ++k)
+      rounded.codes[k] = static_cast<std::int8_t>(
+          std::clamp(round_half_even(target[k] / row_scales[i][k / in.taps]), -127.0, 127.0));
+    return {};
+  };
+
+  // Both targets and their roundings with feedback, block by block: the moments of one are enough.
   const bool many = moments.parallel();
-  std::vector<Status> status(blocks.size());
   const auto group_of = [&](auto& m, std::size_t g) {
     return std::span(m).subspan(g * in.rows * in.taps, in.rows * in.taps);
   };
-  const auto for_blocks = [&](const std::function<Status(std::size_t)>& task) {
+  const auto for_blocks = [&](const std::function<void(std::size_t)>& task) {
     if (many)
-      pool.run(blocks.size(), [&](std::size_t b) { status[b] = task(b); });
+      pool.run(blocks.size(), task);
     else
-      for (std::size_t b = 0; b < blocks.size(); ++b) status[b] = task(b);
+      for (std::size_t b = 0; b < blocks.size(); ++b) task(b);
   };
-  for_blocks([&](std::size_t b) -> Status {
+  ThreadPool* const inner = many ? nullptr : &pool;
+  for_blocks([&](std::size_t b) {
     const FitMoments::Block& block = blocks[b];
     const std::vector<double> part =
         slice(std::span<const double>(group_of(w, block.group)), in.taps, block.begin, block.width);
-    auto better =
-        refit_weights(part, moments.second(b), moments.cross(b), kRidge, many ? nullptr : &pool);
+    auto better = refit_weights(part, moments.second(b), moments.cross(b), kRidge, inner);
     // Nothing to solve (an input that is always zero): the weights stay.
     const std::vector<double>& result = better ? *better : part;
     put_slice<double>(result, in.taps, block.begin, block.width, group_of(t, block.group));
-    return {};
   });
-
-  const AxisView view{1, channels, size / channels};
-  Fit best;
-  best.error = HUGE_VAL;
-  const std::array<std::pair<const char*, const std::vector<double>*>, 2> targets{
-      {{"w", &w}, {"refit", &t}}};
-  for (const auto& [name, target] : targets) {
-    const std::vector<float> as_float(target->begin(), target->end());
-    INTACT_ASSIGN(std::vector<float> scales,
-                  choose_weight_scales(as_float, view, {}, 1.0f, in.options));
-    for (std::size_t c = 0; c < in.least_scales.size(); ++c)
-      scales[c] = std::max(scales[c], static_cast<float>(in.least_scales[c]));
-    if (in.one_scale) share_scale(scales);
-    std::vector<double> row_scales;
-    for (const float s : scales)
-      row_scales.insert(row_scales.end(), in.share, static_cast<double>(s));
-    for (const bool feedback : {false, true}) {
-      std::vector<std::int8_t> codes(size);
-      if (!feedback) {
-        for (std::size_t i = 0; i < size; ++i)
-          codes[i] = static_cast<std::int8_t>(
-              std::clamp(round_half_even((*target)[i] / row_scales[i / in.taps]), -127.0, 127.0));
-      } else {
-        const auto round = [&](std::size_t b) -> Status {
-          const FitMoments::Block& block = blocks[b];
-          const auto part = slice(std::span<const double>(group_of(*target, block.group)), in.taps,
-                                  block.begin, block.width);
-          std::vector<std::int8_t> q(part.size());
-          INTACT_TRY(round_with_feedback(
-              part, std::span(row_scales).subspan(block.group * in.rows, in.rows),
-              moments.second(b), q, {}, many ? nullptr : &pool));
-          put_slice<std::int8_t>(q, in.taps, block.begin, block.width,
-                                 group_of(codes, block.group));
-          return {};
-        };
-        for_blocks(round);
-        bool rounded = true;
-        for (const Status& s : status) rounded &= s.has_value();
-        if (!rounded) continue;
-      }
-      std::vector<float> real(size);
-      for (std::size_t i = 0; i < size; ++i)
-        real[i] = static_cast<float>(static_cast<double>(codes[i]) * row_scales[i / in.taps]);
-      INTACT_ASSIGN(const RowError e, row_error(in.x_judge, in.weights, in.x_hat_judge, real,
-                                                in.groups, in.rows, in.taps, engine, pool));
-      const double error = e.noise / (e.signal + 1e-30);
-      const std::string how = fmt::format("{}/{}", name, feedback ? "feedback" : "rne");
-      if (how == "w/rne") best.rounded_error = error;
-      if (!(error < best.error)) continue;
-      best.error = error;
-      best.how = how;
-      best.codes = std::move(codes);
-      best.scales = scales;
+  const std::array<const std::vector<double>*, 2> targets{&w, &t};
+  for (const std::size_t i : {0u, 1u}) INTACT_TRY(add_target(i, *targets[i]));
+  std::vector<std::int8_t> fed[2] = {std::vector<std::int8_t>(size),
+                                     std::vector<std::int8_t>(size)};
+  std::vector<std::uint8_t> failed(blocks.size(), 0);
+  for_blocks([&](std::size_t b) {
+    const FitMoments::Block& block = blocks[b];
+    const auto rounding = FeedbackRounding::make(moments.second(b), block.width, {}, inner);
+    failed[b] = rounding ? 0 : 1;
+    for (std::size_t i = 0; i < 2 && failed[b] == 0; ++i) {
+      const auto part = slice(std::span<const double>(group_of(*targets[i], block.group)), in.taps,
+                              block.begin, block.width);
+      std::vector<std::int8_t> q(part.size());
+      const auto done = rounding->round(
+          part, std::span(row_scales[i]).subspan(block.group * in.rows, in.rows), q, inner);
+      if (!done) failed[b] = 1;
+      put_slice<std::int8_t>(q, in.taps, block.begin, block.width, group_of(fed[i], block.group));
     }
+  });
+  if (std::count(failed.begin(), failed.end(), 0) == static_cast<std::ptrdiff_t>(blocks.size()))
+    for (const std::size_t i : {0u, 1u})
+      candidates.push_back(
+          {i == 0 ? "w/feedback" : "refit/feedback", std::move(fed[i]), scales[i]});
+
+  RowErrors errors(in.weights, in.groups, in.rows, in.taps, pool);
+  for (const Candidate& c : candidates) {
+    std::vector<float> real(size);
+    for (std::size_t i = 0; i < size; ++i)
+      real[i] = static_cast<float>(c.codes[i]) * c.scales[i / in.taps / in.share];
+    errors.add_candidate(real);
   }
-  if (best.codes.empty())
-    return fail(ErrorCode::kInvalidArgument, "its input or its weights are not finite");
+  INTACT_TRY(in.judge([&](std::span<float> x, std::span<float> x_hat) {
+    if (in.has_bias) {
+      centre(x, mean);
+      centre(x_hat, mean_hat);
+    }
+    errors.start(x);
+    for (std::size_t c = 0; c < candidates.size(); ++c) errors.add(c, x_hat);
+  }));
+  std::optional<std::size_t> winner;
+  for (std::size_t c = 0; c < candidates.size(); ++c)
+    if (errors.error(c) < (winner ? errors.error(*winner) : HUGE_VAL)) winner = c;
+  if (!winner) return fail(ErrorCode::kInvalidArgument, "its input or its weights are not finite");
+  Fit best;
+  best.how = candidates[*winner].how;
+  best.codes = std::move(candidates[*winner].codes);
+  best.scales = std::move(candidates[*winner].scales);
+  best.error = errors.error(*winner);
+  best.rounded_error = errors.error(0);
 
   if (in.has_bias) {
     best.bias_change.assign(channels, 0.0);

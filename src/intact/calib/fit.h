@@ -12,6 +12,7 @@
 // More than kMaxBlock taps are treated in equal blocks whose cross terms are ignored.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,8 +32,7 @@ class FitMoments {
   FitMoments(std::size_t groups, std::size_t taps, bool centred);
 
   // Adds rows [*, groups * taps] of both networks; changes them in place.
-  Status add(std::vector<float>& x, std::vector<float>& x_hat, MatrixEngine& engine,
-             ThreadPool& pool);
+  void add(std::span<float> x, std::span<float> x_hat, ThreadPool& pool);
 
   struct Block {
     std::size_t group, begin, width;
@@ -51,17 +51,23 @@ class FitMoments {
  private:
   [[nodiscard]] std::vector<double> mean_of(const std::vector<double>& shift,
                                             const std::vector<double>& sum) const;
-  [[nodiscard]] std::vector<double> around_means(const std::vector<double>& moment, std::size_t b,
-                                                 const std::vector<double>& left) const;
+  void subtract_means(std::vector<double>& moment, std::size_t b, const std::vector<double>& left,
+                      bool upper) const;
 
   std::size_t pitch_, taps_;
   bool centred_;
   std::size_t rows_ = 0;
   std::vector<Block> blocks_;
-  std::vector<double> shift_, shift_hat_;            // Subtracted from every row.
-  std::vector<double> sum_, sum_hat_;                // Of shifted rows.
-  std::vector<std::vector<double>> second_, cross_;  // By block, of shifted rows.
+  std::vector<double> shift_, shift_hat_;  // Subtracted from every row.
+  std::vector<double> sum_, sum_hat_;      // Of shifted rows.
+  // By block, of shifted rows; of the second moments the upper triangle.
+  std::vector<std::vector<double>> second_, cross_;
 };
+
+// Rows of samples that judge, in batches: calls the visitor with rows of both networks, which it
+// may change.
+using RowVisitor = std::function<void(std::span<float> x, std::span<float> x_hat)>;
+using RowBatches = std::function<Status(const RowVisitor&)>;
 
 struct FitInput {
   std::size_t groups = 1, rows = 1, taps = 1;  // Of M; rows of one group.
@@ -70,9 +76,9 @@ struct FitInput {
   std::span<const float> weights;        // M: [groups, rows, taps]
   std::span<const double> least_scales;  // By channel, or empty.
   WeightOptions options;
-  bool one_scale = false;                   // As in decide_plainly.
-  const FitMoments* moments = nullptr;      // Of the samples that decide.
-  std::vector<float> x_judge, x_hat_judge;  // Gathered rows of those that judge.
+  bool one_scale = false;               // As in decide_plainly.
+  const FitMoments* moments = nullptr;  // Of the samples that decide.
+  RowBatches judge;                     // Those that judge.
 };
 
 struct Fit {
@@ -84,18 +90,39 @@ struct Fit {
   double rounded_error = 0;  // Of "w/rne".
 };
 
-// The judging rows of `in` are centred in place. Errors: kInvalidArgument for values that are not
-// finite.
-Result<Fit> fit_product(FitInput& in, MatrixEngine& engine, ThreadPool& pool);
+// Errors: kInvalidArgument for values that are not finite; those of reading rows.
+Result<Fit> fit_product(const FitInput& in, ThreadPool& pool);
 
-// sum |x M^T - x_hat Q^T|^2 over all rows, and sum |x M^T|^2, all groups together.
-struct RowError {
-  double noise = 0;
-  double signal = 0;
+// Measures |x M^T - x_hat Q^T|^2 of several candidates Q over batches of rows, all groups together.
+class RowErrors {
+ public:
+  RowErrors(std::span<const float> m, std::size_t groups, std::size_t rows, std::size_t taps,
+            ThreadPool& pool);
+
+  // Adds a candidate: [groups, rows, taps].
+  void add_candidate(std::span<const float> q);
+  // Starts a batch of rows of the float network: computes x M^T.
+  void start(std::span<const float> x);
+  // Adds what candidate c makes of the batch.
+  void add(std::size_t c, std::span<const float> x_hat);
+  // Its squared error, relative to sum |x M^T|^2.
+  [[nodiscard]] double error(std::size_t c) const;
+
+ private:
+  struct Weights {                    // One of the two.
+    std::vector<FloatMatrix> packed;  // By group.
+    std::vector<float> plain;         // [groups, rows, taps]
+  };
+  [[nodiscard]] Weights pack(std::span<const float> m) const;
+  void multiply(const Weights& w, std::span<const float> x, std::vector<float>& y) const;
+
+  std::size_t groups_, rows_, taps_;
+  ThreadPool& pool_;
+  Weights weights_;
+  std::vector<Weights> candidates_;
+  std::vector<float> y_, z_;  // [groups][batch, rows]
+  double signal_ = 0;
+  std::vector<double> noise_;
 };
-Result<RowError> row_error(std::span<const float> x, std::span<const float> m,
-                           std::span<const float> x_hat, std::span<const float> q,
-                           std::size_t groups, std::size_t rows, std::size_t taps,
-                           MatrixEngine& engine, ThreadPool& pool);
 
 }  // namespace intact

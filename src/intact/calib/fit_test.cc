@@ -43,6 +43,23 @@ std::vector<float> coarse(const std::vector<float>& x) {
   return y;
 }
 
+// The rows in batches of `length` floats.
+RowBatches batches_of(const std::vector<float>& x, const std::vector<float>& x_hat,
+                      std::size_t length) {
+  return [=](const RowVisitor& visit) -> Status {
+    for (std::size_t at = 0; at < x.size(); at += length) {
+      const auto part = [&](const std::vector<float>& all) {
+        const auto from = all.begin() + static_cast<std::ptrdiff_t>(at);
+        return std::vector<float>(
+            from, from + static_cast<std::ptrdiff_t>(std::min(length, all.size() - at)));
+      };
+      std::vector<float> a = part(x), b = part(x_hat);
+      visit(a, b);
+    }
+    return {};
+  };
+}
+
 double squared_error(const FitInput& in, const std::vector<float>& x, const std::vector<float>& xh,
                      const Fit& fit) {
   double total = 0;
@@ -63,7 +80,6 @@ double squared_error(const FitInput& in, const std::vector<float>& x, const std:
 
 TEST(FitProduct, BeatsRoundingOnHeldOutRows) {
   Numbers numbers;
-  MatrixEngine engine = *MatrixEngine::create(1);
   ThreadPool pool(1);
   for (const std::size_t taps : {std::size_t{24}, std::size_t{80}}) {
     const std::vector<float> w = numbers.take(8 * taps);
@@ -76,14 +92,13 @@ TEST(FitProduct, BeatsRoundingOnHeldOutRows) {
     for (int batch = 0; batch < 3; ++batch) {
       std::vector<float> a = correlated(numbers, 200, taps);
       std::vector<float> b = coarse(a);
-      ASSERT_TRUE(moments.add(a, b, engine, pool));
+      moments.add(a, b, pool);
     }
     in.moments = &moments;
-    in.x_judge = correlated(numbers, 200, taps);
-    in.x_hat_judge = coarse(in.x_judge);
-    const auto x = in.x_judge;
-    const auto x_hat = in.x_hat_judge;
-    const auto fit = fit_product(in, engine, pool);
+    const auto x = correlated(numbers, 200, taps);
+    const auto x_hat = coarse(x);
+    in.judge = batches_of(x, x_hat, 120 * taps);
+    const auto fit = fit_product(in, pool);
     ASSERT_TRUE(fit) << fit.error().text();
     EXPECT_LT(fit->error, 0.8 * fit->rounded_error);
     // The error it states is the one that its codes have.
@@ -101,7 +116,6 @@ TEST(FitProduct, BeatsRoundingOnHeldOutRows) {
 
 TEST(FitProduct, RestoresTheMeanThroughTheBias) {
   Numbers numbers;
-  MatrixEngine engine = *MatrixEngine::create(1);
   ThreadPool pool(1);
   const std::vector<float> w = numbers.take(3 * 2 * 4);
   FitInput in;
@@ -119,12 +133,11 @@ TEST(FitProduct, RestoresTheMeanThroughTheBias) {
                          x.begin() + static_cast<std::ptrdiff_t>(end));
     std::vector<float> b(x_hat.begin() + static_cast<std::ptrdiff_t>(begin),
                          x_hat.begin() + static_cast<std::ptrdiff_t>(end));
-    ASSERT_TRUE(moments.add(a, b, engine, pool));
+    moments.add(a, b, pool);
   }
   in.moments = &moments;
-  in.x_judge = x;
-  in.x_hat_judge = x_hat;
-  const auto fit = fit_product(in, engine, pool);
+  in.judge = batches_of(x, x_hat, x.size());
+  const auto fit = fit_product(in, pool);
   ASSERT_TRUE(fit) << fit.error().text();
   for (std::size_t n = 0; n < 6; ++n) {
     double mean = 0;
@@ -144,7 +157,6 @@ TEST(FitProduct, RestoresTheMeanThroughTheBias) {
 
 TEST(FitMoments, AreMomentsAroundTheMeansOfAllBatches) {
   Numbers numbers;
-  MatrixEngine engine = *MatrixEngine::create(1);
   ThreadPool pool(1);
   constexpr std::size_t kTaps = 3, kCount = 40;
   std::vector<float> x = numbers.take(kCount * kTaps);
@@ -155,7 +167,7 @@ TEST(FitMoments, AreMomentsAroundTheMeansOfAllBatches) {
     const auto from = static_cast<std::ptrdiff_t>(begin * kTaps);
     std::vector<float> a(x.begin() + from, x.begin() + from + 20 * kTaps);
     std::vector<float> b(y.begin() + from, y.begin() + from + 20 * kTaps);
-    ASSERT_TRUE(moments.add(a, b, engine, pool));
+    moments.add(a, b, pool);
   }
   double mean[kTaps] = {}, mean_hat[kTaps] = {};
   for (std::size_t i = 0; i < x.size(); ++i) {
@@ -178,14 +190,39 @@ TEST(FitMoments, AreMomentsAroundTheMeansOfAllBatches) {
   }
 }
 
-TEST(ThroughCodes, DividesTheGainsOutAgain) {
+TEST(AddMoments, AreTheSumsInDoubleForAnyNumberOfThreads) {
+  Numbers numbers;
+  constexpr std::size_t kWidth = 150, kPitch = 160, kRows = 37;
+  const std::vector<float> x = numbers.take(kRows * kPitch), y = numbers.take(kRows * kPitch);
+  std::vector<std::vector<double>> h, c;
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    h.emplace_back(kWidth * kWidth, 0.0);
+    c.emplace_back(kWidth * kWidth, 1.0);
+    add_moments(x.data(), y.data(), kRows, kPitch, kWidth, h.back().data(), c.back().data(), pool);
+  }
+  EXPECT_EQ(h[0], h[1]);
+  EXPECT_EQ(c[0], c[1]);
+  for (std::size_t i = 0; i < kWidth; ++i)
+    for (std::size_t j = 0; j < kWidth; ++j) {
+      double second = 0, cross = 1;
+      for (std::size_t r = 0; r < kRows; ++r) {
+        const auto v = static_cast<double>(y[r * kPitch + j]);
+        second += static_cast<double>(y[r * kPitch + i]) * v;
+        cross += static_cast<double>(x[r * kPitch + i]) * v;
+      }
+      EXPECT_NEAR(h[0][i * kWidth + j], j >= i ? second : 0, 37 * 37 * 6e-8);
+      EXPECT_NEAR(c[0][i * kWidth + j], cross, 37 * 37 * 6e-8);
+    }
+}
+
+TEST(CodesOfTensor, AreOfTheGainedValues) {
   const Tensor x = Tensor::of<float>({1, 2, 2}, {0.5f, 1.0f, 10.0f, 20.0f});
-  const TensorDecision d{{0.1f, 0, {0, 255}}, {20.0f, 1.0f}};
-  const Tensor y = through_codes(x, 1, d);
-  EXPECT_FLOAT_EQ(y.values<float>()[0], 0.5f);
-  EXPECT_FLOAT_EQ(y.values<float>()[1], 1.0f);
-  EXPECT_FLOAT_EQ(y.values<float>()[2], 10.0f);
-  EXPECT_FLOAT_EQ(y.values<float>()[3], 20.0f);
+  const Tensor codes = codes_of_tensor(x, 1, {{0.1f, 3, {0, 255}}, {20.0f, 1.0f}});
+  const auto values = codes.values<std::uint8_t>();
+  EXPECT_EQ(std::vector<int>(values.begin(), values.end()), (std::vector<int>{103, 203, 103, 203}));
+  const Tensor plain = codes_of_tensor(x, 1, {{0.25f, 0, {-128, 127}}, {}});
+  EXPECT_EQ(plain.values<std::int8_t>()[3], 80);
 }
 
 TEST(TensorSpool, KeepsTensorsAndUsesPlacesAgain) {

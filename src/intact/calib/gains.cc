@@ -57,39 +57,58 @@ std::vector<float> gains_for(const RangeChoice& c, double alpha) {
   return gain;
 }
 
-// The readers' relative error, summed over them.
-Result<double> cost(const RangeChoice& c, const TensorDecision& d, MatrixEngine& engine,
-                    ThreadPool& pool) {
-  double total = 0;
-  for (std::size_t r = 0; r < c.readers.size(); ++r) {
-    const GemmSite& site = reader(c, r);
-    const std::vector<float> m = weight_matrix(site, *c.graph.constant(site.weight));
-    std::vector<float> tap_gain(site.groups * site.taps, 1.0f);
-    if (!d.gain.empty())
-      for (std::size_t i = 0; i < tap_gain.size(); ++i)
-        tap_gain[i] = d.gain[channel_of_tap(site, i / site.taps, i % site.taps)];
-    std::vector<float> scaled = m;
-    for (std::size_t i = 0; i < m.size(); ++i)
-      scaled[i] /= tap_gain[i / (site.rows * site.taps) * site.taps + i % site.taps];
-    const AxisView view{1, site.channels(), m.size() / site.channels()};
-    INTACT_ASSIGN(const auto scales, choose_weight_scales(scaled, view, {}, 1.0f));
-    std::vector<std::int8_t> codes(m.size());
-    quantize_weights(scaled, view, scales, {-127, 127}, codes);
-    for (std::size_t i = 0; i < m.size(); ++i)
-      scaled[i] = static_cast<float>(codes[i]) * scales[i / view.inner];
-    std::vector<float> x_hat = c.readers[r].x_hat;
-    for (std::size_t i = 0; i < x_hat.size(); ++i) x_hat[i] *= tap_gain[i % tap_gain.size()];
-    fake_quantize(x_hat, d.map, x_hat);
-    INTACT_ASSIGN(const RowError e, row_error(c.readers[r].x, m, x_hat, scaled, site.groups,
-                                              site.rows, site.taps, engine, pool));
-    total += e.noise / (e.signal + 1e-30);
+// What decisions cost: the readers' relative errors, summed over them.
+class Costs {
+ public:
+  Costs(const RangeChoice& c, ThreadPool& pool) : c_(c) {
+    for (std::size_t r = 0; r < c.readers.size(); ++r) {
+      const GemmSite& site = reader(c, r);
+      weights_.push_back(weight_matrix(site, *c.graph.constant(site.weight)));
+      errors_.emplace_back(weights_[r], site.groups, site.rows, site.taps, pool);
+      errors_[r].start(c.readers[r].x);
+    }
   }
-  return total;
-}
+
+  Result<double> of(const TensorDecision& d) {
+    double total = 0;
+    for (std::size_t r = 0; r < errors_.size(); ++r) {
+      const GemmSite& site = reader(c_, r);
+      std::vector<float> tap_gain(site.groups * site.taps, 1.0f);
+      if (!d.gain.empty())
+        for (std::size_t i = 0; i < tap_gain.size(); ++i)
+          tap_gain[i] = d.gain[channel_of_tap(site, i / site.taps, i % site.taps)];
+      std::vector<float> scaled = weights_[r];
+      for (std::size_t i = 0; i < scaled.size(); ++i)
+        scaled[i] /= tap_gain[i / (site.rows * site.taps) * site.taps + i % site.taps];
+      const AxisView view{1, site.channels(), scaled.size() / site.channels()};
+      INTACT_ASSIGN(const auto scales, choose_weight_scales(scaled, view, {}, 1.0f));
+      std::vector<std::int8_t> codes(scaled.size());
+      quantize_weights(scaled, view, scales, {-127, 127}, codes);
+      for (std::size_t i = 0; i < codes.size(); ++i)
+        scaled[i] = static_cast<float>(codes[i]) * scales[i / view.inner];
+      std::vector<float> x_hat = c_.readers[r].x_hat;
+      if (!d.gain.empty())
+        for (std::size_t at = 0; at < x_hat.size(); at += tap_gain.size())
+          for (std::size_t i = 0; i < tap_gain.size(); ++i) x_hat[at + i] *= tap_gain[i];
+      fake_quantize(x_hat, d.map, x_hat);
+      errors_[r].add_candidate(scaled);
+      errors_[r].add(candidates_, x_hat);
+      total += errors_[r].error(candidates_);
+    }
+    ++candidates_;
+    return total;
+  }
+
+ private:
+  const RangeChoice& c_;
+  std::vector<std::vector<float>> weights_;
+  std::vector<RowErrors> errors_;
+  std::size_t candidates_ = 0;
+};
 
 }  // namespace
 
-Result<TensorDecision> choose_map(const RangeChoice& c, MatrixEngine& engine, ThreadPool& pool) {
+Result<TensorDecision> choose_map(const RangeChoice& c, ThreadPool& pool) {
   const QuantTensor& t = c.placement.tensors[c.tensor];
   TensorDecision best = c.plain;
   const bool may_gain = c.gains && (t.only_products || !t.shared) &&
@@ -97,13 +116,14 @@ Result<TensorDecision> choose_map(const RangeChoice& c, MatrixEngine& engine, Th
                         c.seen.channel_min.size() == input_channels(reader(c, 0));
   const bool also_minmax = c.also_minmax && best.gain.empty();
   if (!may_gain && !also_minmax) return best;
-  INTACT_ASSIGN(double least, cost(c, best, engine, pool));
+  Costs costs(c, pool);
+  INTACT_ASSIGN(double least, costs.of(best));
   if (also_minmax) {
     INTACT_ASSIGN(
         const Affine map,
         map_of({std::min(c.seen.stats.min, 0.0f), std::max(c.seen.stats.max, 0.0f)}, c.target));
     const TensorDecision minmax{map, {}};
-    INTACT_ASSIGN(const double e, cost(c, minmax, engine, pool));
+    INTACT_ASSIGN(const double e, costs.of(minmax));
     if (e * kMethodMustGain <= least) {
       best = minmax;
       least = e;
@@ -120,7 +140,7 @@ Result<TensorDecision> choose_map(const RangeChoice& c, MatrixEngine& engine, Th
     const auto map = gained_map(c.seen, d.gain, c.target);
     if (!map) continue;
     d.map = *map;
-    INTACT_ASSIGN(const double e, cost(c, d, engine, pool));
+    INTACT_ASSIGN(const double e, costs.of(d));
     if (e < least_gained) {
       least_gained = e;
       best = d;
@@ -129,20 +149,24 @@ Result<TensorDecision> choose_map(const RangeChoice& c, MatrixEngine& engine, Th
   return best;
 }
 
-Tensor through_codes(const Tensor& x, int channel_axis, const TensorDecision& decision) {
-  Tensor y = x.clone();
-  const auto values = y.mutable_values<float>();
-  if (decision.gain.empty()) {
-    fake_quantize(values, decision.map, values);
-    return y;
+Tensor codes_of_tensor(const Tensor& x, int channel_axis, const TensorDecision& decision) {
+  const bool is_signed = decision.map.codes.lo < 0;
+  Tensor codes(is_signed ? Dtype::kInt8 : Dtype::kUint8, x.shape());
+  std::span<const float> values = x.values<float>();
+  std::vector<float> gained;
+  if (!decision.gain.empty()) {
+    gained.assign(values.begin(), values.end());
+    const AxisView view = axis_view(x.shape(), static_cast<std::size_t>(channel_axis));
+    for (std::size_t i = 0; i < gained.size(); i += view.inner)
+      for (std::size_t j = 0; j < view.inner; ++j)
+        gained[i + j] *= decision.gain[i / view.inner % view.channels];
+    values = gained;
   }
-  const AxisView view = axis_view(x.shape(), static_cast<std::size_t>(channel_axis));
-  for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] *= decision.gain[i / view.inner % view.channels];
-  fake_quantize(values, decision.map, values);
-  for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] /= decision.gain[i / view.inner % view.channels];
-  return y;
+  if (is_signed)
+    quantize(values, decision.map, codes.mutable_values<std::int8_t>());
+  else
+    quantize(values, decision.map, codes.mutable_values<std::uint8_t>());
+  return codes;
 }
 
 }  // namespace intact

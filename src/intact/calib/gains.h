@@ -13,8 +13,8 @@
 // channel.
 #pragma once
 
+#include "base/thread_pool.h"
 #include "calib/decisions.h"
-#include "calib/matrix.h"
 
 namespace intact {
 
@@ -36,10 +36,9 @@ struct RangeChoice {
   std::vector<double> alphas;         // Empty: those above.
 };
 
-Result<TensorDecision> choose_map(const RangeChoice& choice, MatrixEngine& engine,
-                                  ThreadPool& pool);
+Result<TensorDecision> choose_map(const RangeChoice& choice, ThreadPool& pool);
 
-// x as the products see it: times the gains, to codes and back, divided by the gains.
-Tensor through_codes(const Tensor& x, int channel_axis, const TensorDecision& decision);
+// The codes of x times the gains, int8 or uint8.
+Tensor codes_of_tensor(const Tensor& x, int channel_axis, const TensorDecision& decision);
 
 }  // namespace intact

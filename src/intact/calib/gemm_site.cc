@@ -205,64 +205,103 @@ std::vector<double> tap_coverage(const Graph& graph, const GemmSite& site, const
   return coverage;
 }
 
-std::size_t gather_rows(const Graph& graph, const GemmSite& site, const Tensor& input,
-                        std::size_t count, std::vector<float>& rows) {
-  const auto x = input.values<float>();
-  if (x.empty()) return 0;
-  const Shape& shape = input.shape();
-  const std::size_t width = site.groups * site.taps;
+namespace {
+
+// The offset of linear position p, in row-major order of the axes [first, last).
+std::size_t offset_of(std::size_t p, const Shape& shape, std::span<const std::int64_t> strides,
+                      std::size_t first, std::size_t last) {
+  std::size_t at = 0;
+  for (std::size_t i = last; i-- > first;) {
+    at += p % size_at(shape, i) * static_cast<std::size_t>(strides[i]);
+    p /= size_at(shape, i);
+  }
+  return at;
+}
+
+// Offsets of a convolution's kernel positions for one output position, or -1 for padding.
+void find_window(std::size_t position, std::span<const Axis> axes,
+                 std::span<const std::int64_t> strides, std::span<std::int64_t> from) {
+  for (std::size_t s = 0; s < from.size(); ++s) {
+    std::size_t p = position;
+    std::size_t tap = s;
+    std::int64_t at = 0;
+    for (std::size_t i = axes.size(); i-- > 0;) {
+      const Axis& a = axes[i];
+      const auto o = static_cast<std::int64_t>(p % static_cast<std::size_t>(a.out));
+      const auto k = static_cast<std::int64_t>(tap % static_cast<std::size_t>(a.kernel));
+      p /= static_cast<std::size_t>(a.out);
+      tap /= static_cast<std::size_t>(a.kernel);
+      const std::int64_t in = o * a.stride - a.pad + k * a.dilation;
+      if (in < 0 || in >= a.in) at = -1;
+      if (at >= 0) at += in * strides[i + 2];
+    }
+    from[s] = at;
+  }
+}
+
+template <class Read>
+std::size_t gather(const Graph& graph, const GemmSite& site, const Shape& shape,
+                   std::span<const std::int64_t> strides, std::size_t count, float* rows,
+                   const Read& read) {
+  if (num_elements(shape) == 0) return 0;
+  const std::size_t rank = shape.size();
   if (site.kind == GemmKind::kGemm || site.kind == GemmKind::kMatMul) {
-    const auto at = choose_positions(x.size() / site.taps, count);
-    for (const std::size_t p : at)
-      rows.insert(rows.end(), x.begin() + static_cast<std::ptrdiff_t>(p * site.taps),
-                  x.begin() + static_cast<std::ptrdiff_t>((p + 1) * site.taps));
+    const auto at =
+        choose_positions(static_cast<std::size_t>(num_elements(shape)) / site.taps, count);
+    const auto step = static_cast<std::size_t>(strides[rank - 1]);
+    for (const std::size_t p : at) {
+      const std::size_t base = offset_of(p, shape, strides, 0, rank - 1);
+      for (std::size_t k = 0; k < site.taps; ++k) *rows++ = read(base + k * step);
+    }
     return at.size();
   }
-  const std::size_t d = shape.size() - 2;
-  std::size_t inner = 1;  // Pixels of one channel.
-  for (std::size_t i = 0; i < d; ++i) inner *= size_at(shape, i + 2);
+  const auto step = static_cast<std::size_t>(strides[1]);
+  const auto image = static_cast<std::size_t>(strides[0]);
   const std::size_t channels = size_at(shape, 1);
   if (site.kind == GemmKind::kConvTranspose) {
-    const auto at = choose_positions(size_at(shape, 0) * inner, count);
-    for (const std::size_t p : at)
-      for (std::size_t c = 0; c < channels; ++c)
-        rows.push_back(x[(p / inner * channels + c) * inner + p % inner]);
+    std::size_t pixels = 1;
+    for (std::size_t i = 2; i < rank; ++i) pixels *= size_at(shape, i);
+    const auto at = choose_positions(size_at(shape, 0) * pixels, count);
+    for (const std::size_t p : at) {
+      const std::size_t base = p / pixels * image + offset_of(p % pixels, shape, strides, 2, rank);
+      for (std::size_t c = 0; c < channels; ++c) *rows++ = read(base + c * step);
+    }
     return at.size();
   }
   const std::vector<Axis> axes = conv_axes(graph, site, shape);
   std::size_t out = 1;
   for (const Axis& a : axes) out *= static_cast<std::size_t>(std::max<std::int64_t>(a.out, 0));
   const auto at = choose_positions(size_at(shape, 0) * out, count);
-  std::vector<std::int64_t> from(site.spatial);  // Pixel of each kernel position, or -1: padding.
+  std::vector<std::int64_t> from(site.spatial);
   for (const std::size_t p : at) {
-    const std::size_t image = p / out;
+    find_window(p % out, axes, strides, from);
     for (std::size_t s = 0; s < site.spatial; ++s) {
-      std::size_t position = p % out;
-      std::size_t tap = s;
-      std::int64_t pixel = 0;
-      std::int64_t pitch = 1;
-      for (std::size_t i = d; i-- > 0;) {
-        const Axis& a = axes[i];
-        const auto o = static_cast<std::int64_t>(position % static_cast<std::size_t>(a.out));
-        const auto k = static_cast<std::int64_t>(tap % static_cast<std::size_t>(a.kernel));
-        position /= static_cast<std::size_t>(a.out);
-        tap /= static_cast<std::size_t>(a.kernel);
-        const std::int64_t in = o * a.stride - a.pad + k * a.dilation;
-        if (in < 0 || in >= a.in) pixel = -1;
-        if (pixel >= 0) pixel += in * pitch;
-        pitch *= a.in;
+      float* to = rows + s;
+      if (from[s] < 0) {
+        for (std::size_t c = 0; c < channels; ++c) to[c * site.spatial] = 0.0f;
+        continue;
       }
-      from[s] = pixel;
+      const std::size_t base = p / out * image + static_cast<std::size_t>(from[s]);
+      for (std::size_t c = 0; c < channels; ++c) to[c * site.spatial] = read(base + c * step);
     }
-    const std::size_t base = rows.size();
-    rows.resize(base + width);
-    for (std::size_t c = 0; c < channels; ++c) {
-      const float* plane = x.data() + (image * channels + c) * inner;
-      for (std::size_t s = 0; s < site.spatial; ++s)
-        rows[base + c * site.spatial + s] = from[s] < 0 ? 0.0f : plane[from[s]];
-    }
+    rows += channels * site.spatial;
   }
   return at.size();
+}
+
+}  // namespace
+
+std::size_t gather_rows(const Graph& graph, const GemmSite& site, const Shape& shape,
+                        std::span<const std::int64_t> strides, const float* x, std::size_t count,
+                        float* rows) {
+  return gather(graph, site, shape, strides, count, rows, [x](std::size_t i) { return x[i]; });
+}
+
+std::size_t gather_rows(const Graph& graph, const GemmSite& site, const Tensor& codes,
+                        std::span<const float, 256> real, std::size_t count, float* rows) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(codes.raw());
+  return gather(graph, site, codes.shape(), row_major_strides(codes.shape()), count, rows,
+                [=](std::size_t i) { return real[bytes[i]]; });
 }
 
 }  // namespace intact

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -68,9 +69,14 @@ std::size_t channel_of_tap(const GemmSite& site, std::size_t g, std::size_t k);
 // its padding: [spatial]; 1 for all but Conv.
 std::vector<double> tap_coverage(const Graph& graph, const GemmSite& site, const Shape& input);
 
-// Appends rows [groups * taps] of the input at up to `count` positions: evenly spread, the position
+// Writes rows [groups * taps] of the input at up to `count` positions: evenly spread, the position
 // within its stratum by a hash of the shape, the same for tensors of one shape. Returns how many.
-std::size_t gather_rows(const Graph& graph, const GemmSite& site, const Tensor& input,
-                        std::size_t count, std::vector<float>& rows);
+//   x: laid out as `strides` (elements, by axis) say   rows: room for `count`
+std::size_t gather_rows(const Graph& graph, const GemmSite& site, const Shape& shape,
+                        std::span<const std::int64_t> strides, const float* x, std::size_t count,
+                        float* rows);
+// The same of 8-bit codes, row-major; real[b] is what byte b stands for.
+std::size_t gather_rows(const Graph& graph, const GemmSite& site, const Tensor& codes,
+                        std::span<const float, 256> real, std::size_t count, float* rows);
 
 }  // namespace intact

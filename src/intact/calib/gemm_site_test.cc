@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "calib/placement.h"
 #include "calib/run_graph.h"
 #include "ir/parse.h"
@@ -41,8 +43,10 @@ void expect_rows_give_convolution(const std::string& attributes, const std::stri
   ASSERT_TRUE(y) << y.error().text();
   const Tensor& out = (*y)[0];
   const auto pixels = static_cast<std::size_t>(out.shape()[2] * out.shape()[3]);
-  std::vector<float> rows;
-  ASSERT_EQ(gather_rows(g, site, x, 100000, rows), pixels);
+  std::vector<float> rows(pixels * site.groups * site.taps);
+  ASSERT_EQ(gather_rows(g, site, x.shape(), row_major_strides(x.shape()), x.values<float>().data(),
+                        100000, rows.data()),
+            pixels);
   const std::vector<float> m = weight_matrix(site, *g.constant(site.weight));
   for (std::size_t p = 0; p < pixels; ++p)
     for (std::size_t n = 0; n < site.groups * site.rows; ++n) {
@@ -70,6 +74,39 @@ TEST(GatherRows, GiveTheDepthwiseConvolutionWithSamePads) {
                                {1, 3, 8, 7});
 }
 
+TEST(GatherRows, AreTheSameInEveryLayoutAndOfCodes) {
+  const Graph g = parsed(R"(graph "g" {
+    opset 17
+    input %x: float32[2,3,?,?]
+    const %w: float32[4,3,3,3] = random(3)
+    %y = Conv(%x, %w) {pads=[1, 1, 1, 1], strides=[2, 2]}
+    output %y
+  })");
+  const GemmSite site = find_gemm_sites(g).sites[0];
+  const Shape shape{2, 3, 8, 9};
+  Tensor codes(Dtype::kUint8, shape);
+  for (std::size_t i = 0; i < 2 * 3 * 8 * 9; ++i)
+    codes.mutable_values<std::uint8_t>()[i] = static_cast<std::uint8_t>(i * 37);
+  std::array<float, 256> real;
+  for (std::size_t b = 0; b < 256; ++b) real[b] = 0.5f * static_cast<float>(b) - 20.0f;
+  std::vector<float> first(432), last(432);
+  for (std::size_t n = 0; n < 2; ++n)
+    for (std::size_t c = 0; c < 3; ++c)
+      for (std::size_t p = 0; p < 72; ++p) {
+        const std::size_t at = (n * 3 + c) * 72 + p;
+        first[at] = last[(n * 72 + p) * 3 + c] = real[codes.values<std::uint8_t>()[at]];
+      }
+  constexpr std::size_t kCount = 15;
+  std::vector<float> a(kCount * 27), b(kCount * 27), c(kCount * 27);
+  EXPECT_EQ(gather_rows(g, site, shape, row_major_strides(shape), first.data(), kCount, a.data()),
+            kCount);
+  gather_rows(g, site, shape, std::vector<std::int64_t>{216, 1, 27, 3}, last.data(), kCount,
+              b.data());
+  gather_rows(g, site, codes, real, kCount, c.data());
+  EXPECT_EQ(a, b);
+  EXPECT_EQ(a, c);
+}
+
 TEST(GatherRows, TakesDistinctPositionsSpreadOverTheInput) {
   const Graph g = parsed(R"(graph "g" {
     opset 17
@@ -81,8 +118,10 @@ TEST(GatherRows, TakesDistinctPositionsSpreadOverTheInput) {
   Tensor x(Dtype::kFloat32, {1, 1, 10, 100});
   float n = 0;
   for (float& v : x.mutable_values<float>()) v = n++;
-  std::vector<float> rows;
-  ASSERT_EQ(gather_rows(g, find_gemm_sites(g).sites[0], x, 10, rows), 10u);
+  std::vector<float> rows(10);
+  ASSERT_EQ(gather_rows(g, find_gemm_sites(g).sites[0], x.shape(), row_major_strides(x.shape()),
+                        x.values<float>().data(), 10, rows.data()),
+            10u);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     EXPECT_GE(rows[i], static_cast<float>(i) * 100);
     EXPECT_LT(rows[i], static_cast<float>(i + 1) * 100);

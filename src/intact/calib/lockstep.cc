@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <array>
+#include <functional>
 
+#include "base/fp_env.h"
 #include "calib/chunks.h"
 #include "calib/fit.h"
 #include "calib/gains.h"
@@ -13,139 +15,169 @@
 namespace intact {
 namespace {
 
-constexpr std::int64_t kJudgeEvery = 4;  // Sample 3, 7, 11, ... judges.
-constexpr std::size_t kRows = 4096;      // Gathered rows of a fit, all samples together.
-constexpr std::size_t kMaxFloats = std::size_t{8} << 20;  // Of one matrix of gathered rows.
-constexpr std::size_t kBatchRows = 512;                   // Summed up at a time.
-constexpr std::size_t kJudgeRows = 1024;                  // Of all judging samples together.
-constexpr std::size_t kRangeRows = 1024;  // To choose a range, all judging samples together.
+constexpr std::int64_t kJudgeEvery = 4;                     // Sample 3, 7, 11, ... judges.
+constexpr std::size_t kBatchRows = 512;                     // Of a fit, summed up at a time.
+constexpr std::size_t kBatchFloats = std::size_t{1} << 20;  // They are fewer when they are long.
 
-enum Env : std::int64_t { kFloat, kQuant, kCodes };  // kCodes: what the products read.
+// What waits for the chunks to come. kCodes: codes in 8 bits; kReal: the tensor before them.
+enum Form : std::int64_t { kReal, kCodes };
 
 class Lockstep {
  public:
   Lockstep(const Graph& graph, const Placement& placement, const Observations& seen,
            const LockstepOptions& options, const Progress& progress, Decisions& decisions,
-           TensorSpool spool, MatrixEngine engine)
+           TensorSpool spool)
       : g_(graph),
         placement_(placement),
         seen_(seen),
+        rows_(*seen.rows),
         o_(options),
         progress_(progress),
         d_(decisions),
         spool_(std::move(spool)),
-        matrices_(std::move(engine)),
         pool_(shared_pool(options.threads > 0 ? options.threads : default_threads())) {}
 
   Status run(const TensorSource& source) {
+    const ScopedFpEnv fp;
     INTACT_TRY(load(source));
     for (const ValueId v : g_.inputs)
-      if (placement_.tensor_of.contains(v)) INTACT_TRY(choose(v));
+      if (placement_.tensor_of.contains(v)) {
+        INTACT_TRY(choose(v));
+        INTACT_TRY(settle(v, all_));
+      }
     const std::vector<Chunk> chunks = make_chunks(g_, placement_);
     for (std::size_t c = 0; c < chunks.size(); ++c) {
       INTACT_TRY(progress_.check());
       const Chunk& chunk = chunks[c];
       if (chunk.site >= 0) INTACT_TRY(fit(static_cast<std::size_t>(chunk.site)));
-      INTACT_TRY(run_chunk(chunk, kFloat));
-      INTACT_TRY(run_chunk(chunk, kQuant));
-      for (const ValueId v : chunk.becomes_codes) INTACT_TRY(choose(v));
+      INTACT_TRY(run_chunk(chunk));
       for (const ValueId v : chunk.last_read)
-        for (std::int64_t k = 0; k < n_; ++k)
-          for (const Env e : {kFloat, kQuant, kCodes}) spool_.drop(key(e, k, v));
+        for (const std::int64_t k : all_)
+          for (const Form f : {kReal, kCodes}) spool_.drop(key(f, k, v));
       progress_("fit", static_cast<double>(c + 1) / static_cast<double>(chunks.size()));
     }
     return {};
   }
 
  private:
-  [[nodiscard]] std::int64_t key(Env e, std::int64_t sample, ValueId v) const {
-    return (static_cast<std::int64_t>(v) * o_.samples + sample) * 3 + e;
+  [[nodiscard]] std::int64_t key(Form f, std::int64_t sample, ValueId v) const {
+    return (static_cast<std::int64_t>(v) * rows_.samples() + sample) * 2 + f;
   }
-  [[nodiscard]] bool judges(std::int64_t sample) const {
-    return n_ >= kJudgeEvery && sample % kJudgeEvery == kJudgeEvery - 1;
+
+  Status for_samples(std::span<const std::int64_t> samples,
+                     const std::function<Status(std::int64_t)>& task) const {
+    std::vector<Status> status(samples.size());
+    pool_->run(samples.size(), [&](std::size_t i) { status[i] = task(samples[i]); });
+    for (const Status& s : status) INTACT_TRY(s);
+    return {};
   }
 
   Status load(const TensorSource& source) {
     INTACT_TRY(source.restart());
-    while (n_ < o_.samples) {
+    std::int64_t n = 0;
+    for (; n < rows_.samples(); ++n) {
       INTACT_ASSIGN(const auto sample, source.next());
       if (!sample) break;
       for (std::size_t i = 0; i < g_.inputs.size(); ++i)
-        for (const Env e : {kFloat, kQuant})
-          INTACT_TRY(spool_.put(key(e, n_, g_.inputs[i]), (*sample)[i]));
-      ++n_;
+        INTACT_TRY(spool_.put(key(kReal, n, g_.inputs[i]), (*sample)[i]));
+      all_.push_back(n);
+    }
+    // With few samples all of them decide and judge.
+    for (const std::int64_t k : all_) {
+      const bool judges = k % kJudgeEvery == kJudgeEvery - 1;
+      if (n < kJudgeEvery || judges) judging_.push_back(k);
+      if (n < kJudgeEvery || !judges) deciding_.push_back(k);
     }
     return {};
   }
 
-  // What the products that read v get.
-  [[nodiscard]] std::int64_t codes_key(std::int64_t sample, ValueId v) const {
-    const std::int64_t own = key(kCodes, sample, v);
-    return spool_.has(own) ? own : key(kQuant, sample, v);
+  // The decision for a value whose readers see codes, or null.
+  [[nodiscard]] const TensorDecision* codes_of(ValueId v) const {
+    const auto at = placement_.tensor_of.find(v);
+    if (at == placement_.tensor_of.end()) return nullptr;
+    const TensorDecision& d = d_.tensors[at->second];
+    return placement_.tensors[at->second].shared && d.gain.empty() ? &d : nullptr;
+  }
+  // The decision for input i of a chunk, or null when it is real.
+  [[nodiscard]] const TensorDecision* input_codes(const Chunk& chunk, std::size_t i) const {
+    const ValueId v = chunk.piece.inputs[i];
+    if (chunk.site >= 0 && i == 0) return &d_.tensors[placement_.tensor_of.at(v)];
+    return codes_of(v);
   }
 
-  Result<std::vector<Tensor>> chunk_inputs(const Chunk& chunk, Env env, std::int64_t k) const {
+  Result<std::vector<Tensor>> chunk_inputs(const Chunk& chunk, std::int64_t k) const {
     std::vector<Tensor> inputs;
     for (std::size_t i = 0; i < chunk.piece.inputs.size(); ++i) {
-      const ValueId v = chunk.piece.inputs[i];
-      const bool codes = env == kQuant && chunk.site >= 0 && i == 0;
-      INTACT_ASSIGN(Tensor t, spool_.get(codes ? codes_key(k, v) : key(env, k, v)));
+      const Form form = input_codes(chunk, i) != nullptr ? kCodes : kReal;
+      INTACT_ASSIGN(Tensor t, spool_.get(key(form, k, chunk.piece.inputs[i])));
       inputs.push_back(std::move(t));
     }
     return inputs;
   }
 
-  Status run_chunk(const Chunk& chunk, Env env) {
-    Graph graph = cut(g_, chunk.piece, chunk.site >= 0 ? first_node(chunk) : -1);
-    if (env == kQuant && chunk.site >= 0) put_weights(graph, static_cast<std::size_t>(chunk.site));
+  // The chunk with what was decided before it: inputs that are codes, integer weights.
+  Result<std::shared_ptr<Engine>> chunk_engine(const Chunk& chunk) const {
+    const std::int32_t first =
+        chunk.site >= 0 ? placement_.sites[static_cast<std::size_t>(chunk.site)].node : -1;
+    Graph graph = cut(g_, chunk.piece, first);
+    if (chunk.site >= 0) put_weights(graph, static_cast<std::size_t>(chunk.site));
     // Passes want to know types and ranks; sizes may differ from sample to sample.
-    if (n_ > 0) {
-      INTACT_ASSIGN(const auto first, chunk_inputs(chunk, env, 0));
-      for (std::size_t i = 0; i < first.size(); ++i) {
-        ValueType& type = graph.value(graph.inputs[i]).type;
-        type.dtype = first[i].dtype();
-        type.shape.emplace(first[i].rank());
-      }
+    INTACT_ASSIGN(const auto inputs, chunk_inputs(chunk, all_[0]));
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      ValueType type;
+      type.dtype = inputs[i].dtype();
+      type.shape.emplace(inputs[i].rank());
+      if (const TensorDecision* d = input_codes(chunk, i))
+        read_codes(graph, i, type, d->map);
+      else
+        graph.value(graph.inputs[i]).type = type;
     }
-    INTACT_ASSIGN(const auto engine, make_engine(std::move(graph), o_.threads));
-    for (std::int64_t k = 0; k < n_; ++k) {
-      INTACT_ASSIGN(const auto inputs, chunk_inputs(chunk, env, k));
-      INTACT_ASSIGN(const auto outputs, engine->run(inputs));
-      for (std::size_t i = 0; i < outputs.size(); ++i)
-        INTACT_TRY(spool_.put(key(env, k, chunk.piece.outputs[i]), outputs[i]));
-    }
-    return {};
+    INTACT_TRY(graph.sort());
+    return make_engine(std::move(graph), 1);
   }
 
-  [[nodiscard]] std::int32_t first_node(const Chunk& chunk) const {
-    return placement_.sites[static_cast<std::size_t>(chunk.site)].node;
+  // Input i of the graph becomes codes of it, behind a DequantizeLinear.
+  static void read_codes(Graph& graph, std::size_t i, const ValueType& type, const Affine& map) {
+    const ValueId real = graph.inputs[i];
+    Node node;
+    node.op = "DequantizeLinear";
+    const std::string name = graph.value(real).name;
+    graph.inputs[i] = graph.add_value(name + "/codes", type);
+    node.inputs = {
+        graph.inputs[i], graph.add_constant(name + "/scale", Tensor::scalar<float>(map.scale)),
+        graph.add_constant(
+            name + "/zero",
+            type.dtype == Dtype::kInt8
+                ? Tensor::scalar<std::int8_t>(static_cast<std::int8_t>(map.zero_point))
+                : Tensor::scalar<std::uint8_t>(static_cast<std::uint8_t>(map.zero_point)))};
+    node.outputs = {real};
+    graph.value(real).type.dtype = Dtype::kFloat32;
+    graph.value(real).type.shape.reset();
+    graph.nodes.insert(graph.nodes.begin(), std::move(node));
   }
 
-  // The product of a piece gets the weights that its codes stand for, and the corrected bias.
+  // The product of a piece gets its codes and the corrected bias.
   void put_weights(Graph& piece, std::size_t index) const {
     const GemmSite& site = placement_.sites[index];
     const SiteDecision& s = d_.sites[index];
-    const std::vector<float>& gain = d_.tensors[placement_.tensor_of.at(site.input)].gain;
-    const Tensor& w = *g_.constant(site.weight);
-    const std::vector<std::int8_t> codes = weight_rows<std::int8_t>(site, s.codes);
-    std::vector<float> m(codes.begin(), codes.end());
-    for (std::size_t n = 0; n < site.groups * site.rows; ++n)
-      for (std::size_t k = 0; k < site.taps; ++k) {
-        float& x = m[n * site.taps + k];
-        x *= s.scales[n / site.share];
-        if (!gain.empty()) x *= gain[channel_of_tap(site, n / site.rows, k)];
-      }
-    const auto real = weight_layout<float>(site, m, w.shape());
-    const ValueId weight = piece.add_constant(
-        "weights of codes", Tensor::of<float>(w.shape(), std::span<const float>(real)));
+    const Shape channels{static_cast<std::int64_t>(s.scales.size())};
+    Node dequantize;
+    dequantize.op = "DequantizeLinear";
+    dequantize.attributes["axis"] = std::int64_t{site.weight_axis};
+    dequantize.inputs = {
+        piece.add_constant("codes of weights",
+                           Tensor::of<std::int8_t>(g_.constant(site.weight)->shape(),
+                                                   std::span<const std::int8_t>(s.codes))),
+        piece.add_constant("scales of weights",
+                           Tensor::of<float>(channels, std::span<const float>(s.scales)))};
+    const ValueId weight = piece.add_node(std::move(dequantize), "weights of codes");
     const std::string out_name =
         g_.value(g_.nodes[static_cast<std::size_t>(site.node)].out(0)).name;
     ValueId bias = kNoValue;
     if (!s.bias.empty()) {
       const std::vector<float> b(s.bias.begin(), s.bias.end());
-      bias = piece.add_constant(
-          "corrected bias",
-          Tensor::of<float>({static_cast<std::int64_t>(b.size())}, std::span<const float>(b)));
+      bias = piece.add_constant("corrected bias",
+                                Tensor::of<float>(channels, std::span<const float>(b)));
     }
     for (Node& node : piece.nodes) {
       if (!is_product(node) || piece.value(node.out(0)).name != out_name) continue;
@@ -156,59 +188,137 @@ class Lockstep {
     }
   }
 
-  // Chooses range and gains of a tensor, and makes its codes.
+  // Runs a chunk on all samples: on those that judge first, because they choose the ranges of what
+  // it makes; what the others make becomes codes at once.
+  Status run_chunk(const Chunk& chunk) {
+    INTACT_ASSIGN(const auto engine, chunk_engine(chunk));
+    const std::vector<ValueId>& outputs = chunk.piece.outputs;
+    const auto run = [&](std::int64_t k) -> Result<std::vector<Tensor>> {
+      INTACT_ASSIGN(const auto inputs, chunk_inputs(chunk, k));
+      return engine->run(inputs);
+    };
+    const auto run_only = [&](std::int64_t k) -> Status {
+      INTACT_ASSIGN(const auto results, run(k));
+      for (std::size_t i = 0; i < outputs.size(); ++i)
+        INTACT_TRY(spool_.put(key(kReal, k, outputs[i]), results[i]));
+      return {};
+    };
+    INTACT_TRY(for_samples(judging_, run_only));
+    for (const ValueId v : chunk.becomes_codes) {
+      INTACT_TRY(choose(v));
+      INTACT_TRY(settle(v, judging_));
+    }
+    if (judging_.size() == all_.size()) return {};
+    return for_samples(deciding_, [&](std::int64_t k) -> Status {
+      INTACT_ASSIGN(const auto results, run(k));
+      for (std::size_t i = 0; i < outputs.size(); ++i) INTACT_TRY(keep(outputs[i], k, results[i]));
+      return {};
+    });
+  }
+
+  // Keeps a value in the forms in which it is read.
+  Status keep(ValueId v, std::int64_t k, const Tensor& x) {
+    const auto at = placement_.tensor_of.find(v);
+    if (at == placement_.tensor_of.end()) return spool_.put(key(kReal, k, v), x);
+    const QuantTensor& t = placement_.tensors[at->second];
+    const int axis = input_channel_axis(placement_.sites[t.readers[0]], x.rank());
+    INTACT_TRY(spool_.put(key(kCodes, k, v), codes_of_tensor(x, axis, d_.tensors[at->second])));
+    const bool real = codes_of(v) == nullptr && !t.only_products;
+    return real ? spool_.put(key(kReal, k, v), x) : Status{};
+  }
+
+  // The same for values whose decision was open when they were made.
+  Status settle(ValueId v, std::span<const std::int64_t> samples) {
+    return for_samples(samples, [&](std::int64_t k) -> Status {
+      INTACT_ASSIGN(const Tensor x, spool_.get(key(kReal, k, v)));
+      spool_.drop(key(kReal, k, v));
+      return keep(v, k, x);
+    });
+  }
+
+  // Chooses range and gains of a tensor by its real form on the samples that judge.
   Status choose(ValueId v) {
+    if (!o_.choose_ranges) return {};
     const std::size_t index = placement_.tensor_of.at(v);
     const QuantTensor& t = placement_.tensors[index];
     TensorDecision& d = d_.tensors[index];
-    if (o_.choose_ranges) {
-      RangeChoice choice{g_,        placement_, index,          seen_.tensors[index],
-                         o_.target, d,          o_.also_minmax, o_.gains && !o_.one_scale,
-                         {},        {}};
-      INTACT_TRY(gather_for_choice(t, choice));
-      if (!choice.readers.empty()) {
-        INTACT_ASSIGN(d, choose_map(choice, matrices_, *pool_));
-      }
+    RangeChoice choice{g_,        placement_, index,          seen_.tensors[index],
+                       o_.target, d,          o_.also_minmax, o_.gains && !o_.one_scale,
+                       {},        {}};
+    bool any = false;
+    for (const std::size_t r : t.readers) {
+      GatheredRows& rows = choice.readers.emplace_back();
+      const std::size_t room = rows_.rows_a_sample(r) * rows_.width(r);
+      std::vector<std::size_t> begin{0};
+      for (const std::int64_t k : judging_)
+        begin.push_back(begin.back() + rows_.count(r, k) * rows_.width(r));
+      rows.x.resize(judging_.size() * room);
+      rows.x_hat.resize(judging_.size() * room);
+      const auto gather = [&](std::int64_t k) -> Status {
+        const std::size_t at = begin[static_cast<std::size_t>(
+            std::find(judging_.begin(), judging_.end(), k) - judging_.begin())];
+        if (rows_.count(r, k) == 0) return {};
+        INTACT_TRY(rows_.get(r, k, rows.x.data() + at));
+        INTACT_ASSIGN(const Tensor x, spool_.get(key(kReal, k, v)));
+        gather_rows(g_, placement_.sites[r], x.shape(), row_major_strides(x.shape()),
+                    x.values<float>().data(), rows_.rows_a_sample(r), rows.x_hat.data() + at);
+        return {};
+      };
+      INTACT_TRY(for_samples(judging_, gather));
+      rows.x.resize(begin.back());
+      rows.x_hat.resize(begin.back());
+      any = any || begin.back() > 0;
     }
-    for (std::int64_t k = 0; k < n_; ++k) {
-      INTACT_ASSIGN(const Tensor x, spool_.get(key(kQuant, k, v)));
-      const int axis = input_channel_axis(placement_.sites[t.readers[0]], x.rank());
-      const Tensor y = through_codes(x, axis, d);
-      const bool separate = !t.shared || !d.gain.empty();
-      INTACT_TRY(spool_.put(key(separate ? kCodes : kQuant, k, v), y));
+    if (any) {
+      INTACT_ASSIGN(d, choose_map(choice, *pool_));
     }
     return {};
   }
 
-  Status gather_for_choice(const QuantTensor& t, RangeChoice& choice) {
-    choice.readers.resize(t.readers.size());
-    for (std::int64_t k = 0; k < n_; ++k) {
-      if (!judges(k) && n_ >= kJudgeEvery) continue;
-      INTACT_ASSIGN(const Tensor x, spool_.get(key(kFloat, k, t.value)));
-      INTACT_ASSIGN(const Tensor a, spool_.get(key(kQuant, k, t.value)));
-      for (std::size_t r = 0; r < t.readers.size(); ++r) {
-        const GemmSite& site = placement_.sites[t.readers[r]];
-        const std::size_t count = rows_of(site, kRangeRows, judging_samples());
-        choice.readers[r].x.reserve(count * static_cast<std::size_t>(judging_samples()) *
-                                    site.groups * site.taps);
-        choice.readers[r].x_hat.reserve(choice.readers[r].x.capacity());
-        gather_rows(g_, site, x, count, choice.readers[r].x);
-        gather_rows(g_, site, a, count, choice.readers[r].x_hat);
-      }
+  // Calls the visitor with batches of the rows of these samples: those of the float network, times
+  // the gains, and those that the codes stand for.
+  Status visit_rows(std::size_t index, std::span<const std::int64_t> samples,
+                    const RowVisitor& visit) const {
+    const GemmSite& site = placement_.sites[index];
+    const TensorDecision& input = d_.tensors[placement_.tensor_of.at(site.input)];
+    const std::size_t width = rows_.width(index);
+    const std::size_t each = rows_.rows_a_sample(index);
+    std::vector<float> by_tap;
+    if (!input.gain.empty())
+      for (std::size_t i = 0; i < width; ++i)
+        by_tap.push_back(input.gain[channel_of_tap(site, i / site.taps, i % site.taps)]);
+    std::array<float, 256> real;
+    for (std::size_t b = 0; b < real.size(); ++b) {
+      const bool is_signed = input.map.codes.lo < 0;
+      real[b] =
+          decode(is_signed ? static_cast<std::int8_t>(b) : static_cast<std::int32_t>(b), input.map);
     }
-    if (!choice.readers.empty() && choice.readers[0].x.empty()) choice.readers.clear();
+    const std::size_t wanted = std::min(kBatchRows, std::max<std::size_t>(1, kBatchFloats / width));
+    const std::size_t batch = std::max<std::size_t>(1, wanted / each);  // Samples.
+    std::vector<float> x(std::min(batch, samples.size()) * each * width), x_hat(x.size());
+    for (std::size_t from = 0; from < samples.size(); from += batch) {
+      const auto part = samples.subspan(from, std::min(batch, samples.size() - from));
+      std::vector<std::size_t> begin{0};
+      for (const std::int64_t k : part) begin.push_back(begin.back() + rows_.count(index, k));
+      const auto gather = [&](std::int64_t k) -> Status {
+        const auto i =
+            static_cast<std::size_t>(std::find(part.begin(), part.end(), k) - part.begin());
+        if (begin[i] == begin[i + 1]) return {};
+        float* const to = x.data() + begin[i] * width;
+        INTACT_TRY(rows_.get(index, k, to));
+        if (!by_tap.empty())
+          for (std::size_t r = 0; r < begin[i + 1] - begin[i]; ++r)
+            for (std::size_t t = 0; t < width; ++t) to[r * width + t] *= by_tap[t];
+        INTACT_ASSIGN(const Tensor codes, spool_.get(key(kCodes, k, site.input)));
+        gather_rows(g_, site, codes, real, each, x_hat.data() + begin[i] * width);
+        return {};
+      };
+      INTACT_TRY(for_samples(part, gather));
+      if (begin.back() > 0)
+        visit(std::span(x).first(begin.back() * width),
+              std::span(x_hat).first(begin.back() * width));
+    }
     return {};
-  }
-
-  [[nodiscard]] std::int64_t judging_samples() const {
-    return n_ >= kJudgeEvery ? n_ / kJudgeEvery : n_;
-  }
-
-  // The share of one of `samples` samples in `all` rows, which stay below kMaxFloats.
-  static std::size_t rows_of(const GemmSite& site, std::size_t all, std::int64_t samples) {
-    const std::size_t most = std::min(all, kMaxFloats / (site.groups * site.taps));
-    const auto n = static_cast<std::size_t>(std::max<std::int64_t>(samples, 1));
-    return std::max<std::size_t>(1, (most + n - 1) / n);
   }
 
   Status fit(std::size_t index) {
@@ -216,65 +326,26 @@ class Lockstep {
     const Node& node = g_.nodes[static_cast<std::size_t>(site.node)];
     const TensorDecision& input = d_.tensors[placement_.tensor_of.at(site.input)];
     SiteDecision& s = d_.sites[index];
-    std::vector<float> m = weight_matrix(site, *g_.constant(site.weight));
+    const std::vector<float> m = gained_weights(site, *g_.constant(site.weight), input.gain);
     const std::vector<double> bias = bias_of(g_, site);
+    const std::vector<double> least = least_scales(bias, input.map.scale);
+    FitMoments moments(site.groups, site.taps, site.has_bias_input());
+    const RowVisitor add = [&](auto x, auto x_hat) { moments.add(x, x_hat, *pool_); };
+    INTACT_TRY(visit_rows(index, deciding_, add));
+    if (moments.empty()) return {};
     FitInput in;
     in.groups = site.groups;
     in.rows = site.rows;
     in.taps = site.taps;
     in.share = site.share;
     in.has_bias = site.has_bias_input();
+    in.weights = m;
+    in.least_scales = least;
     in.options = o_.weights;
     in.one_scale = o_.one_scale && input.gain.empty();
-    const std::vector<double> least = least_scales(bias, input.map.scale);
-    in.least_scales = least;
-    std::vector<float> by_tap;
-    if (!input.gain.empty()) {
-      for (std::size_t g = 0; g < site.groups; ++g)
-        for (std::size_t k = 0; k < site.taps; ++k)
-          by_tap.push_back(input.gain[channel_of_tap(site, g, k)]);
-      for (std::size_t n = 0; n < site.groups * site.rows; ++n)
-        for (std::size_t k = 0; k < site.taps; ++k)
-          m[n * site.taps + k] /= by_tap[n / site.rows * site.taps + k];
-    }
-    const auto gather = [&](const Tensor& from, std::size_t rows, std::vector<float>& to) {
-      const std::size_t begin = to.size();
-      gather_rows(g_, site, from, rows, to);
-      for (std::size_t i = begin; i < to.size() && !by_tap.empty(); ++i)
-        to[i] *= by_tap[(i - begin) % by_tap.size()];
-    };
-    // Every row is summed up and forgotten; only the judges' stay.
-    const std::size_t width = site.groups * site.taps;
-    const std::size_t deciding = rows_of(site, kRows, n_);
-    const std::size_t judging = rows_of(site, kJudgeRows, judging_samples());
-    FitMoments moments(site.groups, site.taps, in.has_bias);
-    std::vector<float> x_rows, x_hat_rows;
-    for (auto* rows : {&x_rows, &x_hat_rows}) rows->reserve((kBatchRows + deciding) * width);
-    for (auto* rows : {&in.x_judge, &in.x_hat_judge})
-      rows->reserve(judging * static_cast<std::size_t>(judging_samples()) * width);
-    const auto flush = [&]() -> Status {
-      INTACT_TRY(moments.add(x_rows, x_hat_rows, matrices_, *pool_));
-      x_rows.clear();
-      x_hat_rows.clear();
-      return {};
-    };
-    for (std::int64_t k = 0; k < n_; ++k) {
-      INTACT_ASSIGN(const Tensor x, spool_.get(key(kFloat, k, site.input)));
-      INTACT_ASSIGN(const Tensor a, spool_.get(codes_key(k, site.input)));
-      if (judges(k) || n_ < kJudgeEvery) {
-        gather(x, judging, in.x_judge);
-        gather(a, judging, in.x_hat_judge);
-      }
-      if (judges(k)) continue;
-      gather(x, deciding, x_rows);
-      gather(a, deciding, x_hat_rows);
-      if (x_rows.size() >= kBatchRows * width) INTACT_TRY(flush());
-    }
-    INTACT_TRY(flush());
-    if (moments.empty()) return {};
     in.moments = &moments;
-    in.weights = m;
-    auto fitted = fit_product(in, matrices_, *pool_);
+    in.judge = [&](const RowVisitor& visit) { return visit_rows(index, judging_, visit); };
+    auto fitted = fit_product(in, *pool_);
     if (!fitted) return fail(fitted.error().with_context(fmt::format("node '{}'", node.name)));
     s.codes = weight_layout<std::int8_t>(site, fitted->codes, g_.constant(site.weight)->shape());
     s.scales = std::move(fitted->scales);
@@ -292,24 +363,27 @@ class Lockstep {
   const Graph& g_;
   const Placement& placement_;
   const Observations& seen_;
+  const RowStore& rows_;
   const LockstepOptions& o_;
   const Progress& progress_;
   Decisions& d_;
   TensorSpool spool_;
-  MatrixEngine matrices_;
   std::shared_ptr<ThreadPool> pool_;
-  std::int64_t n_ = 0;
+  std::vector<std::int64_t> all_, deciding_, judging_;  // Samples.
 };
 
 }  // namespace
+
+std::int64_t fit_samples(double multiply_adds, int effort) {
+  const std::int64_t samples = multiply_adds < 20e6 ? 96 : 32;
+  return effort == 2 ? 2 * samples : samples;
+}
 
 Status fit_in_lockstep(const Graph& graph, const Placement& placement, const Observations& seen,
                        const TensorSource& source, const LockstepOptions& options,
                        const Progress& progress, Decisions& decisions) {
   INTACT_ASSIGN(TensorSpool spool, TensorSpool::create());
-  INTACT_ASSIGN(MatrixEngine engine, MatrixEngine::create(options.threads));
-  return Lockstep(graph, placement, seen, options, progress, decisions, std::move(spool),
-                  std::move(engine))
+  return Lockstep(graph, placement, seen, options, progress, decisions, std::move(spool))
       .run(source);
 }
 

@@ -1,11 +1,13 @@
 // lockstep.h: every layer is fitted to the input that the quantized network really gives it.
 //
-// A few samples walk the graph side by side in two environments, float and quantized. When they
-// reach a tensor that becomes codes, its range and its channel gains are chosen; when they reach a
-// product, its weights are fitted (fit.h); then both environments compute on. Every fourth sample
-// takes no part in statistics: it judges, and a choice that does not help there is not made.
+// A few samples walk through the graph together, piece by piece. What the float network does there
+// was kept while it was observed (rows.h). When they reach a product, its weights are fitted to the
+// codes that it reads (fit.h); the integer engine computes on from them; and what it makes becomes
+// codes, with the range and the channel gains that are best for the products that read them. Every
+// fourth sample takes no part in statistics: it judges, and a choice that does not help there is
+// not made.
 //
-// Tensors wait in an unlinked temporary file, so that memory does not grow with samples or depth.
+// Codes wait in a temporary file, so that memory does not grow with samples or depth.
 #pragma once
 
 #include "calib/decisions.h"
@@ -15,7 +17,6 @@ namespace intact {
 
 struct LockstepOptions {
   int threads = 0;
-  std::int64_t samples = 32;
   RangeTarget target;
   WeightOptions weights;
   bool one_scale = false;     // As in decide_plainly; then there are no gains either.
@@ -24,8 +25,12 @@ struct LockstepOptions {
   bool gains = true;          // Per-channel gains are tried.
 };
 
-// Improves `decisions`, which come from decide_plainly. Errors: those of running the model; kIo
-// when the temporary file cannot be written; kInterrupted.
+// How many samples a fit uses.
+std::int64_t fit_samples(double multiply_adds, int effort);
+
+// Improves `decisions`, which come from decide_plainly. `seen` holds rows
+// (ObserveOptions::row_samples) of the first samples of `source`. Errors: those of running the
+// model; kIo when the temporary file cannot be written; kInterrupted.
 Status fit_in_lockstep(const Graph& graph, const Placement& placement, const Observations& seen,
                        const TensorSource& source, const LockstepOptions& options,
                        const Progress& progress, Decisions& decisions);

@@ -1,58 +1,93 @@
 #include "calib/matrix.h"
 
 #include <algorithm>
-
-#include "calib/run_graph.h"
+#include <vector>
 
 namespace intact {
+namespace {
 
-Result<MatrixEngine> MatrixEngine::create(int threads) {
-  Graph g;
-  g.name = "product";
-  g.opsets[""] = 13;
-  ValueType matrix;
-  matrix.dtype = Dtype::kFloat32;
-  matrix.shape = {Dim::symbolic("m"), Dim::symbolic("k")};
-  const ValueId a = g.add_value("a", matrix);
-  matrix.shape = {Dim::symbolic("k"), Dim::symbolic("n")};
-  const ValueId b = g.add_value("b", matrix);
-  g.inputs = {a, b};
-  Node node;
-  node.name = "product";
-  node.op = "MatMul";
-  node.inputs = {a, b};
-  g.outputs = {g.add_node(std::move(node), "c")};
-  MatrixEngine e;
-  INTACT_ASSIGN(e.engine_, make_engine(std::move(g), threads));
-  return e;
+constexpr std::size_t kPanelsATask = 16;  // Panels packed by one task.
+constexpr std::size_t kStrip = 64;        // Rows of a result computed by one task.
+
+const GemmF32Kernel& float_kernel() {
+  const auto isa = host_isa();
+  return select_kernel<GemmF32Kernel>(isa ? *isa : IsaLevel::kScalar);
 }
 
-Result<Tensor> MatrixEngine::product(const Tensor& a, const Tensor& b) {
-  const std::vector<Tensor> inputs{a, b};
-  INTACT_ASSIGN(auto outputs, engine_->run(inputs));
-  return std::move(outputs[0]);
+GemmShape shape_of(std::size_t k, std::size_t n) {
+  return {static_cast<std::int64_t>(n), 1, static_cast<std::int64_t>(k)};
 }
 
-Tensor columns(std::span<const float> x, std::size_t pitch, std::size_t begin, std::size_t width) {
-  const std::size_t rows = x.size() / pitch;
-  Tensor t(Dtype::kFloat32, {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(width)});
-  float* out = t.mutable_values<float>().data();
-  for (std::size_t r = 0; r < rows; ++r)
-    std::copy_n(x.data() + r * pitch + begin, width, out + r * width);
-  return t;
-}
+std::size_t tasks_of(std::size_t n, std::size_t each) { return (n + each - 1) / each; }
 
-Tensor columns_transposed(std::span<const float> x, std::size_t pitch, std::size_t begin,
-                          std::size_t width) {
-  const std::size_t rows = x.size() / pitch;
-  Tensor t(Dtype::kFloat32, {static_cast<std::int64_t>(width), static_cast<std::int64_t>(rows)});
-  float* out = t.mutable_values<float>().data();
+// Columns [begin, begin + width) of x as rows.
+void transpose(const float* x, std::size_t rows, std::size_t pitch, std::size_t begin,
+               std::size_t width, float* out) {
   constexpr std::size_t kTile = 16;  // One cache line of floats each way.
   for (std::size_t r0 = 0; r0 < rows; r0 += kTile)
     for (std::size_t c = 0; c < width; ++c)
       for (std::size_t r = r0; r < std::min(rows, r0 + kTile); ++r)
         out[c * rows + r] = x[r * pitch + begin + c];
-  return t;
+}
+
+}  // namespace
+
+FloatMatrix::FloatMatrix(const float* from, std::size_t k, std::size_t n, std::size_t k_stride,
+                         std::size_t n_stride, ThreadPool& pool)
+    : kernel_(float_kernel()), k_(k), n_(n) {
+  const GemmShape shape = shape_of(k, n);
+  packed_ = Buffer::allocate(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
+  const GemmF32Source source{from, 0, static_cast<std::ptrdiff_t>(k_stride),
+                             static_cast<std::ptrdiff_t>(n_stride)};
+  const auto panels = static_cast<std::size_t>(panels_of(shape.n));
+  pool.run(tasks_of(panels, kPanelsATask), [&](std::size_t t) {
+    kernel_.pack_b(shape, source, static_cast<std::int64_t>(t * kPanelsATask),
+                   static_cast<std::int64_t>(std::min(panels, (t + 1) * kPanelsATask)),
+                   reinterpret_cast<float*>(packed_->data()));
+  });
+}
+
+void FloatMatrix::multiply(const float* a, std::size_t pitch, std::size_t m, float* c,
+                           ThreadPool& pool) const {
+  pool.run(tasks_of(m, kStrip), [&](std::size_t t) {
+    const std::size_t row = t * kStrip;
+    multiply_part(a + row * pitch, pitch, std::min(kStrip, m - row), 0, c + row * n_);
+  });
+}
+
+void FloatMatrix::multiply_part(const float* a, std::size_t pitch, std::size_t m, std::size_t first,
+                                float* c) const {
+  GemmF32Args args;
+  args.shape = shape_of(k_, n_);
+  args.a = a;
+  args.a_stride = static_cast<std::ptrdiff_t>(pitch);
+  args.packed = reinterpret_cast<const float*>(packed_->data());
+  args.out = c;
+  args.out_stride = static_cast<std::ptrdiff_t>(n_);
+  args.row_end = static_cast<std::int64_t>(m);
+  args.panel_begin = static_cast<std::int64_t>(first / kPanelCols);
+  args.panel_end = panels_of(args.shape.n);
+  kernel_.run(args);
+}
+
+void add_moments(const float* x, const float* y, std::size_t rows, std::size_t pitch,
+                 std::size_t width, double* h, double* c, ThreadPool& pool) {
+  const FloatMatrix right(y, rows, width, pitch, 1, pool);
+  const std::size_t strips = tasks_of(width, kStrip);
+  // Long tasks first: the strips of c, then those of h by falling length.
+  pool.run(2 * strips, [&](std::size_t t) {
+    const bool second = t >= strips;
+    const std::size_t i0 = t % strips * kStrip;
+    const std::size_t n = std::min(kStrip, width - i0);
+    const std::size_t from = second ? i0 : 0;
+    std::vector<float> left(n * rows), sum(n * width);
+    transpose(second ? y : x, rows, pitch, i0, n, left.data());
+    right.multiply_part(left.data(), rows, n, from, sum.data());
+    double* to = (second ? h : c) + i0 * width;
+    for (std::size_t i = 0; i < n; ++i)
+      for (std::size_t j = second ? i0 + i : 0; j < width; ++j)
+        to[i * width + j] += static_cast<double>(sum[i * width + j]);
+  });
 }
 
 }  // namespace intact

@@ -1,28 +1,41 @@
-// matrix.h: products of float matrices by the engine's own kernels, for large operands.
+// matrix.h: products of float matrices by the engine's float kernels: one fma chain over ascending
+// k for each result, so the same bytes for any number of threads and on every ISA.
 #pragma once
 
 #include <memory>
 #include <span>
-#include <vector>
 
-#include "runtime/engine.h"
+#include "base/buffer.h"
+#include "base/thread_pool.h"
+#include "kernels/gemm_f32.h"
 
 namespace intact {
 
-class MatrixEngine {
+// A right-hand side [k, n], packed once; its element (i, j) is from[i * k_stride + j * n_stride].
+class FloatMatrix {
  public:
-  static Result<MatrixEngine> create(int threads);
+  FloatMatrix(const float* from, std::size_t k, std::size_t n, std::size_t k_stride,
+              std::size_t n_stride, ThreadPool& pool);
 
-  // Returns a b.   a: [m, k]   b: [k, n]   result: [m, n]; one fma chain over ascending k.
-  Result<Tensor> product(const Tensor& a, const Tensor& b);
+  [[nodiscard]] std::size_t rows() const noexcept { return k_; }
+  [[nodiscard]] std::size_t columns() const noexcept { return n_; }
+
+  // c = a b.   a: [m, k], rows `pitch` apart   c: [m, n]
+  void multiply(const float* a, std::size_t pitch, std::size_t m, float* c, ThreadPool& pool) const;
+  // The same for the columns from the panel of column `first` on, on this thread.
+  void multiply_part(const float* a, std::size_t pitch, std::size_t m, std::size_t first,
+                     float* c) const;
 
  private:
-  std::shared_ptr<Engine> engine_;
+  const GemmF32Kernel& kernel_;
+  std::size_t k_, n_;
+  std::shared_ptr<Buffer> packed_;
 };
 
-// Columns [begin, begin + width) of x: [rows, pitch] as a tensor [rows, width], and transposed.
-Tensor columns(std::span<const float> x, std::size_t pitch, std::size_t begin, std::size_t width);
-Tensor columns_transposed(std::span<const float> x, std::size_t pitch, std::size_t begin,
-                          std::size_t width);
+// Adds sums over rows of products of columns, in float; the results are added in double.
+//   h[i, j] += sum_r y[r, i] y[r, j] for j >= i only       c[i, j] += sum_r x[r, i] y[r, j]
+//   x, y: [rows, width], rows `pitch` apart                h, c: [width, width]
+void add_moments(const float* x, const float* y, std::size_t rows, std::size_t pitch,
+                 std::size_t width, double* h, double* c, ThreadPool& pool);
 
 }  // namespace intact

@@ -5,12 +5,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "calib/hash.h"
 #include "calib/run_graph.h"
 
 namespace intact {
 namespace {
+
+// Samples run side by side, one a thread, as long as their memory stays below this.
+constexpr std::size_t kInFlightBytes = std::size_t{128} << 20;
 
 struct Extent {
   std::size_t outer = 1, channels = 1, inner = 1;
@@ -30,19 +34,51 @@ Extent extent_of(const ValueInfo& info, int axis) {
 
 constexpr std::size_t kMeanPositions = 256;  // Of each sample: a mean needs no more.
 
-// Adds some positions of x to the channels' sums.
-void add_to_means(std::span<const float> x, const Extent& e, std::vector<ExactSum>& sums,
-                  std::uint64_t& count) {
-  if (sums.empty()) sums.resize(e.channels);
-  if (sums.size() != e.channels) return;
-  const std::size_t positions = e.outer * e.inner;
-  const std::size_t step = positions / kMeanPositions | 1;  // Odd: not one column of an image.
-  std::vector<double> sum(e.channels, 0.0);
-  for (std::size_t p = step / 2; p < positions; p += step, ++count) {
-    const float* from = x.data() + p / e.inner * e.channels * e.inner + p % e.inner;
-    for (std::size_t c = 0; c < e.channels; ++c) sum[c] += static_cast<double>(from[c * e.inner]);
+// Means by channel, over some positions of each sample.
+class Means {
+ public:
+  void add(std::span<const float> x, const Extent& e) {
+    if (sums_.empty()) sums_.resize(e.channels);
+    if (sums_.size() != e.channels) return;
+    const std::size_t positions = e.outer * e.inner;
+    const std::size_t step = positions / kMeanPositions | 1;  // Odd: not one column of an image.
+    std::vector<double> sum(e.channels, 0.0);
+    for (std::size_t p = step / 2; p < positions; p += step, ++count_) {
+      const float* from = x.data() + p / e.inner * e.channels * e.inner + p % e.inner;
+      for (std::size_t c = 0; c < e.channels; ++c) sum[c] += static_cast<double>(from[c * e.inner]);
+    }
+    for (std::size_t c = 0; c < e.channels; ++c) sums_[c].add(sum[c]);
   }
-  for (std::size_t c = 0; c < e.channels; ++c) sums[c].add(sum[c]);
+
+  void merge(const Means& other) {
+    if (sums_.empty()) sums_.resize(other.sums_.size());
+    if (sums_.size() != other.sums_.size()) return;
+    for (std::size_t c = 0; c < sums_.size(); ++c) sums_[c].add(other.sums_[c]);
+    count_ += other.count_;
+  }
+
+  [[nodiscard]] std::vector<double> value() const {
+    std::vector<double> means;
+    for (const ExactSum& s : sums_) means.push_back(s.value() / static_cast<double>(count_));
+    return means;
+  }
+
+ private:
+  std::vector<ExactSum> sums_;
+  std::uint64_t count_ = 0;
+};
+
+void merge_channels(const Observation& from, Observation& to) {
+  if (to.channel_min.empty()) {
+    to.channel_min = from.channel_min;
+    to.channel_max = from.channel_max;
+  }
+  if (to.channel_min.size() != from.channel_min.size()) return;
+  to.values_per_channel += from.values_per_channel;
+  for (std::size_t c = 0; c < to.channel_min.size(); ++c) {
+    to.channel_min[c] = std::min(to.channel_min[c], from.channel_min[c]);
+    to.channel_max[c] = std::max(to.channel_max[c], from.channel_max[c]);
+  }
 }
 
 void widen_channels(std::span<const float> x, const Extent& e, Observation& o, ThreadPool& pool) {
@@ -79,114 +115,164 @@ void widen_channels(std::span<const float> x, const Extent& e, Observation& o, T
   });
 }
 
-// One engine with observers on the tensors of a placement.
-class Watcher {
+// The float network, and where the tensors of a placement are in it.
+class Network {
  public:
-  Watcher(const Graph& graph, const Placement& placement, const ObserveOptions& options)
-      : graph_(graph),
-        placement_(placement),
-        options_(options),
-        observers_(placement.tensors.size(), TensorObserver(options.moving_beta)),
-        out_(placement.tensors.size()),
-        sums_(placement.tensors.size()),
-        counts_(placement.tensors.size(), 0) {}
-
-  // Prepares the network; tensors that vanish in its fusions become outputs.
-  Status prepare(std::span<const Tensor> sample) {
-    std::vector<ValueId> hidden;
-    INTACT_TRY(attach({}));
-    INTACT_TRY(run(sample, /*dry=*/true));
-    for (std::size_t i = 0; i < placement_.tensors.size(); ++i)
-      if (!seen_[i]) hidden.push_back(placement_.tensors[i].value);
-    if (hidden.empty()) return {};
-    INTACT_TRY(attach(hidden));
-    return {};
+  // Tensors that vanish in the network's fusions become outputs.
+  static Result<Network> make(const Graph& graph, const Placement& placement,
+                              std::span<const Tensor> sample, int threads) {
+    Network n(graph, placement);
+    INTACT_TRY(n.attach(threads));
+    INTACT_ASSIGN(auto plan, n.engine->plan_for(sample));
+    std::vector<bool> seen(placement.tensors.size(), false);
+    const auto see = [&](ValueId v) {
+      if (v == kNoValue) return;
+      if (const int i = n.tensor_of[static_cast<std::size_t>(v)]; i >= 0)
+        seen[static_cast<std::size_t>(i)] = true;
+    };
+    for (const ValueId v : n.engine->graph().inputs) see(v);
+    for (const Step& step : plan->steps)
+      for (const ValueId v : step.node->outputs) see(v);
+    for (std::size_t i = 0; i < seen.size(); ++i)
+      if (!seen[i]) n.hidden.push_back(placement.tensors[i].value);
+    if (!n.hidden.empty()) {
+      INTACT_TRY(n.attach(threads));
+      INTACT_ASSIGN(plan, n.engine->plan_for(sample));
+    }
+    n.run_bytes = plan->arena_bytes;
+    for (const ValueInfo& info : plan->output_info)
+      n.run_bytes += bytes_of(info.dtype, info.size());
+    for (const Tensor& t : sample) n.run_bytes += t.bytes();
+    return n;
   }
 
-  Status sample(std::span<const Tensor> inputs) {
-    INTACT_TRY(run(inputs, /*dry=*/false));
+  const Graph& graph;
+  const Placement& placement;
+  std::shared_ptr<Engine> engine;
+  std::vector<int> tensor_of;   // By value of the engine's graph: into placement.tensors, or -1.
+  std::vector<ValueId> hidden;  // The engine's last outputs.
+  std::size_t run_bytes = 0;    // Of one run in flight.
+
+ private:
+  Network(const Graph& g, const Placement& p) : graph(g), placement(p) {}
+
+  Status attach(int threads) {
+    INTACT_ASSIGN(engine, make_engine(with_outputs(graph, hidden), threads));
+    tensor_of.assign(engine->graph().values.size(), -1);
+    for (std::size_t i = 0; i < placement.tensors.size(); ++i) {
+      const ValueId v = placement.tensors[i].value;
+      if (std::find(hidden.begin(), hidden.end(), v) != hidden.end()) continue;
+      const auto found = engine->graph().find_value(graph.value(v).name);
+      if (found) tensor_of[static_cast<std::size_t>(*found)] = static_cast<int>(i);
+    }
+    return {};
+  }
+};
+
+// The observers of one run in flight, which look at a tensor where it was made: on that thread,
+// while it is in the cache. Several watchers share the samples; what they saw adds up exactly.
+class Watcher {
+ public:
+  // `pool` shares the work of looking; it is for a watcher that is alone.
+  Watcher(const Network& network, const ObserveOptions& options, ThreadPool& pool)
+      : network_(network),
+        options_(options),
+        pool_(&pool),
+        observers_(network.placement.tensors.size(),
+                   TensorObserver(options.moving_beta, options.histograms)),
+        out_(observers_.size()),
+        means_(observers_.size()) {}
+
+  // `index`: of the sample. Its rows go to `rows`, if there.
+  Status sample(std::span<const Tensor> inputs, std::int64_t index, RowStore* rows) {
+    index_ = index;
+    rows_ = rows != nullptr && index < rows->samples() ? rows : nullptr;
+    std::uint64_t hash = 0;
+    for (const Tensor& t : inputs) hash = hash_tensor(t, hash);
+    data_hash_ += hash;
+    const Graph& g = network_.engine->graph();
+    const Observer observer = [this](ValueId v, const ValueInfo& info, const std::byte* bytes) {
+      const int i = network_.tensor_of[static_cast<std::size_t>(v)];
+      return i < 0 ? Status{} : look(static_cast<std::size_t>(i), info, bytes);
+    };
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const ValueInfo info{inputs[i].dtype(), inputs[i].shape(), Layout::kPlain, nullptr, nullptr};
+      INTACT_TRY(observer(g.inputs[i], info, inputs[i].raw()));
+    }
+    RunOptions options;
+    options.observer = &observer;
+    INTACT_ASSIGN(const auto outputs, network_.engine->run(inputs, options));
+    const std::size_t own = outputs.size() - network_.hidden.size();
+    for (std::size_t h = 0; h < network_.hidden.size(); ++h) {
+      const Tensor& x = outputs[own + h];
+      const ValueInfo info{x.dtype(), x.shape(), Layout::kPlain, nullptr, nullptr};
+      INTACT_TRY(look(network_.placement.tensor_of.at(network_.hidden[h]), info, x.raw()));
+    }
     for (TensorObserver& o : observers_) o.end_sample();
     return {};
   }
 
-  std::vector<Observation> finish() {
+  // Adds what another one saw.
+  Status merge(const Watcher& other) {
+    data_hash_ += other.data_hash_;
     for (std::size_t i = 0; i < out_.size(); ++i) {
-      out_[i].stats = observers_[i].stats();
-      for (const ExactSum& s : sums_[i])
-        out_[i].channel_mean.push_back(s.value() / static_cast<double>(counts_[i]));
+      INTACT_TRY(out_[i].stats.merge(other.out_[i].stats));
+      merge_channels(other.out_[i], out_[i]);
+      means_[i].merge(other.means_[i]);
     }
-    return std::move(out_);
-  }
-
- private:
-  Status attach(std::span<const ValueId> hidden) {
-    hidden_.assign(hidden.begin(), hidden.end());
-    INTACT_ASSIGN(engine_, make_engine(with_outputs(graph_, hidden), options_.threads));
-    tensor_of_.assign(engine_->graph().values.size(), -1);
-    for (std::size_t i = 0; i < placement_.tensors.size(); ++i) {
-      const ValueId v = placement_.tensors[i].value;
-      if (std::find(hidden.begin(), hidden.end(), v) != hidden.end()) continue;
-      const auto found = engine_->graph().find_value(graph_.value(v).name);
-      if (found) tensor_of_[static_cast<std::size_t>(*found)] = static_cast<int>(i);
-    }
-    pool_ = shared_pool(engine_->threads());
     return {};
   }
 
-  Status look(std::size_t i, const ValueInfo& info, const std::byte* bytes, bool dry) {
+  // Ends observation; merge comes after it.
+  void finish() {
+    for (std::size_t i = 0; i < out_.size(); ++i) out_[i].stats = observers_[i].stats();
+  }
+
+  void take(Observations& all) {
+    all.data_hash = data_hash_;
+    for (std::size_t i = 0; i < out_.size(); ++i) out_[i].channel_mean = means_[i].value();
+    all.tensors = std::move(out_);
+  }
+
+ private:
+  Status look(std::size_t i, const ValueInfo& info, const std::byte* bytes) {
     if (info.dtype != Dtype::kFloat32 || info.size() == 0) return {};
-    seen_[i] = true;
-    if (dry) return {};
     const std::span<const float> x(reinterpret_cast<const float*>(bytes),
                                    static_cast<std::size_t>(info.size()));
-    const QuantTensor& t = placement_.tensors[i];
-    if (!observers_[i].observe(x, pool_.get()))
-      return fail(ErrorCode::kDataMismatch,
-                  fmt::format("tensor '{}' holds NaN or infinity", graph_.value(t.value).name));
-    const GemmSite& site = placement_.sites[t.readers[0]];
+    const QuantTensor& t = network_.placement.tensors[i];
+    if (!observers_[i].observe(x, pool_))
+      return fail(ErrorCode::kDataMismatch, fmt::format("tensor '{}' holds NaN or infinity",
+                                                        network_.graph.value(t.value).name));
+    if (rows_ != nullptr) INTACT_TRY(keep_rows(t, info, x.data()));
+    const GemmSite& site = network_.placement.sites[t.readers[0]];
     const Extent extent = extent_of(info, input_channel_axis(site, info.rank()));
     if (out_[i].shape.empty()) out_[i].shape = info.shape;
-    add_to_means(x, extent, sums_[i], counts_[i]);
+    means_[i].add(x, extent);
     if (options_.channels || !t.parts.empty()) widen_channels(x, extent, out_[i], *pool_);
     return {};
   }
 
-  Status run(std::span<const Tensor> inputs, bool dry) {
-    if (dry) seen_.assign(placement_.tensors.size(), false);
-    const auto look_at = [&](ValueId v, const ValueInfo& info, const std::byte* bytes) -> Status {
-      const int i = tensor_of_[static_cast<std::size_t>(v)];
-      return i < 0 ? Status{} : look(static_cast<std::size_t>(i), info, bytes, dry);
-    };
-    const Graph& g = engine_->graph();
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      const ValueInfo info{inputs[i].dtype(), inputs[i].shape(), Layout::kPlain, nullptr, nullptr};
-      INTACT_TRY(look_at(g.inputs[i], info, inputs[i].raw()));
-    }
-    const Observer observer = look_at;
-    RunOptions options;
-    options.observer = &observer;
-    INTACT_ASSIGN(const auto outputs, engine_->run(inputs, options));
-    const std::size_t own = outputs.size() - hidden_.size();
-    for (std::size_t h = 0; h < hidden_.size(); ++h) {
-      const Tensor& x = outputs[own + h];
-      const ValueInfo info{x.dtype(), x.shape(), Layout::kPlain, nullptr, nullptr};
-      INTACT_TRY(look(placement_.tensor_of.at(hidden_[h]), info, x.raw(), dry));
+  Status keep_rows(const QuantTensor& t, const ValueInfo& info, const float* x) {
+    for (const std::size_t r : t.readers) {
+      gathered_.resize(rows_->rows_a_sample(r) * rows_->width(r));
+      const std::size_t count =
+          gather_rows(network_.graph, network_.placement.sites[r], info.shape, info.strides(), x,
+                      rows_->rows_a_sample(r), gathered_.data());
+      INTACT_TRY(rows_->put(r, index_, gathered_.data(), count));
     }
     return {};
   }
 
-  const Graph& graph_;
-  const Placement& placement_;
+  const Network& network_;
   const ObserveOptions& options_;
-  std::shared_ptr<Engine> engine_;
-  std::shared_ptr<ThreadPool> pool_;
-  std::vector<int> tensor_of_;  // By value of the engine's graph.
-  std::vector<ValueId> hidden_;
-  std::vector<bool> seen_;
+  ThreadPool* pool_;
+  std::int64_t index_ = 0;
+  RowStore* rows_ = nullptr;
+  std::vector<float> gathered_;
   std::vector<TensorObserver> observers_;
-  std::vector<Observation> out_;
-  std::vector<std::vector<ExactSum>> sums_;
-  std::vector<std::uint64_t> counts_;
+  std::vector<Observation> out_;  // Channels; stats come from the observers.
+  std::vector<Means> means_;
+  std::uint64_t data_hash_ = 0;
 };
 
 }  // namespace
@@ -230,26 +316,54 @@ Result<Observations> observe(const Graph& graph, const Placement& placement,
                              const TensorSource& source, const ObserveOptions& options,
                              const Progress& progress) {
   Observations all;
-  Watcher watcher(graph, placement, options);
+  std::optional<Network> network;
+  std::vector<Watcher> watchers;
+  std::vector<std::vector<Tensor>> batch;  // A sample a watcher.
+  std::vector<Status> status;
+  std::shared_ptr<ThreadPool> pool;
   INTACT_TRY(source.restart());
-  for (;; ++all.samples) {
-    INTACT_TRY(progress.check());
-    INTACT_ASSIGN(const auto sample, source.next());
-    if (!sample) break;
-    if (all.samples == 0) {
-      INTACT_ASSIGN(all.multiply_adds, count_multiply_adds(graph, *sample, options.threads));
-      INTACT_TRY(watcher.prepare(*sample));
+  for (bool more = true; more;) {
+    batch.clear();
+    while (more && batch.size() < std::max<std::size_t>(1, watchers.size())) {
+      INTACT_TRY(progress.check());
+      INTACT_ASSIGN(auto sample, source.next());
+      more = sample.has_value();
+      if (more) batch.push_back(std::move(*sample));
     }
-    std::uint64_t hash = 0;
-    for (const Tensor& t : *sample) hash = hash_tensor(t, hash);
-    all.data_hash += hash;
-    if (Status ok = watcher.sample(*sample); !ok)
-      return fail(ok.error().with_context(fmt::format("calibration sample {}", all.samples)));
-    progress("calibrate", 0);
+    if (batch.empty()) break;
+    if (!network) {
+      INTACT_ASSIGN(all.multiply_adds, count_multiply_adds(graph, batch[0], options.threads));
+      if (options.row_samples) {
+        double macs = 0;
+        for (const auto& [node, m] : all.multiply_adds) macs += m;
+        INTACT_ASSIGN(all.rows, RowStore::create(placement, options.row_samples(macs)));
+      }
+      INTACT_ASSIGN(auto made, Network::make(graph, placement, batch[0], options.threads));
+      network.emplace(std::move(made));
+      pool = shared_pool(network->engine->threads());
+      // A moving average is one of samples in their order.
+      const std::size_t fit = options.moving_beta ? 1 : kInFlightBytes / network->run_bytes;
+      const auto most = static_cast<std::size_t>(pool->threads());
+      while (watchers.size() < std::clamp<std::size_t>(fit, 1, most))
+        watchers.emplace_back(*network, options, *pool);
+    }
+    status.assign(batch.size(), {});
+    pool->run(batch.size(), [&](std::size_t i) {
+      status[i] =
+          watchers[i].sample(batch[i], all.samples + static_cast<std::int64_t>(i), all.rows.get());
+    });
+    for (const Status& s : status) {
+      if (!s)
+        return fail(s.error().with_context(fmt::format("calibration sample {}", all.samples)));
+      ++all.samples;
+      progress("calibrate", 0);
+    }
   }
   if (all.samples == 0)
     return fail(ErrorCode::kInvalidArgument, "there are no calibration samples");
-  all.tensors = watcher.finish();
+  for (Watcher& w : watchers) w.finish();
+  for (std::size_t i = 1; i < watchers.size(); ++i) INTACT_TRY(watchers[0].merge(watchers[i]));
+  watchers[0].take(all);
   return all;
 }
 

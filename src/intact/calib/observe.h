@@ -1,13 +1,17 @@
 // observe.h: the first pass: the float network runs on every sample while observers look on.
 //
-// Memory does not depend on the number of samples: a histogram and a few numbers for each tensor
-// and channel, and the arena of one run.
+// One pass: a tensor is looked at by the thread that made it, before it leaves the cache. Samples
+// run side by side, one a thread. Memory does not depend on their number: a histogram and a few
+// numbers for each tensor and channel, and the arenas of the runs in flight.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <vector>
 
 #include "calib/placement.h"
+#include "calib/rows.h"
 #include "calib/samples.h"
 #include "quant/observer.h"
 
@@ -27,13 +31,17 @@ struct Observations {
   std::vector<Observation> tensors;              // As Placement::tensors.
   std::map<std::int32_t, double> multiply_adds;  // By node index, of every product, sample 0.
   std::int64_t samples = 0;
-  std::uint64_t data_hash = 0;  // Sum over samples of their hashes: any order.
+  std::uint64_t data_hash = 0;     // Sum over samples of their hashes: any order.
+  std::shared_ptr<RowStore> rows;  // When asked for.
 };
 
 struct ObserveOptions {
   int threads = 0;
   std::optional<double> moving_beta;
-  bool channels = true;  // Keep channel extremes; false: of joined tensors only (parts.h).
+  bool channels = true;    // Keep channel extremes; false: of joined tensors only (parts.h).
+  bool histograms = true;  // Without, minmax, average and moving follow from the stats.
+  // Of how many samples rows are kept for fits, given the network's multiply-adds; null: of none.
+  std::function<std::int64_t(double)> row_samples;
 };
 
 // Errors: kDataMismatch naming tensor and sample for NaN or infinity; kInvalidArgument when there

@@ -37,7 +37,8 @@ Status TensorStats::merge(const TensorStats& other) {
   return {};
 }
 
-TensorObserver::TensorObserver(std::optional<double> moving_beta) {
+TensorObserver::TensorObserver(std::optional<double> moving_beta, bool histogram)
+    : histogram_(histogram) {
   if (!moving_beta) return;
   INTACT_CHECK(*moving_beta >= 0.0 && *moving_beta < 1.0, "moving average with B = {}",
                *moving_beta);
@@ -46,7 +47,7 @@ TensorObserver::TensorObserver(std::optional<double> moving_beta) {
 
 Status TensorObserver::observe(std::span<const float> x, ThreadPool* pool) {
   if (x.empty()) return {};
-  const Extremes e = observe_values(x, stats_.histogram, pool);
+  const Extremes e = histogram_ ? observe_values(x, stats_.histogram, pool) : find_extremes(x);
   if (!e.finite) return not_finite();
   sample_min_ = open_ ? std::min(sample_min_, e.min) : e.min;
   sample_max_ = open_ ? std::max(sample_max_, e.max) : e.max;

@@ -45,8 +45,9 @@ struct TensorStats {
 
 class TensorObserver {
  public:
-  // `moving_beta` in [0, 1): also keep the moving average.
-  explicit TensorObserver(std::optional<double> moving_beta = std::nullopt);
+  // `moving_beta` in [0, 1): also keep the moving average. Without a histogram, which costs most of
+  // the time, its methods (percentile, kl, mse) find it empty.
+  explicit TensorObserver(std::optional<double> moving_beta = std::nullopt, bool histogram = true);
 
   // Adds values of the current sample; may be called several times a sample (pieces, loops).
   // Errors: kDataMismatch "NaN or infinity" when a value is not finite; the caller adds the tensor
@@ -61,6 +62,7 @@ class TensorObserver {
 
  private:
   TensorStats stats_;
+  bool histogram_;
   bool open_ = false;  // The current sample has values.
   float sample_min_ = 0.0f;
   float sample_max_ = 0.0f;

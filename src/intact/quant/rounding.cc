@@ -103,35 +103,49 @@ class Feedback {
 
 }  // namespace
 
-Status round_with_feedback(std::span<const double> w, std::span<const double> scales,
-                           std::span<const double> second_moment, std::span<std::int8_t> codes,
-                           const RoundingOptions& options, ThreadPool* pool) {
-  const std::size_t n = scales.size();
-  if (n == 0) return {};
-  const std::size_t k = w.size() / n;
-  INTACT_CHECK(w.size() == n * k && codes.size() == w.size(), "{} weights, {} codes, {} channels",
-               w.size(), codes.size(), n);
+Result<FeedbackRounding> FeedbackRounding::make(std::span<const double> second_moment,
+                                                std::size_t k, const RoundingOptions& options,
+                                                ThreadPool* pool) {
   INTACT_CHECK(options.damping > 0.0, "rounding with damping {}", options.damping);
-  if (k == 0) return {};
   INTACT_TRY(check_moment(second_moment, k));
-  if (!all_finite(w)) return fail(ErrorCode::kInvalidArgument, "a weight is not finite");
-  const auto order = processing_order(second_moment, k, options.by_energy);
+  FeedbackRounding r;
+  r.k_ = k;
+  r.codes_ = options.codes;
+  r.order_ = processing_order(second_moment, k, options.by_energy);
   const double mean = mean_diagonal(second_moment, k);
   // With no input ever seen all directions weigh the same: rounding to nearest.
   const double unit = mean > 0.0 ? mean : 1.0;
-  std::vector<double> factor(k * k);
+  r.factor_.resize(k * k);
   for (std::size_t i = 0; i < k; ++i) {
     for (std::size_t j = 0; j <= i; ++j) {
-      factor[i * k + j] = second_moment[order[i] * k + order[j]];
+      r.factor_[i * k + j] = second_moment[r.order_[i] * k + r.order_[j]];
     }
-    factor[i * k + i] += options.damping * unit;
+    r.factor_[i * k + i] += options.damping * unit;
   }
-  INTACT_TRY(cholesky(factor, k, pool));
-  const Feedback feedback(factor, k, order, options.codes);
+  INTACT_TRY(cholesky(r.factor_, k, pool));
+  return r;
+}
+
+Status FeedbackRounding::round(std::span<const double> w, std::span<const double> scales,
+                               std::span<std::int8_t> codes, ThreadPool* pool) const {
+  const std::size_t n = scales.size();
+  INTACT_CHECK(w.size() == n * k_ && codes.size() == w.size(), "{} weights, {} codes, {} channels",
+               w.size(), codes.size(), n);
+  if (!all_finite(w)) return fail(ErrorCode::kInvalidArgument, "a weight is not finite");
+  const Feedback feedback(factor_, k_, order_, codes_);
   run_tasks(pool, (n + kChannels - 1) / kChannels, [&](std::size_t t) {
     feedback.run(w, scales, t * kChannels, std::min(n, (t + 1) * kChannels), codes);
   });
   return {};
+}
+
+Status round_with_feedback(std::span<const double> w, std::span<const double> scales,
+                           std::span<const double> second_moment, std::span<std::int8_t> codes,
+                           const RoundingOptions& options, ThreadPool* pool) {
+  if (scales.empty() || w.empty()) return {};
+  INTACT_ASSIGN(const auto rounding,
+                FeedbackRounding::make(second_moment, w.size() / scales.size(), options, pool));
+  return rounding.round(w, scales, codes, pool);
 }
 
 std::vector<double> output_error(std::span<const double> w, std::span<const double> w_hat,

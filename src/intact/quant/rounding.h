@@ -42,6 +42,22 @@ Status round_with_feedback(std::span<const double> w, std::span<const double> sc
                            std::span<const double> second_moment, std::span<std::int8_t> codes,
                            const RoundingOptions& options = {}, ThreadPool* pool = nullptr);
 
+// The same for several sets of weights of one layer, whose H is factored once.
+class FeedbackRounding {
+ public:
+  static Result<FeedbackRounding> make(std::span<const double> second_moment, std::size_t k,
+                                       const RoundingOptions& options = {},
+                                       ThreadPool* pool = nullptr);
+  Status round(std::span<const double> w, std::span<const double> scales,
+               std::span<std::int8_t> codes, ThreadPool* pool = nullptr) const;
+
+ private:
+  std::size_t k_ = 0;
+  CodeRange codes_;
+  std::vector<std::size_t> order_;
+  std::vector<double> factor_;
+};
+
 // Returns (16) of each channel: [n].   w, w_hat: [n, k]
 std::vector<double> output_error(std::span<const double> w, std::span<const double> w_hat,
                                  std::span<const double> second_moment, std::size_t n);
