@@ -5,31 +5,15 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import time
 from typing import Any
 
-import engines as engine_table
 import files
 import numpy as np
 from cases import Case
-
-# What one engine's threads do after its turn (spinning, mostly) must not fall into the next one's.
-SETTLE_S = 0.004
-# A turn: one call to warm the caches again, then calls for at least this long, one at least.
-TURN_S = 0.010
+from engines import ENGINES
+from intact.benchmark import interleave
 
 Row = dict[str, Any]
-
-
-def turn(call: Any, calls: int) -> float:
-    """The median time of a call in ms, after one that is not counted."""
-    call()
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter_ns()
-        call()
-        times.append(time.perf_counter_ns() - start)
-    return float(np.median(times)) / 1e6
 
 
 def rounds(
@@ -38,24 +22,17 @@ def rounds(
     """Returns, for each "engine precision", the times of all rounds, or why it is missing."""
     feeds = case.inputs()
     rows: dict[str, Row] = {}
-    sessions, calls = {}, {}
+    opened = {}
     for precision, engine in itertools.product(precisions, engines):
-        key = f"{engine} {precision}"
         try:
             path = files.model_file(engine, case, precision)
         except files.MissingError as e:
-            rows[key] = {"missing": str(e)}
+            rows[f"{engine} {precision}"] = {"missing": str(e)}
             continue
-        sessions[key] = engine_table.ENGINES[engine](path, threads, precision, feeds)
-        calls[key] = sessions[key].bind(feeds)
-        turn(calls[key], 2)
-        rows[key] = {"ms": []}
-    repeats = {k: max(1, min(50, round(TURN_S * 1e3 / turn(call, 1)))) for k, call in calls.items()}
-    order = list(calls)
-    for i in range(count):
-        for key in order[i % len(order) :] + order[: i % len(order)]:
-            time.sleep(SETTLE_S)
-            rows[key]["ms"].append(turn(calls[key], repeats[key]))
+        opened[f"{engine} {precision}"] = ENGINES[engine](path, threads, feeds)
+    times, cpu = interleave([engine.bind(feeds) for engine in opened.values()], count)
+    for j, key in enumerate(opened):
+        rows[key] = {"ms": times[:, j].tolist(), "cpu_ms": cpu[:, j].tolist()}
     return rows
 
 
@@ -77,9 +54,9 @@ def sqnr(case: Case, engines: list[str]) -> dict[str, float]:
         if key not in known:
             if inputs is None or wanted is None:
                 inputs = case.unseen()
-                reference = engine_table.OnnxRuntime(case.path, 2, "fp32", None)
+                reference = ENGINES["onnxruntime"](case.path, 2, None)
                 wanted = [reference.run(x) for x in inputs]
-            session = engine_table.ENGINES[engine](path, 2, "int8", None)
+            session = ENGINES[engine](path, 2, None)
             known = {key: worst_output_db(wanted, [session.run(x) for x in inputs])}
             kept.write_text(json.dumps(known))
         found[engine] = known[key]

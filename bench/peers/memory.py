@@ -1,6 +1,6 @@
 """What a session costs to open and to keep, each engine in a process of its own.
 
-    python memory.py ENGINE PATH PRECISION CASE THREADS      prints one JSON object
+    python memory.py ENGINE PATH CASE THREADS      prints one JSON object
 
 Growth is from just before opening, with the engine imported and the inputs in memory, to after the tenth
 run. Opening ends when the session can be run; the first run is reported too, because some engines leave
@@ -39,7 +39,7 @@ def resident_bytes() -> dict[str, int]:
     return {"rss": kib["Rss"] * 1024, "anonymous": kib["Anonymous"] * 1024}
 
 
-def child(engine: str, path: str, precision: str, case_name: str, threads: int) -> dict[str, Any]:
+def child(engine: str, path: str, case_name: str, threads: int) -> dict[str, Any]:
     import importlib
 
     import engines
@@ -48,7 +48,7 @@ def child(engine: str, path: str, precision: str, case_name: str, threads: int) 
     importlib.import_module(MODULES[engine])
     before = resident_bytes()
     start = time.perf_counter()
-    session = engines.ENGINES[engine](Path(path), threads, precision, feeds)
+    session = engines.ENGINES[engine](path, threads, feeds)
     opened = time.perf_counter()
     session.run(feeds)
     first = time.perf_counter()
@@ -73,7 +73,7 @@ def measure(
             path = files.model_file(engine, case, precision)
         except files.MissingError:
             continue
-        command = [sys.executable, __file__, engine, str(path), precision, case.name, str(threads)]
+        command = [sys.executable, __file__, engine, str(path), case.name, str(threads)]
         runs = []
         for _ in range(OPENINGS):
             done = subprocess.run(
@@ -85,4 +85,4 @@ def measure(
 
 
 if __name__ == "__main__":
-    print(json.dumps(child(*sys.argv[1:5], int(sys.argv[5]))))
+    print(json.dumps(child(*sys.argv[1:4], int(sys.argv[4]))))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from cases import CASES, WORK, Case
 from engines import PEERS
+from intact.benchmark import ratio_of
 
 THREADS = (1, 2)
 MARK_DB = 1.0
@@ -43,15 +44,10 @@ def best_peer(rows: dict[str, Any], precision: str) -> str | None:
 
 
 def ratio(rows: dict[str, Any], slower: str, faster: str) -> tuple[float, float, float]:
-    """How many times as fast `faster` is: the median over rounds of the ratio inside a round, and the 95 %
-    interval of that median (bootstrap, seeded)."""
+    """How many times as fast `faster` is, with its interval."""
     a, b = (np.array(rows[k]["ms"]) for k in (slower, faster))
     n = min(len(a), len(b))
-    ratios = a[-n:] / b[-n:]
-    random = np.random.default_rng(0)
-    medians = np.median(random.choice(ratios, (2000, n)), axis=1)
-    low, high = np.quantile(medians, [0.025, 0.975])
-    return float(np.median(ratios)), float(low), float(high)
+    return ratio_of(a[-n:], b[-n:])
 
 
 # What is compared: heading, ours, precision of the peers.

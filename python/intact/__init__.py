@@ -9,6 +9,7 @@
 
 from intact._core import InternalError, UnsupportedError
 from intact._version import __version__
+from intact.benchmark import BenchRow, bench
 from intact.quantization import (
     NodeReport,
     QuantizeResult,
@@ -29,6 +30,7 @@ from intact.session import (
 )
 
 __all__ = [
+    "BenchRow",
     "GraphOptimizationLevel",
     "InferenceSession",
     "InternalError",
@@ -41,6 +43,7 @@ __all__ = [
     "UnsupportedError",
     "VerifyResult",
     "__version__",
+    "bench",
     "calibrate",
     "get_available_providers",
     "merge",

@@ -1,13 +1,15 @@
 // bench: interleaved rounds over all models, so that a noisy machine disturbs them alike.
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 
+#include "bench_against.h"
 #include "command.h"
+#include "kernels/kernel_list.h"
+#include "meter.h"
 #include "runtime/engine.h"
+#include "work.h"
 
 namespace intact::cli {
 namespace {
@@ -16,27 +18,28 @@ struct Flags {
   Common common;
   DataFlags data;
   std::vector<std::string> models, shapes;
+  std::string against;
   int rounds = 30;
   bool profile = false;
+  bool list = false;
 };
 
 struct Timed {
   std::string path;
   Session session;
-  std::vector<Tensor> inputs;
-  std::vector<double> ms;
-  [[nodiscard]] double at(double quantile) const {
-    auto sorted = ms;
-    std::sort(sorted.begin(), sorted.end());
-    return sorted[std::min(sorted.size() - 1, static_cast<std::size_t>(
-                                                  quantile * static_cast<double>(sorted.size())))];
-  }
+  std::vector<Tensor> inputs = {};
+  Work work = {};
+  double open_ms = 0;
+  std::int64_t memory_bytes =
+      0;  // What the process grew by, from before opening to after two runs.
+  std::vector<double> ms = {}, cpu_ms = {};
+  double joules = 0;
 };
 
-double now_ms() {
-  return std::chrono::duration<double, std::milli>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
+double quantile(std::vector<double> values, double q) {
+  std::sort(values.begin(), values.end());
+  const auto at = static_cast<std::size_t>(q * static_cast<double>(values.size()));
+  return values[std::min(values.size() - 1, at)];
 }
 
 Result<std::vector<Tensor>> inputs_of(const Flags& f, const Session& session) {
@@ -45,16 +48,107 @@ Result<std::vector<Tensor>> inputs_of(const Flags& f, const Session& session) {
   INTACT_ASSIGN(auto sample, data->next());
   if (!sample)
     return fail(ErrorCode::kInvalidArgument, fmt::format("{} has no samples", f.data.path));
-  std::vector<Tensor> inputs;
+  std::vector<Tensor> inputs = {};
   for (auto& [name, tensor] : sample->inputs) inputs.push_back(std::move(tensor));
   return inputs;
 }
 
+// Opens a model and runs it twice, so that what comes later is the steady state.
+Result<Timed> open_timed(const Flags& f, const std::string& path) {
+  const std::int64_t before = resident_bytes();
+  const double start = wall_ms();
+  INTACT_ASSIGN(auto session, Session::open(path, {.threads = f.common.threads}));
+  const double opened = wall_ms();
+  Timed t{.path = path, .session = std::move(session), .open_ms = opened - start};
+  INTACT_ASSIGN(t.inputs, inputs_of(f, t.session));
+  for (int i = 0; i < 2; ++i) INTACT_TRY(t.session.engine().run(t.inputs));
+  t.memory_bytes = std::max<std::int64_t>(0, resident_bytes() - before);
+  INTACT_ASSIGN(const auto plan, t.session.engine().plan_for(t.inputs));
+  t.work = work_of(*plan);
+  return t;
+}
+
+Status run_rounds(std::vector<Timed>& all, int rounds, EnergyMeter& energy) {
+  Progress progress("bench");
+  for (int round = 0; round < rounds; ++round) {
+    for (Timed& t : all) {
+      RunOptions options;
+      options.cancel = &interrupted();
+      const double joules = energy.joules(), cpu = cpu_ms(), start = wall_ms();
+      const auto result = t.session.engine().run(t.inputs, options);
+      const double end = wall_ms();
+      if (!result) return fail(result.error().with_context(t.path));
+      t.ms.push_back(end - start);
+      t.cpu_ms.push_back(cpu_ms() - cpu);
+      t.joules += energy.joules() - joules;
+    }
+    progress.update(static_cast<double>(round + 1) / rounds);
+  }
+  return {};
+}
+
+// "93 %", or nothing where there is no peak to have a share of.
+std::string share(double least_ms, double ms) {
+  return least_ms > 0 ? fmt::format("{:.0f} %", 100 * least_ms / ms) : "";
+}
+
+Json summary(const Timed& t, const Timed& first, const Peaks& peaks, bool energy) {
+  // The median of the ratios of rounds run side by side.
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < t.ms.size(); ++i) ratios.push_back(first.ms[i] / t.ms[i]);
+  const double median = quantile(t.ms, 0.5),
+               least = peaks.least_ms(t.work, t.session.engine().threads());
+  Json row;
+  row["model"] = t.path;
+  row["min_ms"] = quantile(t.ms, 0);
+  row["median_ms"] = median;
+  row["p99_ms"] = quantile(t.ms, 0.99);
+  row["speedup_over_first"] = quantile(ratios, 0.5);
+  row["cpu_ms"] = quantile(t.cpu_ms, 0.5);
+  row["multiply_adds"] = t.work.all();
+  row["integer_multiply_adds"] = t.work.integer;
+  row["gmac_per_s"] = 1e-6 * t.work.all() / median;
+  row["share_of_peak"] = least > 0 ? Json(least / median) : Json();
+  row["open_ms"] = t.open_ms;
+  row["memory_growth_bytes"] = t.memory_bytes;
+  row["joules"] = energy ? Json(t.joules / static_cast<double>(t.ms.size())) : Json();
+  return row;
+}
+
+void print_summary(const Json& models, const Json& all) {
+  fmt::print("{:<40} {:>9} {:>9} {:>9} {:>8} {:>9} {:>8} {:>7} {:>10}\n", "model", "min ms",
+             "median", "p99", "ratio", "CPU ms", "GMAC/s", "peak", "memory");
+  for (const Json& m : models) {
+    std::string path = m["model"];
+    if (path.size() > 40) path = "..." + path.substr(path.size() - 37);
+    const Json& peak = m["share_of_peak"];
+    fmt::print("{:<40} {:>9.3f} {:>9.3f} {:>9.3f} {:>7.2f}x {:>9.3f} {:>8.1f} {:>7} {:>10}\n", path,
+               m["min_ms"].get<double>(), m["median_ms"].get<double>(), m["p99_ms"].get<double>(),
+               m["speedup_over_first"].get<double>(), m["cpu_ms"].get<double>(),
+               m["gmac_per_s"].get<double>(),
+               peak.is_null() ? "" : fmt::format("{:.0f} %", 100 * peak.get<double>()),
+               human_bytes(m["memory_growth_bytes"].get<double>()));
+  }
+  fmt::print(
+      "{} threads, {} interleaved rounds; ratio: median of the first model's time over this one's; "
+      "peak: share of what\nthis processor's multiply-adds could do, measured now\n",
+      all["threads"].get<int>(), all["rounds"].get<int>());
+  if (all["energy"].is_string()) {
+    fmt::print("energy: {}\n", all["energy"].get<std::string>());
+  } else {
+    for (const Json& m : models)
+      fmt::print("energy: {:.4f} J a run of {} (the whole processor)\n", m["joules"].get<double>(),
+                 m["model"].get<std::string>());
+  }
+}
+
 struct Row {
   std::string name, op, shape;
+  Work work = {};
   double us = 0;
 };
 
+// The least time of every step.
 Result<std::vector<Row>> profile(Timed& t, int rounds) {
   std::vector<Row> rows;
   std::size_t at = 0;
@@ -63,7 +157,7 @@ Result<std::vector<Row>> profile(Timed& t, int rounds) {
       const std::string out = step.out_info.empty() ? "" : to_string(step.out_info[0].shape);
       rows.push_back({step.node->name,
                       (step.node->domain.empty() ? "" : step.node->domain + ".") + step.node->op,
-                      out, us});
+                      out, work_of(step), us});
     } else {
       rows[at].us = std::min(rows[at].us, us);
     }
@@ -78,75 +172,104 @@ Result<std::vector<Row>> profile(Timed& t, int rounds) {
   return rows;
 }
 
+Json show_profile(const Timed& t, const std::vector<Row>& rows, const Peaks& peaks, bool quiet) {
+  double total = 0;
+  for (const Row& row : rows) total += row.us;
+  if (!quiet)
+    fmt::print("\n{}: least time of each step\n{:>9} {:>6} {:>8} {:>8} {:>6}  {:<24} {:<18} {}\n",
+               t.path, "us", "%", "MMAC", "GMAC/s", "peak", "operator", "output", "node");
+  Json steps = Json::array();
+  for (const Row& row : rows) {
+    const double least = peaks.least_ms(row.work, t.session.engine().threads());
+    const double gmacs = 1e-3 * row.work.all() / row.us;
+    steps.push_back({{"node", row.name},
+                     {"op", row.op},
+                     {"output", row.shape},
+                     {"us", row.us},
+                     {"multiply_adds", row.work.all()},
+                     {"gmac_per_s", gmacs},
+                     {"share_of_peak", least > 0 ? Json(1e3 * least / row.us) : Json()}});
+    if (quiet) continue;
+    const bool product = row.work.all() > 0;
+    fmt::print("{:>9.1f} {:>6.1f} {:>8} {:>8} {:>6}  {:<24} {:<18} {}\n", row.us,
+               100 * row.us / total, product ? fmt::format("{:.2f}", 1e-6 * row.work.all()) : "",
+               product ? fmt::format("{:.1f}", gmacs) : "", share(least, 1e-3 * row.us), row.op,
+               row.shape, row.name);
+  }
+  return steps;
+}
+
+// The inputs of the first model, for engines that know nothing of this one's sessions.
+Result<Json> run_against(const Flags& f, const Timed& first) {
+  std::vector<NamedTensor> inputs;
+  const auto names = first.session.inputs();
+  for (std::size_t i = 0; i < names.size(); ++i)
+    inputs.emplace_back(names[i].name, first.inputs[i]);
+  return bench_against(f.models, f.against, inputs, f.rounds, f.common.threads, f.common.quiet());
+}
+
+int list(const Common& common) {
+  const auto isa = host_isa();
+  if (!isa) return refuse(isa.error());
+  Json json;
+  for (const KernelFamily& family : list_kernels()) {
+    const auto best = chosen(family, *isa);
+    for (const KernelRow& row : family) {
+      const bool used = best && best->name == row.name;
+      json["kernels"].push_back({{"name", row.name},
+                                 {"isa", name_of(row.isa)},
+                                 {"runs_here", isa_covers(*isa, row.isa)},
+                                 {"chosen", used}});
+      if (!common.quiet())
+        fmt::print("{:<28}{}\n", row.name,
+                   used                        ? "chosen"
+                   : isa_covers(*isa, row.isa) ? ""
+                                               : "not on this processor");
+    }
+  }
+  if (auto status = common.write("bench", json); !status) return refuse(status.error());
+  return kDone;
+}
+
 int run_bench(const Flags& f) {
+  if (f.list) return list(f.common);
+  if (f.models.empty())
+    return refuse({ErrorCode::kInvalidArgument, "bench needs a model, or --list", {}});
   std::vector<Timed> all;
   for (const std::string& path : f.models) {
-    auto session = Session::open(path, {.threads = f.common.threads});
-    if (!session) return refuse(session.error());
-    auto inputs = inputs_of(f, *session);
-    if (!inputs) return refuse(inputs.error().with_context(path));
-    all.push_back({path, *session, std::move(*inputs), {}});
+    auto timed = open_timed(f, path);
+    if (!timed) return refuse(timed.error().with_context(path));
+    all.push_back(std::move(*timed));
   }
-  Progress progress("bench");
-  for (int round = -2; round < f.rounds; ++round)
-    for (Timed& t : all) {
-      RunOptions options;
-      options.cancel = &interrupted();
-      const double start = now_ms();
-      const auto result = t.session.engine().run(t.inputs, options);
-      const double ms = now_ms() - start;
-      if (!result) return refuse(result.error().with_context(t.path));
-      if (round >= 0) t.ms.push_back(ms);
-      progress.update(static_cast<double>(round + 2) / (f.rounds + 2));
-    }
-  progress.update(1);
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
+  const auto isa = host_isa();
+  if (!isa) return refuse(isa.error());
+  const Peaks peaks = measure_peaks(*isa);
+  EnergyMeter energy;
+  if (auto status = run_rounds(all, f.rounds, energy); !status) return refuse(status.error());
   Json json;
+  json["cpu"] = cpu_name();
+  json["isa"] = name_of(*isa);
   json["threads"] = all[0].session.engine().threads();
   json["rounds"] = f.rounds;
-  json["peak_memory_bytes"] = static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
-  if (!f.common.quiet())
-    fmt::print("{:<44} {:>9} {:>9} {:>9} {:>8}\n", "model", "min ms", "median", "p99", "ratio");
-  for (const Timed& t : all) {
-    // The median of the ratios of rounds run side by side.
-    std::vector<double> ratios;
-    for (std::size_t i = 0; i < t.ms.size(); ++i) ratios.push_back(all[0].ms[i] / t.ms[i]);
-    std::sort(ratios.begin(), ratios.end());
-    const double ratio = ratios[ratios.size() / 2];
-    Json row;
-    row["model"] = t.path;
-    row["min_ms"] = t.at(0);
-    row["median_ms"] = t.at(0.5);
-    row["p99_ms"] = t.at(0.99);
-    row["speedup_over_first"] = ratio;
-    json["models"].push_back(row);
-    if (!f.common.quiet())
-      fmt::print("{:<44} {:>9.3f} {:>9.3f} {:>9.3f} {:>7.2f}x\n", t.path, t.at(0), t.at(0.5),
-                 t.at(0.99), ratio);
-  }
-  if (!f.common.quiet())
-    fmt::print(
-        "{} threads, {} interleaved rounds; ratio: median of the first model's time over this "
-        "one's\n",
-        all[0].session.engine().threads(), f.rounds);
+  json["peak_memory_bytes"] = peak_resident_bytes();
+  json["peak_gmac_per_s"] = {{"integer", 1e-9 * peaks.integer}, {"float", 1e-9 * peaks.real}};
+  json["energy"] =
+      energy.available() ? Json() : Json("not measurable here: no readable Linux powercap counter");
+  for (const Timed& t : all)
+    json["models"].push_back(summary(t, all[0], peaks, energy.available()));
+  if (!f.common.quiet()) print_summary(json["models"], json);
   for (Timed& t : all) {
     if (!f.profile) break;
-    auto rows = profile(t, std::max(3, f.rounds / 3));
+    const auto rows = profile(t, std::max(3, f.rounds / 3));
     if (!rows) return refuse(rows.error());
-    double total = 0;
-    for (const Row& row : *rows) total += row.us;
-    if (!f.common.quiet())
-      fmt::print("\n{}: least time of each step\n{:>9} {:>6}  {:<24} {:<18} {}\n", t.path, "us",
-                 "%", "operator", "output", "node");
-    Json steps;
-    for (const Row& row : *rows) {
-      steps.push_back({{"node", row.name}, {"op", row.op}, {"output", row.shape}, {"us", row.us}});
-      if (!f.common.quiet())
-        fmt::print("{:>9.1f} {:>6.1f}  {:<24} {:<18} {}\n", row.us, 100 * row.us / total, row.op,
-                   row.shape, row.name);
-    }
-    json["profile"][t.path] = steps;
+    json["profile"][t.path] = show_profile(t, *rows, peaks, f.common.quiet());
+  }
+  if (!f.against.empty()) {
+    if (!f.common.quiet()) fmt::print("\n");
+    std::fflush(stdout);
+    auto rows = run_against(f, all[0]);
+    if (!rows) return refuse(rows.error());
+    json["against"] = std::move(*rows);
   }
   if (auto status = f.common.write("bench", json); !status) return refuse(status.error());
   return kDone;
@@ -156,14 +279,18 @@ int run_bench(const Flags& f) {
 
 std::function<int()> declare_bench(CLI::App& app) {
   auto f = std::make_shared<Flags>();
-  app.add_option("MODEL", f->models, "Models; the first is what ratios refer to")->required();
+  app.add_option("MODEL", f->models, "Models; the first is what ratios refer to");
   f->data.add_to(app, false);
   app.add_option("--shape", f->shapes, "NAME=1x3x640x640: input sizes when there is no data")
       ->type_name("NAME=DIMS");
   app.add_option("--rounds", f->rounds, "Timed rounds over all models")
       ->check(CLI::Range(1, 100000))
       ->type_name("N");
-  app.add_flag("--profile", f->profile, "Show the time of every step");
+  app.add_flag("--profile", f->profile, "Show time and share of peak of every step");
+  app.add_option("--against", f->against,
+                 "Engines to time the same files in, through Python: onnxruntime,openvino")
+      ->type_name("ENGINES");
+  app.add_flag("--list", f->list, "List the kernels and which are chosen here");
   f->common.add_to(app);
   return [f] { return run_bench(*f); };
 }

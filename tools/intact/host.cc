@@ -6,18 +6,28 @@
 
 #include "base/thread_pool.h"
 #include "command.h"
-#include "kernels/codes_u8.h"
 #include "kernels/cpu_features.h"
-#include "kernels/dwconv_u8s8.h"
-#include "kernels/gemm_f32.h"
-#include "kernels/gemm_u8s8.h"
+#include "kernels/kernel_list.h"
+#include "kernels/peak.h"
 
 namespace intact::cli {
+namespace {
+
+struct Flags {
+  Common common;
+  bool measure = false;
+  std::string board;
+};
+
+}  // namespace
 
 std::function<int()> declare_host(CLI::App& app) {
-  auto common = std::make_shared<Common>();
-  common->add_to(app);
-  return [common] {
+  auto flags = std::make_shared<Flags>();
+  app.add_flag("--measure", flags->measure, "Measure the peak of each instruction set");
+  app.add_option("-o,--out", flags->board, "Write what was measured")->type_name("BOARD.json");
+  flags->common.add_to(app);
+  return [flags] {
+    const Common* common = &flags->common;
     const auto isa = host_isa();
     if (!isa) return refuse(isa.error());
     const char* pin = std::getenv("INTACT_ISA");
@@ -28,10 +38,12 @@ std::function<int()> declare_host(CLI::App& app) {
     json["isa_pinned"] = pin == nullptr ? "" : pin;
     json["cores"] = std::thread::hardware_concurrency();
     json["threads"] = default_threads();
-    json["kernels"] = {std::string(select_kernel<GemmU8S8Kernel>(*isa).name),
-                       std::string(select_kernel<DwconvU8S8Kernel>(*isa).name),
-                       std::string(select_kernel<CodesU8Kernel>(*isa).name),
-                       std::string(select_kernel<GemmF32Kernel>(*isa).name)};
+    for (const KernelFamily& family : list_kernels())
+      if (const auto row = chosen(family, *isa)) json["kernels"].push_back(row->name);
+    if (flags->measure)
+      for (const PeakKernel* row : kernel_rows<PeakKernel>())
+        if (isa_covers(detect_isa(), row->isa))
+          json["peaks"].push_back({{"name", row->name}, {"gmac_per_s", 1e-9 * measure_peak(*row)}});
     if (!common->quiet()) {
       fmt::print("processor   {}\n", cpu_name());
       fmt::print("ISA level   {}{}\n", name_of(*isa),
@@ -44,8 +56,13 @@ std::function<int()> declare_host(CLI::App& app) {
           default_threads(), std::thread::hardware_concurrency());
       fmt::print("kernels     {}\n",
                  fmt::join(json["kernels"].get<std::vector<std::string>>(), "  "));
+      for (const Json& peak : json.value("peaks", Json::array()))
+        fmt::print("peak        {:<22}{:>8.1f} GMAC/s a core\n", peak["name"].get<std::string>(),
+                   peak["gmac_per_s"].get<double>());
     }
     if (auto status = common->write("host", json); !status) return refuse(status.error());
+    const Common board{.json = flags->board};
+    if (auto status = board.write("host", json); !status) return refuse(status.error());
     return kDone;
   };
 }

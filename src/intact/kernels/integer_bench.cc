@@ -1,12 +1,11 @@
 // The integer kernels on every layer of the networks in bench/shapes, one thread, requantized to
-// codes: each row that this machine executes against the peak of its own level (peak_dot.h), after
+// codes: each row that this machine executes against the peak of its own level (peak.h), after
 // its answer was compared with the definition once. Winograd is counted in the multiply-adds of the
 // direct form: it may pass 100 %.
 //
 //   build/release/intact_kernels_bench --benchmark_filter='avx512vnni.*c=64 n=64 kh=3'
 #include <benchmark/benchmark.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -20,7 +19,7 @@
 #include "kernels/dwconv_u8s8.h"
 #include "kernels/gemm_u8s8.h"
 #include "kernels/layer_shapes.h"
-#include "kernels/peak_dot.h"
+#include "kernels/peak.h"
 #include "kernels/wino43_u8s8.h"
 
 namespace intact {
@@ -33,15 +32,8 @@ constexpr std::int32_t kZero = 121;
 double peak(IsaLevel isa) {
   static std::map<IsaLevel, double> known;
   if (const auto it = known.find(isa); it != known.end()) return it->second;
-  const PeakDotKernel& row = select_kernel<PeakDotKernel>(isa);
-  double best = 0;
-  for (int i = 0; i < 20; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    benchmark::DoNotOptimize(row.run(20000));
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    best = std::max(best, static_cast<double>(20000 * row.macs) / took.count());
-  }
-  return known[isa] = best;
+  const PeakKernel* row = find_peak(isa, true);
+  return known[isa] = row == nullptr ? 0 : measure_peak(*row);
 }
 
 template <class T>

@@ -5,7 +5,6 @@
 #include "kernels/codes_u8.h"
 #include "kernels/dwconv_u8s8.h"
 #include "kernels/gemm_u8s8.h"
-#include "kernels/peak_dot.h"
 #include "kernels/pool_u8.h"
 #include "kernels/wino43_u8s8.h"
 
@@ -18,21 +17,18 @@ extern const DwconvU8S8Kernel kDwconvU8S8Avx512Vnni, kDwconvU8S8Avx2;
 extern const PoolU8Kernel kPoolU8Avx512Vnni, kPoolU8Avx2;
 extern const CodesU8Kernel kCodesU8Avx512Vnni, kCodesU8Avx2;
 extern const Wino43U8S8Kernel kWino43U8S8Avx512Vnni, kWino43U8S8Avx2;
-extern const PeakDotKernel kPeakDotAvx512Vnni, kPeakDotAvx2;
 #elif defined(__aarch64__)
 extern const GemmU8S8Kernel kGemmU8S8NeonDot;
 extern const DwconvU8S8Kernel kDwconvU8S8NeonDot;
 extern const PoolU8Kernel kPoolU8NeonDot;
 extern const CodesU8Kernel kCodesU8NeonDot;
 extern const Wino43U8S8Kernel kWino43U8S8NeonDot;
-extern const PeakDotKernel kPeakDotNeonDot;
 #endif
 extern const GemmU8S8Kernel kGemmU8S8Scalar;
 extern const DwconvU8S8Kernel kDwconvU8S8Scalar;
 extern const PoolU8Kernel kPoolU8Scalar;
 extern const CodesU8Kernel kCodesU8Scalar;
 extern const Wino43U8S8Kernel kWino43U8S8Scalar;
-extern const PeakDotKernel kPeakDotScalar;
 
 template <>
 std::span<const GemmU8S8Kernel* const> kernel_rows<GemmU8S8Kernel>() noexcept {
@@ -95,19 +91,6 @@ std::span<const Wino43U8S8Kernel* const> kernel_rows<Wino43U8S8Kernel>() noexcep
     &kWino43U8S8NeonDot,
 #endif
         &kWino43U8S8Scalar,
-  };
-  return kRows;
-}
-
-template <>
-std::span<const PeakDotKernel* const> kernel_rows<PeakDotKernel>() noexcept {
-  static constexpr std::array kRows {
-#if defined(__x86_64__)
-    &kPeakDotAvx512Vnni, &kPeakDotAvx2,
-#elif defined(__aarch64__)
-    &kPeakDotNeonDot,
-#endif
-        &kPeakDotScalar,
   };
   return kRows;
 }
