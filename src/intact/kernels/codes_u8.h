@@ -32,6 +32,7 @@ struct QuantParams {
   bool per_col = false;
   std::int32_t lo = 0;  // quantize only.
   std::int32_t hi = 255;
+  float inverse = 0;  // quantize only: exact_inverse(scale[0]), or 0 to divide.
 };
 
 // How operand b of add and mul is laid out against a.
@@ -83,6 +84,9 @@ struct CodesU8Kernel {
   void (*add)(const BinaryU8Args& args);
   void (*mul)(const BinaryU8Args& args);
   void (*encode)(const EncodeU8Args& args);
+  // y[i * channels + c] = x[c * plane + i] for i < count; x may be read 64 bytes past each plane.
+  void (*interleave)(const std::uint8_t* x, std::ptrdiff_t plane, std::int64_t channels,
+                     std::int64_t count, std::uint8_t* y);
 };
 
 template <>

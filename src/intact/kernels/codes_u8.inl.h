@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "kernels/codes_u8.h"
 
@@ -62,8 +63,35 @@ struct CodesU8 {
     }
   }
 
+  // The same by multiplication (exact_inverse.h). x is brought within one code of the limits first,
+  // where everything is finite and the packing finds the right end.
+  static void quantize_by_inverse(const float* x, std::int64_t count, const QuantParams& p,
+                                  std::uint8_t* q) noexcept {
+    const F32 minus_scale = Isa::set_f32(-p.scale[0]);
+    const F32 inverse = Isa::set_f32(p.inverse);
+    const F32 lo = Isa::set_f32(static_cast<float>(p.lo - p.zero[0] - 1) * p.scale[0]);
+    const F32 hi = Isa::set_f32(static_cast<float>(p.hi - p.zero[0] + 1) * p.scale[0]);
+    const auto consts = Isa::code_consts(p.zero[0], p.lo, p.hi);
+    const auto run = [&]<bool kFull>(std::int64_t i) {
+      I32 r[kV];
+#pragma GCC unroll 4
+      for (int j = 0; j < kV; ++j) {
+        const std::int64_t at = i + std::int64_t{j} * Isa::kLanes;
+        const F32 raw = kFull ? Isa::load_f32(x + at) : load_exact(x + at, count - at);
+        const F32 v = Isa::max(Isa::min(Isa::nan_to_zero(raw), hi), lo);
+        const F32 f = Isa::mul(v, inverse);
+        r[j] = Isa::to_i32(Isa::fma(Isa::fma(f, minus_scale, v), inverse, f));
+      }
+      Isa::template store_codes<kV>(q + i, r, consts, count - i, nullptr);
+    };
+    std::int64_t i = 0;
+    for (; i + kRun <= count; i += kRun) run.template operator()<true>(i);
+    if (i < count) run.template operator()<false>(i);
+  }
+
   static void quantize(const float* x, std::int64_t rows, std::int64_t cols, const QuantParams& p,
                        std::uint8_t* q) {
+    if (!p.per_col && p.inverse != 0) return quantize_by_inverse(x, rows * cols, p, q);
     if (!p.per_col) return quantize_row<false>(x, rows * cols, p, q);
     for (std::int64_t r = 0; r < rows; ++r) quantize_row<true>(x + r * cols, cols, p, q + r * cols);
   }
@@ -220,6 +248,20 @@ struct CodesU8 {
         g.r == nullptr ? encode_row<false, false>(g, x, r, cols, y)
                        : encode_row<false, true>(g, x, r, cols, y);
     }
+  }
+
+  static void interleave(const std::uint8_t* x, std::ptrdiff_t plane, std::int64_t channels,
+                         std::int64_t count, std::uint8_t* y) {
+    std::int64_t i = 0;
+    if (channels == 1) {
+      std::memcpy(y, x, static_cast<std::size_t>(count));
+      return;
+    }
+    if (channels == 3)
+      for (; i + 16 <= count; i += 16)
+        Isa::interleave3(x + i, x + plane + i, x + 2 * plane + i, y + 3 * i);
+    for (std::int64_t c = 0; c < channels; ++c)
+      for (std::int64_t j = i; j < count; ++j) y[j * channels + c] = x[c * plane + j];
   }
 
   static void add(const BinaryU8Args& args) { binary<false>(args); }

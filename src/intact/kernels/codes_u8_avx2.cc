@@ -11,6 +11,7 @@ constinit const CodesU8Kernel kCodesU8Avx2 = {.name = "codes_u8/avx2",
                                               .dequantize = &CodesU8<Avx2>::dequantize,
                                               .add = &CodesU8<Avx2>::add,
                                               .mul = &CodesU8<Avx2>::mul,
-                                              .encode = &CodesU8<Avx2>::encode};
+                                              .encode = &CodesU8<Avx2>::encode,
+                                              .interleave = &CodesU8<Avx2>::interleave};
 
 }  // namespace intact

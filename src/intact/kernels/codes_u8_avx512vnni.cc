@@ -11,6 +11,7 @@ constinit const CodesU8Kernel kCodesU8Avx512Vnni = {.name = "codes_u8/avx512vnni
                                                     .dequantize = &CodesU8<Avx512Vnni>::dequantize,
                                                     .add = &CodesU8<Avx512Vnni>::add,
                                                     .mul = &CodesU8<Avx512Vnni>::mul,
-                                                    .encode = &CodesU8<Avx512Vnni>::encode};
+                                                    .encode = &CodesU8<Avx512Vnni>::encode,
+                                                    .interleave = &CodesU8<Avx512Vnni>::interleave};
 
 }  // namespace intact

@@ -11,6 +11,7 @@ constinit const CodesU8Kernel kCodesU8NeonDot = {.name = "codes_u8/neondot",
                                                  .dequantize = &CodesU8<NeonDot>::dequantize,
                                                  .add = &CodesU8<NeonDot>::add,
                                                  .mul = &CodesU8<NeonDot>::mul,
-                                                 .encode = &CodesU8<NeonDot>::encode};
+                                                 .encode = &CodesU8<NeonDot>::encode,
+                                                 .interleave = &CodesU8<NeonDot>::interleave};
 
 }  // namespace intact

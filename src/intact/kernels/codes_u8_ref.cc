@@ -67,6 +67,12 @@ void encode(const EncodeU8Args& g) {
     }
 }
 
+void interleave(const std::uint8_t* x, std::ptrdiff_t plane, std::int64_t channels,
+                std::int64_t count, std::uint8_t* y) {
+  for (std::int64_t i = 0; i < count; ++i)
+    for (std::int64_t c = 0; c < channels; ++c) y[i * channels + c] = x[c * plane + i];
+}
+
 constinit const CodesU8Kernel kCodesU8Ref = {.name = "codes_u8/ref",
                                              .isa = IsaLevel::kScalar,
                                              .lut = &lut,
@@ -74,7 +80,8 @@ constinit const CodesU8Kernel kCodesU8Ref = {.name = "codes_u8/ref",
                                              .dequantize = &dequantize,
                                              .add = &add,
                                              .mul = &mul,
-                                             .encode = &encode};
+                                             .encode = &encode,
+                                             .interleave = &interleave};
 }  // namespace
 
 const CodesU8Kernel& codes_u8_ref() noexcept { return kCodesU8Ref; }

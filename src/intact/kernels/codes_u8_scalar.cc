@@ -11,6 +11,7 @@ constinit const CodesU8Kernel kCodesU8Scalar = {.name = "codes_u8/scalar",
                                                 .dequantize = &CodesU8<Scalar>::dequantize,
                                                 .add = &CodesU8<Scalar>::add,
                                                 .mul = &CodesU8<Scalar>::mul,
-                                                .encode = &CodesU8<Scalar>::encode};
+                                                .encode = &CodesU8<Scalar>::encode,
+                                                .interleave = &CodesU8<Scalar>::interleave};
 
 }  // namespace intact

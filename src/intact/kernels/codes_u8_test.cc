@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/exact_inverse.h"
 #include "kernels/guarded_memory.h"
 #include "kernels/pool_u8.h"
 
@@ -96,12 +97,56 @@ TEST(CodesU8, QuantizeRoundsAsDivisionDoes) {
         Guarded<std::uint8_t> want(n);
         codes_u8_ref().quantize(x.data(), 1, n, p, want.data());
         EXPECT_EQ(int(want[4]), zero);  // NaN
-        for_each_row<CodesU8Kernel>([&](const CodesU8Kernel& k) {
-          Guarded<std::uint8_t> got(n);
-          k.quantize(x.data(), 1, n, p, got.data());
-          expect_equal(got, want);
-        });
+        for (const float inverse : {0.0f, exact_inverse(scale)}) {
+          p.inverse = inverse;
+          for_each_row<CodesU8Kernel>([&](const CodesU8Kernel& k) {
+            Guarded<std::uint8_t> got(n);
+            k.quantize(x.data(), 1, n, p, got.data());
+            expect_equal(got, want);
+          });
+        }
       }
+}
+
+TEST(ExactInverse, ExistsForMostScalesAndGivesTheCodesOfADivision) {
+  EXPECT_EQ(exact_inverse(0.25f), 4.0f);
+  for (const float bad : {0.0f, -1.0f, 1e-38f, std::numeric_limits<float>::infinity(),
+                          std::numeric_limits<float>::quiet_NaN()})
+    EXPECT_EQ(exact_inverse(bad), 0.0f);
+  Rng rng(11);
+  int found = 0;
+  const std::int32_t zero = 100;
+  for (int i = 0; i < 200; ++i) {
+    const float scale = static_cast<float>(uniform(rng, 1, 1 << 30)) * 0x1p-32f;
+    const float inverse = exact_inverse(scale);
+    if (inverse == 0) continue;
+    ++found;
+    const std::vector<float> x = hard_reals(rng, scale);
+    std::vector<std::uint8_t> want(x.size()), got(x.size());
+    QuantParams p{.scale = &scale, .zero = &zero};
+    const auto n = static_cast<std::int64_t>(x.size());
+    codes_u8_ref().quantize(x.data(), 1, n, p, want.data());
+    p.inverse = inverse;
+    kernel_rows<CodesU8Kernel>().back()->quantize(x.data(), 1, n, p, got.data());
+    EXPECT_EQ(got, want) << scale;
+  }
+  EXPECT_GT(found, 190);
+}
+
+TEST(CodesU8, InterleaveTurnsPlanesIntoPixels) {
+  Rng rng(13);
+  for (const std::int64_t channels : {1, 2, 3, 4, 5})
+    for (const std::int64_t count : {1, 15, 16, 17, 64, 100}) {
+      const std::int64_t plane = count + 3;
+      Guarded<std::uint8_t> x((channels - 1) * plane + count, 64), want(channels * count);
+      for (auto& v : x.span()) v = static_cast<std::uint8_t>(uniform(rng, 0, 255));
+      codes_u8_ref().interleave(x.data(), plane, channels, count, want.data());
+      for_each_row<CodesU8Kernel>([&](const CodesU8Kernel& k) {
+        Guarded<std::uint8_t> got(channels * count);
+        k.interleave(x.data(), plane, channels, count, got.data());
+        expect_equal(got, want);
+      });
+    }
 }
 
 TEST(CodesU8, QuantizeAndDequantizeTakeOneScaleAColumn) {

@@ -16,7 +16,7 @@ constexpr std::array<std::string_view, 10> kQuantize = {
     "fold_constants",      "eliminate_dead_code",
 };
 
-constexpr std::array<std::string_view, 20> kSession = {
+constexpr std::array<std::string_view, 21> kSession = {
     "eliminate_dead_code",
     "fold_constants",
     "fold_shapes",
@@ -36,6 +36,7 @@ constexpr std::array<std::string_view, 20> kSession = {
     "move_codes",
     "fuse_qdq",
     "fuse_chain",
+    "fuse_image",
     "eliminate_dead_code",
 };
 

@@ -25,6 +25,8 @@ constexpr std::array kPasses = {
          "takes element-wise operators and the Q behind them into the product before them",
          &fuse_chain},
     Pass{"fuse_gelu", "recognizes the two GELUs", &fuse_gelu},
+    Pass{"fuse_image", "lets convolutions of few channels read the image as it is given",
+         &fuse_image},
     Pass{"fuse_layer_norm", "recognizes layer normalization", &fuse_layer_norm},
     Pass{"fuse_linear", "turns products with constant matrices and their bias into one operator",
          &fuse_linear},

@@ -24,6 +24,7 @@ Status fold_pad(Graph& graph, PassContext& context);
 Status fold_shapes(Graph& graph, PassContext& context);
 Status fuse_chain(Graph& graph, PassContext& context);
 Status fuse_gelu(Graph& graph, PassContext& context);
+Status fuse_image(Graph& graph, PassContext& context);
 Status fuse_layer_norm(Graph& graph, PassContext& context);
 Status fuse_linear(Graph& graph, PassContext& context);
 Status fuse_qdq(Graph& graph, PassContext& context);

@@ -225,6 +225,38 @@ struct Avx2 {
     }
   }
 
+  // y[3 i + c] = byte i of a, b or c, for 16 i.
+  [[gnu::always_inline]] static inline void interleave3(const std::uint8_t* a,
+                                                        const std::uint8_t* b,
+                                                        const std::uint8_t* c,
+                                                        std::uint8_t* y) noexcept {
+    const auto load = [](const std::uint8_t* p) {
+      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    };
+    const __m128i va = load(a), vb = load(b), vc = load(c);
+    // Byte 3 i of the first third of a's order is i; the others lie one and two behind.
+    const __m128i a0 = _mm_setr_epi8(0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1, 5);
+    const __m128i a1 = _mm_setr_epi8(-1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10, -1);
+    const __m128i a2 =
+        _mm_setr_epi8(-1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1, -1);
+    const __m128i b0 = _mm_setr_epi8(-1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1);
+    const __m128i b1 = _mm_setr_epi8(5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10);
+    const __m128i b2 =
+        _mm_setr_epi8(-1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1);
+    const __m128i c0 = _mm_setr_epi8(-1, -1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1);
+    const __m128i c1 = _mm_setr_epi8(-1, 5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1);
+    const __m128i c2 =
+        _mm_setr_epi8(10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15);
+    const auto put = [&](std::uint8_t* p, __m128i i, __m128i j, __m128i k) {
+      const __m128i r = _mm_or_si128(_mm_or_si128(_mm_shuffle_epi8(va, i), _mm_shuffle_epi8(vb, j)),
+                                     _mm_shuffle_epi8(vc, k));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(p), r);
+    };
+    put(y, a0, b0, c0);
+    put(y + 16, a1, b1, c1);
+    put(y + 32, a2, b2, c2);
+  }
+
   static constexpr int kCodeVecs = 2;
   struct CodeConsts {
     __m256i zero;  // int16 lanes

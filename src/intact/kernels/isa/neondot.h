@@ -207,6 +207,15 @@ struct NeonDot {
     }
   }
 
+  // y[3 i + c] = byte i of a, b or c, for 16 i.
+  [[gnu::always_inline]] static inline void interleave3(const std::uint8_t* a,
+                                                        const std::uint8_t* b,
+                                                        const std::uint8_t* c,
+                                                        std::uint8_t* y) noexcept {
+    const uint8x16x3_t v{{vld1q_u8(a), vld1q_u8(b), vld1q_u8(c)}};
+    vst3q_u8(y, v);
+  }
+
   static constexpr int kCodeVecs = 4;
   struct CodeConsts {
     int16x8_t zero;

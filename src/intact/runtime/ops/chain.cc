@@ -359,9 +359,9 @@ void Chain::run(const ChainPiece& piece, const StepArgs& args, const ChainEnd& e
 
 void Chain::store_codes(const CodesU8Kernel& kernel, const TensorMap& map, const float* x,
                         std::ptrdiff_t x_stride, std::int64_t rows, std::int64_t cols,
-                        std::uint8_t* out, std::ptrdiff_t out_stride) {
+                        std::uint8_t* out, std::ptrdiff_t out_stride, float inverse) {
   const auto scale = static_cast<float>(map.scale);
-  const QuantParams params{&scale, &map.zero, false, 0, 255};
+  const QuantParams params{&scale, &map.zero, false, 0, 255, inverse};
   if (x_stride == cols && out_stride == cols) return kernel.quantize(x, rows, cols, params, out);
   for (std::int64_t r = 0; r < rows; ++r)
     kernel.quantize(x + r * x_stride, 1, cols, params, out + r * out_stride);

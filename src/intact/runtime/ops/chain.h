@@ -118,10 +118,11 @@ class Chain {
   // Applies the operators to a piece.
   void run(const ChainPiece& piece, const StepArgs& args) const;
 
-  // Stores [rows, cols] reals as codes, dividing as ONNX does. x may be changed.
+  // Stores [rows, cols] reals as codes, as ONNX divides. `inverse`: exact_inverse of the scale, or
+  // 0.
   static void store_codes(const CodesU8Kernel& kernel, const TensorMap& map, const float* x,
                           std::ptrdiff_t x_stride, std::int64_t rows, std::int64_t cols,
-                          std::uint8_t* out, std::ptrdiff_t out_stride);
+                          std::uint8_t* out, std::ptrdiff_t out_stride, float inverse = 0);
 
   [[nodiscard]] const CodesU8Kernel& codes_kernel() const { return *codes_; }
 

@@ -13,6 +13,7 @@
 
 #include "base/round.h"
 #include "kernels/double_math.h"
+#include "kernels/exact_inverse.h"
 #include "runtime/ops/broadcast.h"
 #include "runtime/ops/chain.h"
 #include "runtime/ops/tables.h"
@@ -188,6 +189,7 @@ void plan_rows(OpContext& c, const Chain& chain, const std::optional<TensorMap>&
   const std::int64_t width = std::min(cols, kBlock);
   const std::int64_t height = std::max<std::int64_t>(1, width == 0 ? 1 : kBlock / width);
   const std::int64_t blocks_a_task = 4;
+  const float inverse = y_map ? exact_inverse(static_cast<float>(y_map->scale)) : 0.0f;
   const std::int64_t tasks = (rows + height * blocks_a_task - 1) / (height * blocks_a_task);
   c.run([=](const StepArgs& args) {
     args.pool.run(static_cast<std::size_t>(images * tasks), [&](std::size_t t) {
@@ -209,7 +211,8 @@ void plan_rows(OpContext& c, const Chain& chain, const std::optional<TensorMap>&
           chain.run(piece, args);
           if (y_map)
             Chain::store_codes(chain.codes_kernel(), *y_map, block.data(), piece.cols, piece.rows,
-                               piece.cols, args.output<std::uint8_t>(0) + piece.offset, cols);
+                               piece.cols, args.output<std::uint8_t>(0) + piece.offset, cols,
+                               inverse);
           else
             for (std::int64_t r = 0; r < piece.rows; ++r)
               std::copy_n(block.data() + r * piece.cols, piece.cols,

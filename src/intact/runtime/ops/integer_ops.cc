@@ -1,6 +1,7 @@
 // integer_ops.cc: convolution, linear and matrix products on codes (domain "intact").
 //
 //   intact.QConv(x, w, bias?, residual?)   as Conv        attributes: Conv's, chain.h
+//          with few channels x may be plain, and reals with attributes x_scale and x_zero_point
 //   intact.QLinear(x, w, bias?, residual?) as MatMul with a constant [K, N] right side
 //   intact.QMatMul(a, b)                   as MatMul of two computed values
 //   intact.QConvTranspose(x, w, bias?)     as ConvTranspose, one group
@@ -15,6 +16,7 @@
 #include <cstring>
 
 #include "kernels/dwconv_u8s8.h"
+#include "runtime/ops/image_rows.h"
 #include "runtime/ops/int_gemm.h"
 #include "runtime/ops/tables.h"
 #include "runtime/ops/window.h"
@@ -154,16 +156,105 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
   return {};
 }
 
+// Weights [out, in, kh, kw] as [out, kh, kw, in].
+Tensor channels_innermost(const Tensor& w) {
+  const std::int64_t out = w.shape()[0], in = w.shape()[1], taps = w.shape()[2] * w.shape()[3];
+  Tensor turned(w.dtype(), {out, w.shape()[2], w.shape()[3], in});
+  std::byte* to = turned.raw();
+  for (std::int64_t o = 0; o < out; ++o)
+    for (std::int64_t t = 0; t < taps; ++t)
+      for (std::int64_t i = 0; i < in; ++i) *to++ = w.raw()[(o * in + i) * taps + t];
+  return turned;
+}
+
+// A convolution of few channels: padded rows are made first, and a row of the kernel is one tap.
+Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
+                       const TensorMap& x_map, const WeightMap& weights, const Bias& bias) {
+  const ValueInfo x = c.input(0);
+  const Tensor& w = *c.input(1).constant;
+  const std::int64_t batch = x.shape[0], in_channels = x.shape[1], out_channels = w.shape()[0];
+  const WindowGeometry& outer = window.geometry;
+  const auto pack = [&]() -> Result<std::shared_ptr<PackedIntGemm>> {
+    const Tensor turned = channels_innermost(w);
+    const std::int64_t run = outer.kernel_w * in_channels;
+    IntGemmSource s;
+    s.shape = {out_channels, outer.kernel_h, run};
+    s.b.b = turned.raw();
+    s.b.is_unsigned = w.dtype() == Dtype::kUint8;
+    s.b.tap_bytes = run;
+    s.b.k_bytes = 1;
+    s.b.n_bytes = outer.kernel_h * run;
+    s.weights = &weights;
+    s.x = x_map;
+    s.int_bias = bias.codes;
+    s.float_bias = bias.reals;
+    return pack_int_gemm(s, e);
+  };
+  INTACT_ASSIGN(const auto packed, c.packed<PackedIntGemm>("image", pack));
+  INTACT_ASSIGN(const IsaLevel isa, host_isa());
+  const ImageRows image_rows(x, x_map, window, select_kernel<CodesU8Kernel>(isa));
+  // Enough pixels for the kernel to work on, and rows that stay in the first-level cache.
+  constexpr std::int64_t kPixels = 1024;
+  const std::int64_t share = (outer.out_h + 2 * c.threads() - 1) / (2 * c.threads());
+  const std::int64_t rows_a_task = std::clamp<std::int64_t>(
+      (kPixels + outer.out_w - 1) / outer.out_w, 1, c.threads() > 1 ? share : outer.out_h);
+  const std::int64_t tasks_an_image = (outer.out_h + rows_a_task - 1) / rows_a_task;
+  const auto align = [](std::size_t bytes) {
+    return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+  };
+  const std::size_t slab = align(image_rows.scratch_bytes(rows_a_task));
+  const std::size_t scratch = slab + int_gemm_scratch(*packed, e);
+  c.scratch(scratch * static_cast<std::size_t>(c.threads()));
+  c.run([=, outer = window.geometry](const StepArgs& args) {
+    const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
+    args.pool.run(static_cast<std::size_t>(batch * tasks_an_image), [&](std::size_t t) {
+      const std::int64_t image = static_cast<std::int64_t>(t) / tasks_an_image;
+      const std::int64_t first = static_cast<std::int64_t>(t) % tasks_an_image * rows_a_task;
+      const std::int64_t last = std::min(outer.out_h, first + rows_a_task);
+      std::byte* own = args.scratch + ThreadPool::worker() * scratch;
+      auto* rows = reinterpret_cast<std::uint8_t*>(own);
+      image_rows.fill(args, image, first, last, rows);
+      WindowGeometry inner = outer;  // Over the padded rows, with runs of pixels for taps.
+      inner.in_h = image_rows.rows_for(last - first);
+      inner.in_w = image_rows.width();
+      inner.out_h = last - first;
+      inner.kernel_w = 1;
+      inner.pad_top = inner.pad_left = 0;
+      IntGemmRows a;
+      a.count = inner.out_h * inner.out_w;
+      a.a = rows;
+      a.window = &inner;
+      a.in_pixel_bytes = in_channels;
+      a.in_row_bytes = image_rows.pitch();
+      IntGemmOut out;
+      out.row_bytes = out_channels * element;
+      out.offset = (image * outer.out_h + first) * outer.out_w * out_channels;
+      out.out = args.out[0] + out.offset * element;
+      out.image = image;
+      if (e.residual_input >= 0) {
+        out.residual =
+            args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) + out.offset;
+        out.residual_row_bytes = out_channels;
+      }
+      run_int_gemm(*packed, e, a, out, args, 0, a.count, 0, panels_of(out_channels), own + slab);
+    });
+  });
+  return {};
+}
+
+Result<TensorMap> image_map(const Node& node, const ValueInfo& x) {
+  if (x.dtype != Dtype::kFloat32) return tensor_map(x, "the input");
+  return TensorMap{static_cast<double>(node.get_float("x_scale", 1)),
+                   static_cast<std::int32_t>(node.get_int("x_zero_point", 0))};
+}
+
 Status plan_qconv(OpContext& c) {
   INTACT_TRY(c.require(0));
   INTACT_TRY(c.require(1));
   const ValueInfo x = c.input(0);
   const Tensor* w = c.input(1).constant;
-  INTACT_CHECK(w != nullptr && x.layout == Layout::kChannelsLast,
-               "node '{}': QConv wants constant "
-               "weights and a channels-last image",
-               c.node().name);
-  INTACT_ASSIGN(const TensorMap x_map, tensor_map(x, "the input"));
+  INTACT_CHECK(w != nullptr, "node '{}': QConv wants constant weights", c.node().name);
+  INTACT_ASSIGN(const TensorMap x_map, image_map(c.node(), x));
   const std::int64_t groups = c.node().get_int("group", 1);
   const std::int64_t in_channels = x.shape[1];
   const std::int64_t out_channels = w->shape().empty() ? 0 : w->shape()[0];
@@ -181,6 +272,12 @@ Status plan_qconv(OpContext& c) {
   INTACT_ASSIGN(const IntEpilogue e, read_int_epilogue(c, c.outputs_[0]));
   if (groups == in_channels && out_channels == in_channels && groups > 1)
     return plan_depthwise(c, e, window, x_map, weights, bias);
+  const bool by_rows = groups == 1 && in_channels <= 4 && w->rank() == 4 &&
+                       w->shape()[2] * w->shape()[3] > 1 && window.geometry.dilation_w == 1 &&
+                       window.geometry.pad_left >= 0;
+  if (by_rows) return plan_image_conv(c, e, window, x_map, weights, bias);
+  INTACT_CHECK(x.layout == Layout::kChannelsLast, "node '{}': QConv wants a channels-last image",
+               c.node().name);
   INTACT_ASSIGN(const bool planned,
                 plan_winograd(c, e, window, {&weights, x_map, bias.codes, bias.reals}));
   if (planned) return {};

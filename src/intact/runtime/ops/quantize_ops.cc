@@ -12,6 +12,7 @@
 #include "base/half.h"
 #include "base/round.h"
 #include "kernels/codes_u8.h"
+#include "kernels/exact_inverse.h"
 #include "runtime/ops/tables.h"
 
 namespace intact {
@@ -141,9 +142,11 @@ Status plan_quantize(OpContext& c) {
   if (dtype == Dtype::kUint8 && g.one) {
     INTACT_ASSIGN(const IsaLevel isa, host_isa());
     const auto* kernel = &select_kernel<CodesU8Kernel>(isa);
+    const Tensor* scale = c.input(1).constant;
+    const float inverse = scale == nullptr ? 0.0f : exact_inverse(*scale->values<float>().data());
     c.run([=](const StepArgs& args) {
       const std::int32_t zero = has_zero ? *args.input<std::uint8_t>(2) : 0;
-      const QuantParams p{args.input<float>(1), &zero, false, 0, 255};
+      const QuantParams p{args.input<float>(1), &zero, false, 0, 255, inverse};
       constexpr std::int64_t kChunk = 16384;
       args.pool.run(static_cast<std::size_t>((n + kChunk - 1) / kChunk), [&](std::size_t t) {
         const auto begin = static_cast<std::int64_t>(t) * kChunk;

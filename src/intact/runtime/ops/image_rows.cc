@@ -1,0 +1,80 @@
+#include "runtime/ops/image_rows.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/exact_inverse.h"
+
+namespace intact {
+namespace {
+
+// With the slack that kernels may read behind it.
+std::int64_t padded(std::int64_t bytes) {
+  constexpr auto kAlign = static_cast<std::int64_t>(kAlignBytes);
+  return (bytes + static_cast<std::int64_t>(kSlackBytes) + kAlign - 1) / kAlign * kAlign;
+}
+
+}  // namespace
+
+ImageRows::ImageRows(const ValueInfo& x, const TensorMap& map, const Window& window,
+                     const CodesU8Kernel& kernel)
+    : window_(window.geometry),
+      channels_(x.shape[1]),
+      left_(window_.pad_left),
+      reals_(x.dtype == Dtype::kFloat32),
+      last_(x.layout == Layout::kChannelsLast),
+      scale_(static_cast<float>(map.scale)),
+      zero_(map.zero),
+      kernel_(&kernel) {
+  if (reals_) inverse_ = exact_inverse(scale_);
+  // Up to the last pixel that any window reaches, and the slack that kernels may read.
+  const std::int64_t reach =
+      (window_.out_w - 1) * window_.stride_w + (window_.kernel_w - 1) * window_.dilation_w + 1;
+  width_ = std::max(left_ + window_.in_w, reach);
+  pitch_ = padded(width_ * channels_);
+}
+
+std::int64_t ImageRows::rows_for(std::int64_t outputs) const noexcept {
+  return (outputs - 1) * window_.stride_h + (window_.kernel_h - 1) * window_.dilation_h + 1;
+}
+std::int64_t ImageRows::first_row(std::int64_t output) const noexcept {
+  return output * window_.stride_h - window_.pad_top;
+}
+std::size_t ImageRows::scratch_bytes(std::int64_t outputs) const noexcept {
+  // Behind the rows, the codes of one row in planes.
+  return static_cast<std::size_t>(rows_for(outputs) * pitch_ + padded(channels_ * window_.in_w));
+}
+
+void ImageRows::fill(const StepArgs& args, std::int64_t image, std::int64_t first,
+                     std::int64_t last, std::uint8_t* scratch) const {
+  const std::int64_t w = window_.in_w;
+  const std::int64_t plane = window_.in_h * w;
+  const std::int64_t rows = rows_for(last - first);
+  std::uint8_t* codes = scratch + rows * pitch_;
+  const QuantParams params{&scale_, &zero_, false, 0, 255, inverse_};
+  for (std::int64_t r = 0; r < rows; ++r) {
+    std::uint8_t* row = scratch + r * pitch_;
+    const std::int64_t y = first_row(first) + r;
+    if (y < 0 || y >= window_.in_h) {
+      std::memset(row, zero_, static_cast<std::size_t>(width_ * channels_));
+      continue;
+    }
+    std::uint8_t* pixels = row + left_ * channels_;
+    std::memset(row, zero_, static_cast<std::size_t>(left_ * channels_));
+    std::memset(pixels + w * channels_, zero_,
+                static_cast<std::size_t>((width_ - left_ - w) * channels_));
+    const std::int64_t at = image * channels_ * plane + y * w;
+    if (last_) {
+      const std::uint8_t* from = args.input<std::uint8_t>(0) + (image * plane + y * w) * channels_;
+      std::memcpy(pixels, from, static_cast<std::size_t>(w * channels_));
+    } else if (reals_) {
+      for (std::int64_t c = 0; c < channels_; ++c)
+        kernel_->quantize(args.input<float>(0) + at + c * plane, 1, w, params, codes + c * w);
+      kernel_->interleave(codes, w, channels_, w, pixels);
+    } else {
+      kernel_->interleave(args.input<std::uint8_t>(0) + at, plane, channels_, w, pixels);
+    }
+  }
+}
+
+}  // namespace intact
