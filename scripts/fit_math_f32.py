@@ -140,3 +140,17 @@ show(
         lambda d: math.erfc(2.25 + d) / math.erf(2.25 + d),
     ),
 )
+
+
+# erf(u / sqrt 2) = 1 - exp(-u G(u)) for all of [0, 4 sqrt 2]: absolute error
+def g_gelu(u: float) -> float:
+    if u < 1e-6:
+        return math.sqrt(2 / math.pi)
+    return -math.log(math.erfc(u / math.sqrt(2))) / u
+
+
+show(
+    "gelu",
+    "G(u) = -log(erfc(u / sqrt 2)) / u, u <= 4 sqrt 2; absolute error of erf",
+    expansion(g_gelu, 0.0, 4 * math.sqrt(2), 8, lambda u: u * math.erfc(u / math.sqrt(2))),
+)

@@ -60,9 +60,8 @@ struct RowLanesF32 {
   }
   [[gnu::always_inline]] void step(int j, V x) noexcept { v[j] = Op<S>::step(v[j], x); }
 
-  // The tree w = 8, 4, 2, 1: first between vectors, then inside one.
+  // The tree w = 8, 4, 2, 1: first between vectors, then inside one. Lane 0 is the result.
   [[gnu::always_inline]] V fold() const noexcept {
-    alignas(64) float lane[32];
     V u[kVectors];
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors; ++j) u[j] = v[j];
@@ -71,14 +70,16 @@ struct RowLanesF32 {
 #pragma GCC unroll 8
       for (int j = 0; j < w; ++j) u[j] = Op<S>::fold(u[j], u[j + w]);
     }
-    S::store(lane + S::kLanes, u[0]);
-#pragma GCC unroll 4
-    for (int w = S::kLanes / 2; w >= 1; w /= 2) {
-      S::store(lane, u[0]);
-      u[0] = Op<S>::fold(u[0], S::load(lane + w));
-    }
-    S::store(lane, u[0]);
-    return S::set(lane[0]);
+    return S::first_lane(fold_lanes<S::kLanes / 2>(u[0]));
+  }
+
+ private:
+  template <int kWidth>
+  [[gnu::always_inline]] static V fold_lanes(V u) noexcept {
+    if constexpr (kWidth == 0)
+      return u;
+    else
+      return fold_lanes<kWidth / 2>(Op<S>::fold(u, S::template upper<kWidth>(u)));
   }
 };
 

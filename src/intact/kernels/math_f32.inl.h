@@ -63,6 +63,16 @@ struct MathF32 {
   [[gnu::always_inline]] static V pow2(I n) noexcept {
     return S::from_bits(S::template shl<23>(S::iadd(n, S::iset(127))));
   }
+  // p 2^n, rounded once.
+  [[gnu::always_inline]] static V scale(V p, const Reduced& d) noexcept {
+    if constexpr (requires { S::scale(p, d.n); }) {
+      return S::scale(p, d.n);
+    } else {
+      // Two steps, because 2^n itself may be a denormal or infinite; only the last one rounds.
+      const I half = S::template sar<1>(d.n_int);
+      return S::mul(S::mul(p, pow2(half)), pow2(S::isub(d.n_int, half)));
+    }
+  }
   // exp(r) - 1 for a reduced r.
   [[gnu::always_inline]] static V expm1_reduced(V r) noexcept {
     // exp(r) = 1 + r + r^2 Q(r), error 2^-28.2.
@@ -75,9 +85,7 @@ struct MathF32 {
     // exp(89) overflows and exp(-104) is below half the least denormal.
     const Reduced d = reduce_ln2(clamp(x, S::set(-104.0f), S::set(89.0f)));
     const V p = S::add(S::set(1.0f), expm1_reduced(d.r));
-    // Two steps, because 2^n itself may be a denormal or infinite; only the last one rounds.
-    const I half = S::template sar<1>(d.n_int);
-    return S::mul(S::mul(p, pow2(half)), pow2(S::isub(d.n_int, half)));
+    return scale(p, d);
   }
 
   // exp(x) - 1 for x <= 0.
@@ -158,14 +166,21 @@ struct MathF32 {
   [[gnu::always_inline]] static V softplus(V x) noexcept {
     return S::add(S::max(S::set(0.0f), x), log1p_unit(exp(neg(abs(x)))));
   }
+  // 0.5 x (1 + erf(x / sqrt 2)): near 0 it is x / 2 that must be exact, not erf, so one expression
+  // serves all of erf.
   [[gnu::always_inline]] static V gelu(V x) noexcept {
-    const V t = erf(S::mul(x, S::set(0x1.6a09e6p-1f)));
-    return S::mul(S::mul(S::set(0.5f), x), S::add(S::set(1.0f), t));
+    // erf(u / sqrt 2) = 1 - exp(-u G(u)), absolute error 2^-28.4; from 4 sqrt 2 on it is 1.
+    constexpr float kG[] = {0x1.988458p-1f,   0x1.45f274p-2f,   0x1.29c08p-5f,
+                            -0x1.3b178ap-8f,  -0x1.9c0718p-18f, 0x1.977348p-13f,
+                            -0x1.ab30b8p-15f, 0x1.af2570p-18f,  -0x1.6cbbc8p-22f};
+    const V u = S::min(S::set(0x1.6a09e6p+2f), abs(x));
+    const V t = S::sub(S::set(1.0f), exp(neg(S::mul(u, poly(kG, u)))));
+    return S::mul(S::mul(S::set(0.5f), x), S::add(S::set(1.0f), with_sign(t, x)));
   }
+  // 0.5 x (1 + tanh(v)) = x sigmoid(2 v), v = sqrt(2 / pi) (x + 0.044715 x^3).
   [[gnu::always_inline]] static V gelu_tanh(V x) noexcept {
     const V inner = S::fma(S::mul(S::mul(x, x), S::set(0.044715f)), x, x);
-    const V t = tanh(S::mul(inner, S::set(0x1.988454p-1f)));  // sqrt(2 / pi)
-    return S::mul(S::mul(S::set(0.5f), x), S::add(S::set(1.0f), t));
+    return S::mul(x, sigmoid(S::mul(inner, S::set(0x1.988454p+0f))));
   }
   [[gnu::always_inline]] static V sign(V x) noexcept {
     const V one = with_sign(S::set(1.0f), x);

@@ -76,6 +76,16 @@ struct Avx2F32 {
     return _mm256_srai_epi32(a, kShift);
   }
   [[gnu::always_inline]] static V to_float(I a) noexcept { return _mm256_cvtepi32_ps(a); }
+  template <int kBy>
+  [[gnu::always_inline]] static V upper(V a) noexcept {
+    static_assert(kBy == 1 || kBy == 2 || kBy == 4);
+    if constexpr (kBy == 4) return _mm256_permute2f128_ps(a, a, 0x01);
+    if constexpr (kBy == 2) return _mm256_permute_ps(a, 0x4e);
+    return _mm256_permute_ps(a, 0x39);
+  }
+  [[gnu::always_inline]] static V first_lane(V a) noexcept {
+    return _mm256_broadcastss_ps(_mm256_castps256_ps128(a));
+  }
   [[gnu::always_inline]] static void barrier(V& v) noexcept { asm volatile("" : "+x"(v)); }
 };
 

@@ -86,6 +86,18 @@ struct Avx512F32 {
     return _mm512_srai_epi32(a, kShift);
   }
   [[gnu::always_inline]] static V to_float(I a) noexcept { return _mm512_cvtepi32_ps(a); }
+  [[gnu::always_inline]] static V scale(V a, V n) noexcept { return _mm512_scalef_ps(a, n); }
+  template <int kBy>
+  [[gnu::always_inline]] static V upper(V a) noexcept {
+    static_assert(kBy == 1 || kBy == 2 || kBy == 4 || kBy == 8);
+    if constexpr (kBy == 8) return _mm512_shuffle_f32x4(a, a, 0x4e);
+    if constexpr (kBy == 4) return _mm512_shuffle_f32x4(a, a, 0x39);
+    if constexpr (kBy == 2) return _mm512_permute_ps(a, 0x4e);
+    return _mm512_permute_ps(a, 0x39);
+  }
+  [[gnu::always_inline]] static V first_lane(V a) noexcept {
+    return _mm512_broadcastss_ps(_mm512_castps512_ps128(a));
+  }
   [[gnu::always_inline]] static void barrier(V& v) noexcept { asm volatile("" : "+v"(v)); }
 };
 

@@ -86,6 +86,11 @@ struct NeonF32 {
     return vshrq_n_s32(a, kShift);
   }
   [[gnu::always_inline]] static V to_float(I a) noexcept { return vcvtq_f32_s32(a); }
+  template <int kBy>
+  [[gnu::always_inline]] static V upper(V a) noexcept {
+    return vextq_f32(a, a, kBy);
+  }
+  [[gnu::always_inline]] static V first_lane(V a) noexcept { return vdupq_laneq_f32(a, 0); }
   [[gnu::always_inline]] static void barrier(V& v) noexcept { asm volatile("" : "+w"(v)); }
 };
 

@@ -90,6 +90,12 @@ struct ScalarF32 {
     return static_cast<float>(a);
   }  // Half to even.
 
+  // Lane 0 in every lane.
+  [[gnu::always_inline]] static V first_lane(V a) noexcept { return a; }
+  // Where there are lanes, also upper<w>(a): lanes [w, 2 w) of a in lanes [0, w), the others
+  // whatever they are. Where the machine has it, also scale(a, n): a 2^n for integers n, rounded
+  // once.
+
   // Hides a value from the optimizer, so that it neither spills nor hoists around it.
   [[gnu::always_inline]] static void barrier(V& v) noexcept {
 #if defined(__x86_64__)
