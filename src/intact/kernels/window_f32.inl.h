@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/f32_lanes.inl.h"
 #include "kernels/math_f32.inl.h"
@@ -13,8 +14,7 @@ template <class S>
 struct WindowF32 {
   using V = typename S::V;
   using Math = MathF32<S>;
-  static constexpr int kPixels = 4;   // Output pixels that share a weight in registers.
-  static constexpr int kVectors = 2;  // Channel vectors of one step.
+  static constexpr int kPixels = 6;  // Output pixels that share what they read in registers.
 
   // Kernel positions [begin, end) of one axis whose input lies in [0, in), and the input position
   // of kernel position 0.
@@ -47,91 +47,149 @@ struct WindowF32 {
     return args.in + iy * args.in_row_stride + ix * args.in_pixel_stride;
   }
 
-  // P neighbouring pixels with the same taps, N vectors of channels from c (n elements if kTail).
-  template <int P, int N, bool kTail>
-  [[gnu::always_inline]] static void depthwise_block(const WindowF32Args& args, std::int64_t oy,
-                                                     std::int64_t ox, const Taps& ty,
-                                                     const Taps& tx, std::int64_t c,
-                                                     int n) noexcept {
-    const auto load = [&](const float* p) { return kTail ? S::load_tail(p, n) : S::load(p); };
-    V acc[P][N];
-#pragma GCC unroll 8
-    for (int p = 0; p < P; ++p)
-#pragma GCC unroll 8
-      for (int j = 0; j < N; ++j) acc[p][j] = S::set(0.0f);
-    const std::ptrdiff_t step = args.window.stride_w * args.in_pixel_stride;
-    const std::ptrdiff_t tap_step = args.window.dilation_w * args.in_pixel_stride;
-    for (std::int64_t ky = ty.begin; ky < ty.end; ++ky) {
-      const float* x = pixel(args, ty, tx, ky, tx.begin) + c;
-      const float* w = args.weights + (ky * args.window.kernel_w + tx.begin) * args.channels + c;
-      for (std::int64_t kx = tx.begin; kx < tx.end; ++kx) {
-#pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) {
-          const V weight = load(w + j * S::kLanes);
-#pragma GCC unroll 8
-          for (int p = 0; p < P; ++p)
-            acc[p][j] = S::fma(load(x + p * step + j * S::kLanes), weight, acc[p][j]);
-        }
-        x += tap_step;
-        w += args.channels;
-      }
-    }
+  // Where the depthwise windows of neighbouring output pixels of one row lie, from channel 0.
+  struct Place {
+    const float* x;        // The first tap of the first pixel.
+    std::ptrdiff_t x_row;  // To the next kernel row.
+    std::ptrdiff_t x_tap;
+    const float* w;
+    std::ptrdiff_t w_row;
+    std::int64_t rows, taps;  // Kernel rows and columns inside the image.
+    float* y;
+    const float* residual;  // May be null.
+  };
+  static Place place(const WindowF32Args& args, std::int64_t oy, std::int64_t ox, const Taps& ty,
+                     const Taps& tx) noexcept {
+    const WindowGeometry& g = args.window;
+    const EpilogueF32& e = args.epilogue;
+    return {.x = pixel(args, ty, tx, ty.begin, tx.begin),
+            .x_row = g.dilation_h * args.in_row_stride,
+            .x_tap = g.dilation_w * args.in_pixel_stride,
+            .w = args.weights + (ty.begin * g.kernel_w + tx.begin) * args.channels,
+            .w_row = g.kernel_w * args.channels,
+            .rows = ty.end - ty.begin,
+            .taps = tx.end - tx.begin,
+            .y = args.out + oy * args.out_row_stride + ox * args.out_pixel_stride,
+            .residual = e.residual == nullptr
+                            ? nullptr
+                            : e.residual + (oy * g.out_w + ox) * e.residual_stride};
+  }
+
+  // Finishes and stores kN pixels of one vector.
+  template <int kN, bool kTail>
+  [[gnu::always_inline]] static void finish(const WindowF32Args& args, const Place& at,
+                                            std::int64_t c, int n, V (&acc)[kN]) noexcept {
+    const auto load = [n](const float* p) { return kTail ? S::load_tail(p, n) : S::load(p); };
     const EpilogueF32& e = args.epilogue;
     const V lo = S::set(e.lo), hi = S::set(e.hi);
-    float* out = args.out + oy * args.out_row_stride + ox * args.out_pixel_stride + c;
-    const float* residual =
-        e.residual == nullptr ? nullptr
-                              : e.residual + (oy * args.window.out_w + ox) * e.residual_stride + c;
+    // -0 is what adds nothing, to -0 either.
+    const V bias = e.bias == nullptr ? S::set(-0.0f) : load(e.bias + c);
+    float* y = at.y + c;
 #pragma GCC unroll 8
-    for (int j = 0; j < N; ++j) {
-#pragma GCC unroll 8
-      for (int p = 0; p < P; ++p) {
-        V v = acc[p][j];
-        if (e.bias != nullptr) v = S::add(v, load(e.bias + c + j * S::kLanes));
-        if (residual != nullptr)
-          v = S::add(v, load(residual + p * e.residual_stride + j * S::kLanes));
-        v = Math::canon(Math::clamp(v, lo, hi));
-        float* to = out + p * args.out_pixel_stride + j * S::kLanes;
-        if constexpr (kTail)
-          S::store_tail(to, v, n);
-        else
-          S::store(to, v);
-      }
+    for (int p = 0; p < kN; ++p, y += args.out_pixel_stride) {
+      V v = S::add(acc[p], bias);
+      if (at.residual != nullptr) v = S::add(v, load(at.residual + p * e.residual_stride + c));
+      v = Math::canon(Math::clamp(v, lo, hi));
+      if constexpr (kTail)
+        S::store_tail(y, v, n);
+      else
+        S::store(y, v);
     }
   }
 
-  template <int P>
-  [[gnu::noinline]] static void depthwise_pixels(const WindowF32Args& args, std::int64_t oy,
-                                                 std::int64_t ox, const Taps& ty,
-                                                 const Taps& tx) noexcept {
+  // kN neighbouring pixels that see whole kernel rows of kKernel positions at kStride, for one
+  // vector of channels: what several of them read is loaded once.
+  template <int kN, int kKernel, int kStride, bool kTail>
+  [[gnu::always_inline]] static void slide(const WindowF32Args& args, const Place& at,
+                                           std::int64_t c, int n) noexcept {
+    const auto load = [n](const float* p) { return kTail ? S::load_tail(p, n) : S::load(p); };
+    V acc[kN];
+#pragma GCC unroll 8
+    for (int p = 0; p < kN; ++p) acc[p] = S::set(0.0f);
+    const float* row = at.x + c;
+    const float* weights = at.w + c;
+#pragma GCC unroll 1
+    for (std::int64_t ky = 0; ky < at.rows; ++ky, row += at.x_row, weights += at.w_row) {
+      V w[kKernel];
+#pragma GCC unroll 8
+      for (int kx = 0; kx < kKernel; ++kx) w[kx] = load(weights + kx * args.channels);
+      const float* x = row;
+#pragma GCC unroll 32
+      for (int col = 0; col < (kN - 1) * kStride + kKernel; ++col, x += args.in_pixel_stride) {
+        V v = load(x);
+        S::barrier(v);  // Or each product loads it again.
+#pragma GCC unroll 8
+        for (int p = 0; p < kN; ++p) {
+          const int kx = col - p * kStride;
+          if (kx >= 0 && kx < kKernel) acc[p] = S::fma(v, w[kx], acc[p]);
+        }
+      }
+    }
+    finish<kN, kTail>(args, at, c, n, acc);
+  }
+
+  // One pixel and one vector of channels, whatever the window.
+  template <bool kTail>
+  [[gnu::always_inline]] static void point(const WindowF32Args& args, const Place& at,
+                                           std::int64_t c, int n) noexcept {
+    const auto load = [n](const float* p) { return kTail ? S::load_tail(p, n) : S::load(p); };
+    V acc[1] = {S::set(0.0f)};
+    for (std::int64_t ky = 0; ky < at.rows; ++ky) {
+      const float* x = at.x + ky * at.x_row + c;
+      const float* w = at.w + ky * at.w_row + c;
+      for (std::int64_t kx = 0; kx < at.taps; ++kx, x += at.x_tap, w += args.channels)
+        acc[0] = S::fma(load(x), load(w), acc[0]);
+    }
+    finish<1, kTail>(args, at, c, n, acc);
+  }
+
+  // kN pixels from (oy, ox) on. kKernel 0: one pixel, any window.
+  template <int kN, int kKernel, int kStride>
+  [[gnu::noinline]] static void pixels(const WindowF32Args& args, std::int64_t oy, std::int64_t ox,
+                                       const Taps& ty) noexcept {
+    const Place at = place(args, oy, ox, ty, taps_x(args, ox));
+    const auto vector = [&]<bool kTail>(std::bool_constant<kTail>, std::int64_t c, int n) {
+      if constexpr (kKernel == 0)
+        point<kTail>(args, at, c, n);
+      else
+        slide<kN, kKernel, kStride, kTail>(args, at, c, n);
+    };
     std::int64_t c = 0;
-    for (; c + kVectors * S::kLanes <= args.channels; c += kVectors * S::kLanes)
-      depthwise_block<P, kVectors, false>(args, oy, ox, ty, tx, c, 0);
-    for (; c + S::kLanes <= args.channels; c += S::kLanes)
-      depthwise_block<P, 1, false>(args, oy, ox, ty, tx, c, 0);
-    if (c < args.channels)
-      depthwise_block<P, 1, true>(args, oy, ox, ty, tx, c, static_cast<int>(args.channels - c));
+    for (; c + S::kLanes <= args.channels; c += S::kLanes) vector(std::false_type(), c, 0);
+    if (c < args.channels) vector(std::true_type(), c, static_cast<int>(args.channels - c));
+  }
+
+  // Output columns [begin, end) see whole kernel rows.
+  template <int kKernel, int kStride>
+  static void depthwise_row(const WindowF32Args& args, std::int64_t oy, std::int64_t begin,
+                            std::int64_t end) noexcept {
+    const Taps ty = taps_y(args, oy);
+    std::int64_t ox = 0;
+    if constexpr (kKernel > 0) {
+      for (; ox < begin; ++ox) pixels<1, 0, 0>(args, oy, ox, ty);
+      for (; ox + kPixels <= end; ox += kPixels)
+        pixels<kPixels, kKernel, kStride>(args, oy, ox, ty);
+      for (; ox + 2 <= end; ox += 2) pixels<2, kKernel, kStride>(args, oy, ox, ty);
+    }
+    for (; ox < args.window.out_w; ++ox) pixels<1, 0, 0>(args, oy, ox, ty);
   }
 
   static void depthwise(const WindowF32Args& args) noexcept {
-    const std::int64_t kernel_w = args.window.kernel_w;
-    for (std::int64_t oy = args.row_begin; oy < args.row_end; ++oy) {
-      const Taps ty = taps_y(args, oy);
-      for (std::int64_t ox = 0; ox < args.window.out_w;) {
-        const Taps tx = taps_x(args, ox);
-        // Pixels between two that see the whole kernel see it too.
-        if (ox + kPixels <= args.window.out_w && tx.begin == 0 && tx.end == kernel_w) {
-          const Taps last = taps_x(args, ox + kPixels - 1);
-          if (last.begin == 0 && last.end == kernel_w) {
-            depthwise_pixels<kPixels>(args, oy, ox, ty, tx);
-            ox += kPixels;
-            continue;
-          }
-        }
-        depthwise_pixels<1>(args, oy, ox, ty, tx);
-        ++ox;
-      }
-    }
+    const WindowGeometry& g = args.window;
+    std::int64_t begin = 0, end = g.out_w;
+    const auto whole = [&](std::int64_t ox) {
+      const Taps tx = taps_x(args, ox);
+      return tx.begin == 0 && tx.end == g.kernel_w;
+    };
+    while (begin < end && !whole(begin)) ++begin;
+    while (end > begin && !whole(end - 1)) --end;
+    using Row = void (*)(const WindowF32Args&, std::int64_t, std::int64_t, std::int64_t) noexcept;
+    Row row = depthwise_row<0, 0>;
+    if (g.dilation_w == 1 && g.stride_w == 1)
+      row = g.kernel_w == 3 ? depthwise_row<3, 1> : g.kernel_w == 5 ? depthwise_row<5, 1> : row;
+    if (g.dilation_w == 1 && g.stride_w == 2)
+      row = g.kernel_w == 3 ? depthwise_row<3, 2> : g.kernel_w == 5 ? depthwise_row<5, 2> : row;
+    for (std::int64_t oy = args.row_begin; oy < args.row_end; ++oy) row(args, oy, begin, end);
   }
 
   // reduce(c, n) -> V for every output pixel and vector of channels; n = 0 means a whole vector.
