@@ -2,9 +2,9 @@
 
     python bench/peers [MODEL ...] [--rounds 20] [--threads 1,2] [--precision int8,fp32]
 
-One process holds every engine's session of a model. A round lets each run once, in an order that
-rotates, so that whatever disturbs the machine disturbs all of them; what is compared are ratios inside a
-round. Results are kept, one JSON file a model, and the table shows all there are.
+Each engine's session of a model has a process; all run one loop. A round lets each run once, in an order
+that rotates, so that whatever disturbs the machine disturbs all of them; what is compared are ratios
+inside a round. Results are kept, one JSON file a model, and the table shows all there are.
 """
 
 from __future__ import annotations

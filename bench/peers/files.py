@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,11 +74,14 @@ def intact_int8(case: Case, out: Path) -> None:
     intact.quantize(case.path, case.calibration(), out)
 
 
-def modern(path: Path) -> onnx.ModelProto:
+def modern(path: Path, out: Path) -> Path:
     """The model at opset 13 or later: what per-channel needs, and what these tools do not do themselves."""
     model = onnx.load(path)
     opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
-    return model if opset >= 13 else onnx.version_converter.convert_version(model, 13)
+    if opset >= 13:
+        return path
+    onnx.save(onnx.version_converter.convert_version(model, 13), out)
+    return out
 
 
 def onnxruntime_int8(case: Case, out: Path) -> None:
@@ -97,9 +101,11 @@ def onnxruntime_int8(case: Case, out: Path) -> None:
         def get_next(self) -> Feeds | None:
             return next(self.rest, None)
 
-    ready = out.with_name("ready-" + out.name)
-    try:
-        quant_pre_process(modern(case.path), ready, skip_symbolic_shape=True)
+    with tempfile.TemporaryDirectory() as folder:
+        ready = Path(folder) / "ready.onnx"
+        quant_pre_process(
+            modern(case.path, Path(folder) / "modern.onnx"), ready, skip_symbolic_shape=True
+        )
         if case.transformer:
             quantize_dynamic(ready, out, per_channel=True, weight_type=QuantType.QInt8)
         else:
@@ -112,8 +118,6 @@ def onnxruntime_int8(case: Case, out: Path) -> None:
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
             )
-    finally:
-        ready.unlink(missing_ok=True)
 
 
 def nncf_int8(case: Case, out: Path) -> None:

@@ -11,7 +11,7 @@ import files
 import numpy as np
 from cases import Case
 from engines import ENGINES
-from intact.benchmark import interleave
+from intact.benchmark import time_engines
 
 Row = dict[str, Any]
 
@@ -20,18 +20,16 @@ def rounds(
     case: Case, engines: list[str], precisions: list[str], threads: int, count: int
 ) -> dict[str, Row]:
     """Returns, for each "engine precision", the times of all rounds, or why it is missing."""
-    feeds = case.inputs()
     rows: dict[str, Row] = {}
-    opened = {}
+    chosen = {}
     for precision, engine in itertools.product(precisions, engines):
         try:
             path = files.model_file(engine, case, precision)
+            chosen[f"{engine} {precision}"] = (ENGINES[engine], path)
         except files.MissingError as e:
             rows[f"{engine} {precision}"] = {"missing": str(e)}
-            continue
-        opened[f"{engine} {precision}"] = ENGINES[engine](path, threads, feeds)
-    times, cpu = interleave([engine.bind(feeds) for engine in opened.values()], count)
-    for j, key in enumerate(opened):
+    times, cpu = time_engines(list(chosen.values()), threads, case.inputs(), count)
+    for j, key in enumerate(chosen):
         rows[key] = {"ms": times[:, j].tolist(), "cpu_ms": cpu[:, j].tolist()}
     return rows
 

@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from intact.engines import ENGINES, Feeds, PathLike
+from intact.engines import ENGINES, Engine, Feeds, PathLike
+from intact.remote import RemoteEngine
 from intact.session import InferenceSession
 
-# What one engine's threads do after its turn (spinning, mostly) must not fall into the next one's.
-SETTLE_S = 0.004
-# A turn: one call to warm the caches again, then calls for about this long, one at least.
+# A turn takes about so long, one call at least.
 TURN_MS = 10.0
 
 
@@ -42,34 +40,34 @@ class BenchRow:
     ratio_interval: tuple[float, float]
 
 
-def turn(call: Callable[[], object], calls: int) -> float:
-    """Returns the median time of a call in ms, after one that is not counted."""
-    call()
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter_ns()
-        call()
-        times.append(time.perf_counter_ns() - start)
-    return float(np.median(times)) / 1e6
-
-
 def interleave(
-    calls: Sequence[Callable[[], object]], rounds: int
+    turns: Sequence[Callable[[int], tuple[float, float]]], rounds: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Returns times and CPU times in ms, [round, call]. Each round lets every call have its turn, in an order
-    that rotates: what disturbs the machine disturbs all of them alike."""
+    """Returns times and CPU times in ms, [round, turn]. A round gives each its turn, in an order that rotates:
+    what disturbs the machine disturbs all of them alike."""
     repeats = []
-    for call in calls:
-        turn(call, 1)
-        repeats.append(int(np.clip(round(TURN_MS / turn(call, 1)), 1, 50)))
-    times, cpu = np.empty((rounds, len(calls))), np.empty((rounds, len(calls)))
+    for turn in turns:
+        turn(1)
+        repeats.append(int(np.clip(round(TURN_MS / turn(1)[0]), 1, 50)))
+    times, cpu = np.empty((rounds, len(turns))), np.empty((rounds, len(turns)))
     for i in range(rounds):
-        for j in ((i + k) % len(calls) for k in range(len(calls))):
-            time.sleep(SETTLE_S)
-            start = time.process_time_ns()
-            times[i, j] = turn(calls[j], repeats[j])
-            cpu[i, j] = (time.process_time_ns() - start) / 1e6 / (repeats[j] + 1)
+        for j in ((i + k) % len(turns) for k in range(len(turns))):
+            times[i, j], cpu[i, j] = turns[j](repeats[j])
     return times, cpu
+
+
+def time_engines(
+    chosen: Sequence[tuple[type[Engine], PathLike]], threads: int, feeds: Feeds, rounds: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Opens each in a process of its own and returns what interleave does."""
+    opened: list[RemoteEngine] = []
+    try:
+        for engine, path in chosen:
+            opened.append(RemoteEngine(engine, path, threads, feeds))
+        return interleave([engine.turn for engine in opened], rounds)
+    finally:
+        for remote in opened:
+            remote.close()
 
 
 def ratio_of(
@@ -104,8 +102,9 @@ def bench(
         raise ValueError(f"'{unknown[0]}' is no engine; known are {', '.join(ENGINES)}")
     feeds = {k: np.ascontiguousarray(v) for k, v in inputs.items()}
     named = [(engine, os.fspath(path)) for engine in ["intact", *against] for path in paths]
-    opened = [ENGINES[engine](path, threads, feeds) for engine, path in named]
-    times, cpu = interleave([engine.bind(feeds) for engine in opened], rounds)
+    times, cpu = time_engines(
+        [(ENGINES[engine], path) for engine, path in named], threads, feeds, rounds
+    )
     rows = []
     for j, (engine, path) in enumerate(named):
         ratio, low, high = ratio_of(times[:, 0], times[:, j])
@@ -158,4 +157,6 @@ def main() -> None:
             f"{row.engine:<13}{row.model[-35:]:<36}{row.min_ms:>9.3f}{row.median_ms:>9.3f}{row.p99_ms:>9.3f}"
             f"{row.cpu_ms:>9.3f}{row.ratio:>7.2f}x [{low:.2f}, {high:.2f}]"
         )
-    print(f"{args.rounds} interleaved rounds, one caller; ratio: times as fast as the first row")
+    print(
+        f"{args.rounds} interleaved rounds, a process an engine; ratio: times as fast as the first row"
+    )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import onnx
 import pytest
 from intact.benchmark import interleave, ratio_of
 from intact.engines import ENGINES
+from intact.remote import RemoteEngine
 from onnx import TensorProto, helper, numpy_helper
 
 import intact
@@ -68,15 +69,25 @@ def test_bench_compares_engines_with_the_first_row(model: Path, feeds: dict[str,
         intact.bench(model, feeds, against=["caffe"])
 
 
+def test_what_an_engine_refuses_reaches_the_caller(feeds: dict[str, Any]) -> None:
+    with pytest.raises(OSError, match="nowhere.onnx"):
+        RemoteEngine(ENGINES["intact"], "nowhere.onnx", 1, feeds)
+
+
 def test_rounds_are_interleaved_and_ratios_taken_inside_a_round() -> None:
     order: list[int] = []
-    times, cpu = interleave([lambda: order.append(0), lambda: order.append(1)], 4)
-    assert times.shape == cpu.shape == (4, 2)
-    assert (times > 0).all()
-    assert order.count(0) == order.count(1)
-    # Two turns that find out how long a call takes, four rounds: no call has all of its turns at once.
-    changes = sum(a != b for a, b in itertools.pairwise(order))
-    assert changes >= 4
+
+    def turn_of(which: int) -> Callable[[int], tuple[float, float]]:
+        def turn(calls: int) -> tuple[float, float]:
+            order.append(which)
+            return 6.0 + which, 1.0
+
+        return turn
+
+    times, cpu = interleave([turn_of(0), turn_of(1), turn_of(2)], 4)
+    # Two turns each to find out how long a call takes, then rounds in rotating order.
+    assert order == [0, 0, 1, 1, 2, 2, 0, 1, 2, 1, 2, 0, 2, 0, 1, 0, 1, 2]
+    assert times.tolist() == [[6, 7, 8]] * 4 and (cpu == 1).all()
     # A machine that is twice as slow in one round changes no ratio.
     assert ratio_of(np.array([2.0, 4.0, 2.0]), np.array([1.0, 2.0, 1.0])) == (2, 2, 2)
 
