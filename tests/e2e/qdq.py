@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,50 @@ def integer_share(path: Path, feeds: dict[str, np.ndarray]) -> float:
     return integer / total
 
 
+# Operators that one step computes together with the product before them.
+FUSED = (
+    "Relu",
+    "LeakyRelu",
+    "Clip",
+    "Sigmoid",
+    "HardSigmoid",
+    "HardSwish",
+    "Erf",
+    "Tanh",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+)
+
+
+def borders(file: File) -> int:
+    """How often the file changes between codes and float: where a Q reads what no product and no operator
+    fused with one made, and where other operators than products read codes as float."""
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for n in file.model.graph.node:
+        for v in n.input:
+            readers.setdefault(v, []).append(n)
+
+    def made_by_product(name: str, seen: set[str]) -> bool:
+        node = file.producer.get(name)
+        if node is None or name in seen:
+            return False
+        seen.add(name)
+        if node.op_type in MACS:
+            return all(file.is_dequantized(v) for v in node.input[:2])
+        return node.op_type in FUSED and any(made_by_product(v, seen) for v in node.input)
+
+    count = 0
+    for n in file.model.graph.node:
+        if n.op_type == "QuantizeLinear":
+            count += not made_by_product(n.input[0], set())
+        if n.op_type == "DequantizeLinear" and n.input[0] not in file.constants:
+            inside = [r.op_type in MACS for r in readers.get(n.output[0], [])]
+            count += not inside or not all(inside)
+    return count
+
+
 def windows(x: np.ndarray, kernel: list[int], a: dict[str, object]) -> np.ndarray:
     """(N, C, H', W', kh, kw): the windows of a padded image; a row of length one for 1-D signals."""
     strides, dilations = list(a.get("strides", [1, 1])), list(a.get("dilations", [1, 1]))  # type: ignore[call-overload]
@@ -122,6 +167,68 @@ def conv(x: np.ndarray, w: np.ndarray, a: dict[str, object]) -> np.ndarray:
     m = w.reshape(groups, w.shape[0] // groups, -1).transpose(0, 2, 1)
     y = np.matmul(k, m).reshape(groups, n, oh, ow, -1)
     return y.transpose(1, 0, 4, 2, 3).reshape(n, w.shape[0], oh, ow)
+
+
+def conv_transposed(x: np.ndarray, w: np.ndarray, a: dict[str, object]) -> np.ndarray:
+    """The sums of a ConvTranspose: a convolution of the image with zeros between its pixels."""
+    if (
+        a.get("group", 1) != 1
+        or a.get("auto_pad", b"NOTSET") != b"NOTSET"
+        or any(a.get("output_padding", []))  # type: ignore[arg-type]
+        or "output_shape" in a
+        or x.ndim != 4
+    ):
+        raise Unsupported("ConvTranspose with groups, chosen outputs or another rank")
+    strides, dilations = list(a.get("strides", [1, 1])), list(a.get("dilations", [1, 1]))  # type: ignore[call-overload]
+    pads = list(a.get("pads", [0, 0, 0, 0]))  # type: ignore[call-overload]
+    n, c, h, v = x.shape
+    wide = np.zeros((n, c, (h - 1) * strides[0] + 1, (v - 1) * strides[1] + 1))
+    wide[:, :, :: strides[0], :: strides[1]] = x
+    around = [(w.shape[2 + i % 2] - 1) * dilations[i % 2] - pads[i] for i in range(4)]
+    if min(around) < 0:
+        raise Unsupported("ConvTranspose that cuts off its own kernel")
+    flipped = w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
+    return conv(wide, flipped, {"pads": around, "dilations": dilations})
+
+
+def erf(x: np.ndarray) -> np.ndarray:
+    return np.vectorize(math.erf, otypes=[np.float64])(x)
+
+
+def resize_weights(size: int, scale: float, a: dict[str, object]) -> np.ndarray:
+    """The matrix [out, size] of a Resize along one axis."""
+    mode = a.get("mode", b"nearest")
+    kind = a.get("coordinate_transformation_mode", b"half_pixel")
+    out = math.floor(size * scale)
+    i = np.arange(out, dtype=np.float64)
+    if kind in (b"half_pixel", b"pytorch_half_pixel"):
+        at = (i + 0.5) / scale - 0.5
+        if kind == b"pytorch_half_pixel" and out == 1:
+            at = np.zeros(1)
+    elif kind == b"asymmetric":
+        at = i / scale
+    elif kind == b"align_corners":
+        at = i * (size - 1) / max(out - 1, 1)
+    else:
+        raise Unsupported(f"Resize with {kind!r}")
+    m = np.zeros((out, size))
+    if mode == b"nearest":
+        rules = {
+            b"floor": np.floor,
+            b"ceil": np.ceil,
+            b"round_prefer_floor": lambda t: np.ceil(t - 0.5),
+            b"round_prefer_ceil": lambda t: np.floor(t + 0.5),
+        }
+        chosen = rules[a.get("nearest_mode", b"round_prefer_floor")](at)  # type: ignore[index]
+        m[np.arange(out), np.clip(chosen, 0, size - 1).astype(int)] = 1
+        return m
+    if mode != b"linear":
+        raise Unsupported(f"Resize with {mode!r}")
+    at = np.clip(at, 0, size - 1)
+    low = np.floor(at).astype(int)
+    np.add.at(m, (np.arange(out), low), 1 - (at - low))
+    np.add.at(m, (np.arange(out), np.minimum(low + 1, size - 1)), at - low)
+    return m
 
 
 class Region:
@@ -239,19 +346,24 @@ class Region:
             return value, np.zeros_like(value)
 
         for n in self.nodes:
+            if n.op_type == "Split":
+                for name, part in zip(n.output, self._split(n, get), strict=True):
+                    known[name] = part
+                continue
             known[n.output[0]] = self._node(n, get, codes)
         return known[self.q.input[0]] if self.nodes else get(self.q.input[0])
 
     def _node(self, n: onnx.NodeProto, get, codes) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[no-untyped-def]
         a, kind = attributes(n), n.op_type
-        if kind in MACS and kind != "ConvTranspose":
+        if kind in MACS:
             x, sx = codes(n.input[0])
             w, sw = codes(n.input[1])
             if sx.size > 1:
                 raise Unsupported("per-channel activations")
             # Codes in float64: every product and partial sum is an integer below 2^53, so this is exact.
-            if kind == "Conv":
-                real = conv(x, w, a) * (sx * sw.reshape(-1)).reshape(1, -1, 1, 1)
+            if kind in ("Conv", "ConvTranspose"):
+                sums = conv(x, w, a) if kind == "Conv" else conv_transposed(x, w, a)
+                real = sums * (sx * sw.reshape(-1)).reshape(1, -1, 1, 1)
                 bias_shape = (1, -1, 1, 1)
             else:
                 if kind == "Gemm":
@@ -265,6 +377,13 @@ class Region:
                 real = real + bias
                 error = error + 2 * np.abs(bias) + np.abs(real)
             return real, error * EPS
+        if kind == "Concat":
+            axis = int(a["axis"])  # type: ignore[call-overload]
+            parts = [get(v) for v in n.input]
+            return (
+                np.concatenate([v for v, _ in parts], axis),
+                np.concatenate([np.broadcast_to(f, v.shape) for v, f in parts], axis),
+            )
         x, e = get(n.input[0])
         if kind == "Relu":
             return np.maximum(x, 0), e
@@ -280,6 +399,30 @@ class Region:
             y, f = get(n.input[1])
             v = x * y
             return v, np.abs(x) * f + np.abs(y) * e + e * f + np.abs(v) * EPS
+        if kind == "Div":
+            y, f = get(n.input[1])
+            v = x / y
+            return v, (e + np.abs(v) * f) / np.abs(y) + np.abs(v) * EPS
+        if kind == "Erf":
+            v = erf(x)
+            slope = 2 / math.sqrt(math.pi) * np.exp(-np.square(np.maximum(np.abs(x) - e, 0)))
+            return v, slope * e + 8 * EPS * np.abs(v)
+        if kind == "Softmax":
+            axis = int(a.get("axis", -1))  # type: ignore[call-overload]
+            v = np.exp(x - x.max(axis, keepdims=True))
+            v = v / v.sum(axis, keepdims=True)
+            worst = np.broadcast_to(e, x.shape).max(axis, keepdims=True)
+            return v, v * (2 * worst + (x.shape[axis] / 16 + 16) * EPS)
+        if kind == "Resize":
+            scales = self.file.constants.get(n.input[2]) if len(n.input) > 2 else None
+            if scales is None or scales.size != x.ndim or np.any(scales[:2] != 1):
+                raise Unsupported("Resize by computed scales, or of channels")
+            bound = np.broadcast_to(e, x.shape) + 8 * EPS * np.abs(x)
+            for axis in range(2, x.ndim):
+                m = resize_weights(x.shape[axis], float(scales[axis]), a)
+                x = np.moveaxis(np.tensordot(m, x, (1, axis)), 0, axis)
+                bound = np.moveaxis(np.tensordot(m, bound, (1, axis)), 0, axis)
+            return x, bound
         if kind == "Sigmoid":
             v = 1 / (1 + np.exp(-x))
             return v, v * (1 - v) * e + 8 * EPS * v
@@ -327,6 +470,21 @@ class Region:
             shape = (int(np.prod(x.shape[:axis])), -1)
             return x.reshape(shape), np.broadcast_to(e, x.shape).reshape(shape)
         raise Unsupported(kind)
+
+    def _split(self, n: onnx.NodeProto, get) -> list[tuple[np.ndarray, np.ndarray]]:  # type: ignore[no-untyped-def]
+        a = attributes(n)
+        x, e = get(n.input[0])
+        axis = int(a.get("axis", 0))  # type: ignore[call-overload]
+        sizes = a.get("split")
+        if len(n.input) > 1 and n.input[1]:
+            sizes = self.file.constants.get(n.input[1])
+            if sizes is None:
+                raise Unsupported("Split by computed sizes")
+        if sizes is None:
+            sizes = [x.shape[axis] // len(n.output)] * len(n.output)
+        cuts = np.cumsum(np.asarray(sizes))[:-1]
+        bounds = np.split(np.broadcast_to(e, x.shape), cuts, axis)
+        return list(zip(np.split(x, cuts, axis), bounds, strict=True))
 
     def _moved(self, n: onnx.NodeProto, x: np.ndarray) -> np.ndarray:
         """Operators that only move values, and pad with zeros."""

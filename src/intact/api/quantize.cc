@@ -10,6 +10,7 @@
 #include "calib/decisions.h"
 #include "calib/fingerprint.h"
 #include "calib/hash.h"
+#include "calib/islands.h"
 #include "calib/judge.h"
 #include "calib/lockstep.h"
 #include "calib/raise_opset.h"
@@ -182,9 +183,14 @@ class Quantizer {
       INTACT_TRY(decide());
       INTACT_TRY(write());
     }
+    if (options_.verdict) INTACT_TRY(judge_result());
+    if (held_back_ && options_.effort > 0 && result_.verdict != Verdict::kIntact) {
+      graph_ = ready.clone();
+      INTACT_TRY(leave_islands());
+    }
     graph_ = ready;
     report_nodes();
-    if (options_.verdict) INTACT_TRY(judge_result());
+    if (result_.verdict == Verdict::kIntact) result_.worst_nodes.clear();
     return std::move(result_);
   }
 
@@ -311,6 +317,35 @@ class Quantizer {
     return fit_in_lockstep(graph_, placement_, seen_, calibration(), o, progress_, decisions_);
   }
 
+  // Products go back to float where the held-back samples show that it pays; then the file and the
+  // verdict are made anew.
+  Status leave_islands() {
+    IslandSearch search{float_graph_,    graph_, placement_, decisions_,      seen_.multiply_adds,
+                        write_options(), 0,      {},         options_.threads};
+    search.spare_bytes = kWantedSize * static_cast<double>(result_.float_bytes) -
+                         static_cast<double>(result_.quantized_bytes);
+    for (std::size_t s = 0; s < placement_.sites.size(); ++s) {
+      const Node& node = graph_.nodes[static_cast<std::size_t>(placement_.sites[s].node)];
+      if (!names_any(options_.require_int8, node)) search.candidates.push_back(s);
+    }
+    INTACT_ASSIGN(const auto islands,
+                  find_islands(search, samples_.part(Samples::Part::kHeldBack), progress_));
+    if (islands.empty()) return {};
+    drop_sites(islands, placement_, decisions_);
+    INTACT_TRY(write());
+    result_.noisiest_samples.clear();
+    result_.notes.clear();
+    return judge_result();
+  }
+
+  [[nodiscard]] WriteOptions write_options() const {
+    WriteOptions o;
+    o.float_bias = options_.target == "tensorrt";
+    o.one_scale = one_scale_;
+    o.short_names = result_.float_bytes < kSmallModel;
+    return o;
+  }
+
   void report_nodes() {
     double all = 0, integer = 0;
     std::vector<std::pair<double, std::string>> worst;
@@ -347,11 +382,7 @@ class Quantizer {
   }
 
   Status write() {
-    WriteOptions o;
-    o.float_bias = options_.target == "tensorrt";
-    o.one_scale = one_scale_;
-    o.short_names = result_.float_bytes < kSmallModel;
-    INTACT_TRY(write_qdq(graph_, placement_, decisions_, o));
+    INTACT_TRY(write_qdq(graph_, placement_, decisions_, write_options()));
     if (const auto bad = check_target(graph_, options_.target); !bad.empty())
       return fail(ErrorCode::kUnsupported,
                   fmt::format("node '{}' breaks rule {} of target {}: {}", bad[0].node, bad[0].rule,
@@ -396,9 +427,7 @@ class Quantizer {
     if (!held_back_)
       result_.notes.push_back(
           "fewer than 10 samples: none was held back, the verdict is on calibration samples");
-    if (result_.verdict == Verdict::kIntact)
-      result_.worst_nodes.clear();
-    else if (j.sqnr_db >= kEnoughDb && j.sqnr_low < kEnoughDb)
+    if (!j.intact && j.sqnr_db >= kEnoughDb && j.sqnr_low < kEnoughDb)
       result_.notes.push_back(
           "a few samples decide: more samples would narrow the interval of the SQNR");
     return {};

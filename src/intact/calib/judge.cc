@@ -96,6 +96,23 @@ void find_agreement(double same, double rows, Judgement& j) {
 
 }  // namespace
 
+Result<SampleError> sample_error(std::span<const Tensor> exact, std::span<const Tensor> quantized) {
+  SampleError error{std::vector<double>(exact.size(), 0.0), std::vector<double>(exact.size(), 0.0)};
+  for (std::size_t o = 0; o < exact.size(); ++o) {
+    if (exact[o].dtype() != Dtype::kFloat32 || quantized[o].dtype() != Dtype::kFloat32) continue;
+    if (exact[o].shape() != quantized[o].shape())
+      return fail(ErrorCode::kUnsupported, "output shapes differ");
+    const auto x = exact[o].values<float>();
+    const auto y = quantized[o].values<float>();
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double e = static_cast<double>(x[i]) - static_cast<double>(y[i]);
+      error.signal[o] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+      error.noise[o] += e * e;
+    }
+  }
+  return error;
+}
+
 double pooled_sqnr(std::span<const SampleError> samples) {
   return pooled(samples, all_of(samples.size()));
 }
@@ -114,20 +131,13 @@ Result<Judgement> judge(const Graph& float_model, Graph quantized, const TensorS
     if (!sample) break;
     INTACT_ASSIGN(const auto a, f->run(*sample));
     INTACT_ASSIGN(const auto b, q->run(*sample));
-    SampleError error{std::vector<double>(outputs, 0.0), std::vector<double>(outputs, 0.0)};
+    INTACT_ASSIGN(auto error, sample_error(a, b));
     for (std::size_t o = 0; o < outputs; ++o) {
+      const Shape& shape = a[o].shape();
       if (a[o].dtype() != Dtype::kFloat32 || b[o].dtype() != Dtype::kFloat32) continue;
-      if (a[o].shape() != b[o].shape())
-        return fail(ErrorCode::kUnsupported, "output shapes differ");
+      if (shape.size() != 2 || shape[1] < 2) continue;
       const auto x = a[o].values<float>();
       const auto y = b[o].values<float>();
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        const double e = static_cast<double>(x[i]) - static_cast<double>(y[i]);
-        error.signal[o] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-        error.noise[o] += e * e;
-      }
-      const Shape& shape = a[o].shape();
-      if (shape.size() != 2 || shape[1] < 2) continue;
       const auto classes = static_cast<std::size_t>(shape[1]);
       for (std::size_t r = 0; r < static_cast<std::size_t>(shape[0]); ++r) {
         rows += 1;

@@ -38,6 +38,10 @@ struct Judgement {
   std::vector<std::pair<std::size_t, double>> noisiest;
 };
 
+// Signal and noise of one sample's outputs; those that are not float have neither.
+// Errors: kUnsupported when shapes differ.
+Result<SampleError> sample_error(std::span<const Tensor> exact, std::span<const Tensor> quantized);
+
 // (23) of samples in dB; 200 without noise, -200 for NaN.
 double pooled_sqnr(std::span<const SampleError> samples);
 

@@ -15,6 +15,11 @@ bool names_node(const std::string& pattern, const Node& node) {
 
 }  // namespace
 
+bool names_any(std::span<const std::string> patterns, const Node& node) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& p) { return names_node(p, node); });
+}
+
 bool matches_glob(std::string_view pattern, std::string_view text) {
   std::size_t p = 0, t = 0;
   std::size_t star = std::string_view::npos, resume = 0;  // Where to try again after a *.

@@ -42,6 +42,9 @@ struct PlacementOptions {
 // float (with the reason).
 Result<Placement> place(const Graph& graph, const PlacementOptions& options = {});
 
+// True when one of the patterns matches the node's name or its operator.
+bool names_any(std::span<const std::string> patterns, const Node& node);
+
 // True when `text` matches `pattern`, in which * stands for any text and ? for one character.
 bool matches_glob(std::string_view pattern, std::string_view text);
 
