@@ -7,6 +7,7 @@ the same loop, and a turn is over when its process sleeps again.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pickle
@@ -20,9 +21,8 @@ import numpy as np
 
 from intact.engines import Engine, Feeds, PathLike
 
-# After a pause the first calls find cold caches, and workers that wake on the caller's core until the
-# scheduler has moved them: a steady load is what is measured.
-WARM_S = 0.05
+# After a pause the first calls find cold caches: a steady load is what is measured.
+WARM_S = 0.03
 # A process sleeps when it uses next to no CPU time for a while. ONNX Runtime's workers spin for 40 ms.
 QUIET_S = 0.003
 QUIET_SHARE = 0.2
@@ -38,7 +38,11 @@ class RemoteEngine:
             [sys.executable, "-c", "from intact.remote import serve; serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={
+                **os.environ,
+                "OPENBLAS_NUM_THREADS": "1",
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
         )
         self._ask((engine.__module__, engine.__qualname__, os.fspath(path), threads, dict(feeds)))
 
@@ -93,16 +97,31 @@ def settle() -> None:
             return
 
 
+def spread(cores: list[int], threads: int) -> None:
+    """Gives every thread of this process a core, the caller the first. A worker that wakes on the caller's core
+    may stay there for tens of milliseconds until the scheduler moves it, with some engines and not with
+    others: no property of an engine that a comparison should show."""
+    caller = os.getpid()
+    os.sched_setaffinity(caller, {cores[0]})
+    workers = [int(t) for t in os.listdir("/proc/self/task") if int(t) != caller]
+    for i, worker in enumerate(sorted(workers)):
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(worker, {cores[1 + i % (threads - 1)]})
+
+
 def serve() -> None:
     """The other end: answers on what is standard output, which engines that print do not get."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     questions = sys.stdin.buffer
+    cores = sorted(os.sched_getaffinity(0))
     try:
         module, name, path, threads, feeds = pickle.load(questions)
         engine: Engine = getattr(importlib.import_module(module), name)(path, threads, feeds)
         call = engine.bind(feeds)
         call()
+        if 1 < threads <= len(cores):
+            spread(cores, threads)
         _reply(replies, None)
         while True:
             try:

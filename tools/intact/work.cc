@@ -30,7 +30,7 @@ Work work_of(const Step& step) {
     macs = static_cast<double>(y.size()) *
            static_cast<double>(trans_a ? x.shape.front() : x.shape.back());
   }
-  return x.dtype == Dtype::kFloat32 ? Work{0, macs} : Work{macs, 0};
+  return step.node->op.starts_with('Q') ? Work{macs, 0} : Work{0, macs};
 }
 
 Work work_of(const Plan& plan) {
