@@ -1,5 +1,7 @@
 #include "base/buffer.h"
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -9,8 +11,15 @@ namespace intact {
 
 std::shared_ptr<Buffer> Buffer::allocate(std::size_t bytes) {
   const std::size_t total = (bytes + kSlackBytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
-  void* memory = std::aligned_alloc(kAlignBytes, total);
+  // Large buffers take large pages where the system gives them: activations of some megabytes are
+  // walked in strides, and would miss the TLB at every step.
+  constexpr std::size_t kHugePage = std::size_t{2} << 20;
+  const bool huge = total >= kHugePage;
+  void* memory = std::aligned_alloc(huge ? kHugePage : kAlignBytes, total);
   if (memory == nullptr) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  if (huge) madvise(memory, total / kHugePage * kHugePage, MADV_HUGEPAGE);  // A hint: may fail.
+#endif
   std::memset(memory, 0, total);
   std::shared_ptr<void> owner(memory, [](void* p) { std::free(p); });
   return std::shared_ptr<Buffer>(
