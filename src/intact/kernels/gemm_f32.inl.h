@@ -42,10 +42,11 @@ struct GemmF32 {
     }
   }
 
-  // kR rows from `row`, kW vectors of U's width from the first column of `panel`.
-  template <class U, int kR, int kW>
-  [[gnu::noinline]] static void tile(const GemmF32Args& args, std::int64_t row,
-                                     std::int64_t panel) noexcept {
+  // kR rows from `row`, kW vectors of U's width from the first column of `panel`. `ahead` is what
+  // to bring into the cache meanwhile, a line for each k.
+  template <class U, int kR, int kW, bool kAhead>
+  [[gnu::noinline]] static void tile(const GemmF32Args& args, std::int64_t row, std::int64_t panel,
+                                     const float* ahead) noexcept {
     using W = typename U::V;
     constexpr int kPanelVectors = kCols / U::kLanes;
     const std::int64_t k_per_tap = args.shape.k_per_tap;
@@ -78,6 +79,10 @@ struct GemmF32 {
         for (int j = 0; j < kW; ++j)
           w[j] = U::load(b + (j / kPanelVectors) * panel_stride + (j % kPanelVectors) * U::kLanes);
         b += kCols;
+        if constexpr (kAhead) {
+          __builtin_prefetch(ahead);
+          ahead += kCols;
+        }
 #pragma GCC unroll 16
         for (int i = 0; i < kR; ++i) {
           const W x = U::broadcast(a[i] + k);
@@ -122,20 +127,29 @@ struct GemmF32 {
     }
   }
 
+  // The last rows, fewer than a tile's.
   template <class U, int kR, int kW>
-  static void run_tile(const GemmF32Args& args, std::int64_t row, std::int64_t rows,
+  static void run_tail(const GemmF32Args& args, std::int64_t row, std::int64_t rows,
                        std::int64_t panel) noexcept {
-    if constexpr (kR > 1) {
-      if (rows < kR) return run_tile<U, kR - 1, kW>(args, row, rows, panel);
+    if constexpr (kR > 0) {
+      if (rows < kR) return run_tail<U, kR - 1, kW>(args, row, rows, panel);
+      tile<U, kR, kW, false>(args, row, panel, nullptr);
     }
-    tile<U, kR, kW>(args, row, panel);
   }
 
+  // Columns of `panels` panels. The first tiles fetch the panels behind them, which would otherwise
+  // arrive from memory no faster than the first tile there needs them.
   template <class U, int kR, int kW>
   static void run_rows(const GemmF32Args& args, std::int64_t begin, std::int64_t end,
-                       std::int64_t panel) noexcept {
-    for (std::int64_t row = begin; row < end; row += kR)
-      run_tile<U, kR, kW>(args, row, end - row, panel);
+                       std::int64_t panel, std::int64_t panels) noexcept {
+    const std::int64_t step = args.shape.taps * args.shape.k_per_tap * kCols;
+    std::int64_t ahead = panel + panels;
+    const std::int64_t last = ahead + panels < args.panel_end ? ahead + panels : args.panel_end;
+    std::int64_t row = begin;
+    for (; row + kR <= end && ahead < last; row += kR, ++ahead)
+      tile<U, kR, kW, true>(args, row, panel, args.packed + ahead * step);
+    for (; row + kR <= end; row += kR) tile<U, kR, kW, false>(args, row, panel, nullptr);
+    run_tail<U, kR - 1, kW>(args, row, end - row, panel);
   }
 
   template <int kP = kPanels>
@@ -144,7 +158,7 @@ struct GemmF32 {
     if constexpr (kP > 1) {
       if (panels < kP) return run_strip<kP - 1>(args, begin, end, panel, panels);
     }
-    run_rows<S, kRows, kP * kVectors>(args, begin, end, panel);
+    run_rows<S, kRows, kP * kVectors>(args, begin, end, panel, kP);
   }
 
   static void run(const GemmF32Args& args) noexcept {
@@ -159,7 +173,7 @@ struct GemmF32 {
       const std::int64_t end = begin + block < args.row_end ? begin + block : args.row_end;
       for (std::int64_t panel = args.panel_begin; panel < full_end; panel += kPanels)
         run_strip(args, begin, end, panel, full_end - panel);
-      if (has_half) run_rows<T, kHalfRows, kHalfVectors>(args, begin, end, half);
+      if (has_half) run_rows<T, kHalfRows, kHalfVectors>(args, begin, end, half, 1);
     }
   }
 
