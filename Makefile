@@ -60,7 +60,9 @@ format: bootstrap venv
 
 bench: build
 	$(CMAKE_BUILD) release --target intact_benches
-	@for b in build/release/intact_*_bench; do [ -x $$b ] && $$b || true; done
+	@mkdir -p build/bench
+	@for b in build/release/intact_*_bench; do \
+	  $$b --benchmark_min_time=0.02 --benchmark_out=build/bench/$$(basename $$b).json || exit; done
 
 bench-peers: build
 	$(VENV)/python bench/peers
