@@ -39,6 +39,15 @@ double pooled(std::span<const SampleError> samples, std::span<const std::size_t>
   return worst;
 }
 
+// Whether a Softmax over its last axis makes output o.
+bool is_distribution(const Graph& graph, const Uses& uses, std::size_t o, std::size_t rank) {
+  const std::int32_t n = uses.producer[static_cast<std::size_t>(graph.outputs[o])];
+  if (n < 0 || !graph.nodes[static_cast<std::size_t>(n)].is("Softmax")) return false;
+  const std::int64_t axis =
+      graph.nodes[static_cast<std::size_t>(n)].get_int("axis", graph.opset() < 13 ? 1 : -1);
+  return axis == -1 || axis == static_cast<std::int64_t>(rank) - 1;
+}
+
 std::vector<std::size_t> all_of(std::size_t n) {
   std::vector<std::size_t> picks(n);
   std::iota(picks.begin(), picks.end(), std::size_t{0});
@@ -122,6 +131,7 @@ Result<Judgement> judge(const Graph& float_model, Graph quantized, const TensorS
   INTACT_ASSIGN(const auto f, make_engine(float_model.clone(), threads));
   INTACT_ASSIGN(const auto q, make_engine(std::move(quantized), threads));
   const std::size_t outputs = float_model.outputs.size();
+  const Uses uses = float_model.uses();
   double rows = 0, same = 0;
   Judgement j;
   INTACT_TRY(samples.restart());
@@ -135,11 +145,13 @@ Result<Judgement> judge(const Graph& float_model, Graph quantized, const TensorS
     for (std::size_t o = 0; o < outputs; ++o) {
       const Shape& shape = a[o].shape();
       if (a[o].dtype() != Dtype::kFloat32 || b[o].dtype() != Dtype::kFloat32) continue;
-      if (shape.size() != 2 || shape[1] < 2) continue;
+      const bool classes_last =
+          shape.size() == 2 || is_distribution(float_model, uses, o, shape.size());
+      if (!classes_last || shape.back() < 2) continue;
       const auto x = a[o].values<float>();
       const auto y = b[o].values<float>();
-      const auto classes = static_cast<std::size_t>(shape[1]);
-      for (std::size_t r = 0; r < static_cast<std::size_t>(shape[0]); ++r) {
+      const auto classes = static_cast<std::size_t>(shape.back());
+      for (std::size_t r = 0; r < x.size() / classes; ++r) {
         rows += 1;
         same += arg_max(x.subspan(r * classes, classes)) == arg_max(y.subspan(r * classes, classes))
                     ? 1.0

@@ -1,8 +1,8 @@
 // judge.h: the verdict: how far the quantized model's outputs are from the float model's.
 //
 //   SQNR = 10 log10(sum y^2 / sum (y - y^)^2) over all samples, the worst output (23)
-//   agreement: the share of samples whose arg-max is the same, where the last axis of a rank-2
-//   output counts classes; with its 95 % interval (Wilson's score)
+//   agreement: the share of rows whose arg-max is the same, where the last axis counts classes: in
+//   outputs of rank 2, and of any rank behind a Softmax; with its 95 % interval (Wilson's score)
 //
 // The samples are a draw of those to come, and a few may carry most of the signal or of the noise.
 // So (23) comes with a 95 % interval, of 2000 seeded draws with replacement (bootstrap), and its
