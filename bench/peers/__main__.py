@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--make", action="store_true", help="only make the quantized files")
     parser.add_argument("--fresh", action="store_true", help="quantize with intact again first")
     parser.add_argument("--memory", action="store_true", help="memory and opening times instead")
+    parser.add_argument("--report", action="store_true", help="write docs/benchmarks.md and .svg")
     parser.add_argument("--table", action="store_true", help="only show what is there")
     args = parser.parse_args()
     in_peers_venv()
@@ -50,12 +51,16 @@ def main() -> None:
     import files
     import measure
     import memory
+    import report
     import table
     from cases import CASES, WORK, named
 
     cases = [named(word) for word in args.models] or CASES
     engines = args.engines.split(",")
     precisions = args.precision.split(",")
+    if args.report:
+        report.write(HERE.parents[1] / "docs")
+        return
     for case in cases if not args.table else []:
         if args.fresh:
             files.forget("intact", case)
@@ -67,7 +72,7 @@ def main() -> None:
                     except files.MissingError as e:
                         print(f"{engine} {case.name} {precision}: {e}")
         elif args.memory:
-            table.keep(case, "memory", memory.measure(case, engines))
+            table.keep(case, "memory", memory.measure(case, engines, precisions))
         else:
             table.keep(case, "sqnr_db", measure.sqnr(case, engines))
             for threads in map(int, args.threads.split(",")):

@@ -9,6 +9,7 @@ work to it.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -65,12 +66,13 @@ def child(engine: str, path: str, case_name: str, threads: int) -> dict[str, Any
 
 
 def measure(
-    case: Case, engines: list[str], precision: str = "int8", threads: int = 1
+    case: Case, engines: list[str], precisions: list[str], threads: int = 1
 ) -> dict[str, Any]:
+    """Returns, for each "engine precision", the least of each figure: what disturbs only adds."""
     import files
 
     found: dict[str, Any] = {}
-    for engine in engines:
+    for precision, engine in itertools.product(precisions, engines):
         try:
             path = files.model_file(engine, case, precision)
         except files.MissingError:
@@ -82,7 +84,7 @@ def measure(
                 command, check=True, capture_output=True, text=True, env=os.environ
             )
             runs.append(json.loads(done.stdout.splitlines()[-1]))
-        found[engine] = {k: float(np.min([r[k] for r in runs])) for k in runs[0]}
+        found[f"{engine} {precision}"] = {k: float(np.min([r[k] for r in runs])) for k in runs[0]}
     return found
 
 

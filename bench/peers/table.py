@@ -117,12 +117,12 @@ def mark(known: dict[str, Any], peer: str) -> str:
 
 def memory_text(cases: list[Case]) -> str:
     lines = [
-        f"{'INT8, 1 thread':<32}{'engine':<14}{'open ms':>9}{'+ run ms':>10}{'growth MiB':>12}{'anonymous':>11}"
+        f"{'1 thread':<32}{'engine':<18}{'open ms':>9}{'+ run ms':>10}{'growth MiB':>12}{'anonymous':>11}"
     ]
     for case in cases:
         for engine, row in load(case).get("memory", {}).items():
             lines.append(
-                f"{case.title:<32}{engine:<14}{row['open_ms']:>9.1f}{row['open_and_run_ms']:>10.1f}"
+                f"{case.title:<32}{engine:<18}{row['open_ms']:>9.1f}{row['open_and_run_ms']:>10.1f}"
                 f"{row['rss_bytes'] / 2**20:>12.1f}{row['anonymous_bytes'] / 2**20:>11.1f}"
             )
     return "\n".join(lines)
