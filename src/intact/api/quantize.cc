@@ -27,6 +27,7 @@ namespace {
 constexpr std::size_t kSmallModel = std::size_t{1} << 20;  // Below, names weigh.
 constexpr double kWantedSize = 0.30;        // Of the float file: above, channels share one scale.
 constexpr std::int64_t kHoldBackEvery = 5;  // Sample 4, 9, 14, ... judges.
+constexpr std::int64_t kMostFitted = 120;   // Samples that a fit may want, times the effort.
 constexpr double kEnoughDb = 20;            // Of judge.h's INTACT.
 
 // Samples as the graph takes them; checks names, types and ranks.
@@ -237,7 +238,7 @@ class Quantizer {
     if (has_data()) {
       // So many tell whether some can be held back, and how many a fit will have.
       const std::int64_t enough =
-          options_.effort == 0 ? 2 * kHoldBackEvery : 2 * fit_samples(0, options_.effort);
+          options_.effort == 0 ? 2 * kHoldBackEvery : options_.effort * kMostFitted;
       INTACT_ASSIGN(count, count_samples(samples_, enough, progress_));
     }
     if (count == 0 && !file)
@@ -253,9 +254,7 @@ class Quantizer {
       o.channels = options_.effort > 0;
       o.histograms = !from_extremes(method);
       if (options_.effort > 0)
-        o.row_samples = [&](double macs) {
-          return std::min(calibrating, fit_samples(macs, options_.effort));
-        };
+        o.rows = [&](double macs) { return plan_rows(macs, options_.effort, calibrating); };
       if (method.kind == RangeKind::kMoving) o.moving_beta = method.parameter;
       INTACT_ASSIGN(seen_, observe(graph_, placement_, calibration(), o, progress_));
       result_.calibration_samples = seen_.samples;

@@ -6,9 +6,9 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <numeric>
 #include <optional>
 
-#include "base/round.h"
 #include "calib/decisions.h"
 #include "quant/rounding.h"
 #include "quant/vector_clones.h"
@@ -30,9 +30,24 @@ std::vector<double> column_means(std::span<const float> x, std::size_t width) {
   return mean;
 }
 
-void centre(std::span<float> x, std::span<const double> mean) {
-  for (std::size_t r = 0; r < x.size(); r += mean.size())
-    for (std::size_t c = 0; c < mean.size(); ++c) x[r + c] -= static_cast<float>(mean[c]);
+void centre(std::span<float> x, std::span<const double> mean, ThreadPool& pool) {
+  const std::size_t width = mean.size();
+  pool.run(x.size() / width, [&](std::size_t r) {
+    for (std::size_t c = 0; c < width; ++c) x[r * width + c] -= static_cast<float>(mean[c]);
+  });
+}
+
+// The sum of term(i) for i < n: in double, in fixed parts.
+template <class Term>
+double sum_of(std::size_t n, const Term& term, ThreadPool& pool) {
+  constexpr std::size_t kPart = 16384;
+  std::vector<double> parts((n + kPart - 1) / kPart, 0.0);
+  pool.run(parts.size(), [&](std::size_t p) {
+    double sum = 0;
+    for (std::size_t i = p * kPart; i < std::min(n, (p + 1) * kPart); ++i) sum += term(i);
+    parts[p] = sum;
+  });
+  return std::accumulate(parts.begin(), parts.end(), 0.0);
 }
 
 std::vector<double> to_doubles(std::span<const float> x) { return {x.begin(), x.end()}; }
@@ -77,13 +92,19 @@ void put_slice(std::span<const T> part, std::size_t taps, std::size_t begin, std
                 m.begin() + static_cast<std::ptrdiff_t>(r * taps + begin));
 }
 
-// Subtracts per-column values; returns the columns' sums afterwards.
-void add_shifted(std::span<float> x, std::span<const double> shift, std::vector<double>& sum) {
-  for (std::size_t r = 0; r < x.size(); r += shift.size())
-    for (std::size_t c = 0; c < shift.size(); ++c) {
-      x[r + c] -= static_cast<float>(shift[c]);
-      sum[c] += static_cast<double>(x[r + c]);
-    }
+// Subtracts per-column values; adds what is left to the columns' sums.
+void subtract_shift(std::span<float> x, std::span<const double> shift, std::span<double> sum,
+                    ThreadPool& pool) {
+  constexpr std::size_t kColumns = 64;
+  const std::size_t width = shift.size();
+  pool.run((width + kColumns - 1) / kColumns, [&](std::size_t t) {
+    const std::size_t end = std::min(width, (t + 1) * kColumns);
+    for (std::size_t r = 0; r < x.size(); r += width)
+      for (std::size_t c = t * kColumns; c < end; ++c) {
+        x[r + c] -= static_cast<float>(shift[c]);
+        sum[c] += static_cast<double>(x[r + c]);
+      }
+  });
 }
 
 }  // namespace
@@ -118,12 +139,8 @@ void FitMoments::add(std::span<float> x, std::span<float> x_hat, ThreadPool& poo
   }
   const std::size_t rows = x.size() / pitch_;
   rows_ += rows;
-  pool.run(2, [&](std::size_t i) {
-    if (i == 0)
-      add_shifted(x, shift_, sum_);
-    else
-      add_shifted(x_hat, shift_hat_, sum_hat_);
-  });
+  subtract_shift(x, shift_, sum_, pool);
+  subtract_shift(x_hat, shift_hat_, sum_hat_, pool);
   const auto one = [&](std::size_t b) {
     const Block& block = blocks_[b];
     const std::size_t at = block.group * taps_ + block.begin;
@@ -223,17 +240,19 @@ void RowErrors::add_candidate(std::span<const float> q) {
 
 void RowErrors::start(std::span<const float> x) {
   multiply(weights_, x, y_);
-  for (const float y : y_) signal_ += static_cast<double>(y) * static_cast<double>(y);
+  const auto square = [&](std::size_t i) {
+    return static_cast<double>(y_[i]) * static_cast<double>(y_[i]);
+  };
+  signal_ += sum_of(y_.size(), square, pool_);
 }
 
 void RowErrors::add(std::size_t c, std::span<const float> x_hat) {
   multiply(candidates_[c], x_hat, z_);
-  double noise = 0;
-  for (std::size_t i = 0; i < z_.size(); ++i) {
+  const auto square = [&](std::size_t i) {
     const double e = static_cast<double>(y_[i]) - static_cast<double>(z_[i]);
-    noise += e * e;
-  }
-  noise_[c] += noise;
+    return e * e;
+  };
+  noise_[c] += sum_of(z_.size(), square, pool_);
 }
 
 double RowErrors::error(std::size_t c) const { return noise_[c] / (signal_ + 1e-30); }
@@ -274,9 +293,12 @@ Result<Fit> fit_product(const FitInput& in, ThreadPool& pool) {
     rounded.how = i == 0 ? "w/rne" : "refit/rne";
     rounded.scales = scales[i];
     rounded.codes.resize(size);
-    for (std::size_t k = 0; k < size; ++k)
-      rounded.codes[k] = static_cast<std::int8_t>(
-          std::clamp(round_half_even(target[k] / row_scales[i][k / in.taps]), -127.0, 127.0));
+    pool.run(in.groups * in.rows, [&](std::size_t n) {
+      for (std::size_t k = n * in.taps; k < (n + 1) * in.taps; ++k) {
+        const double q = std::clamp(target[k] / row_scales[i][n], -127.0, 127.0);
+        rounded.codes[k] = static_cast<std::int8_t>((q + 0x1.8p52) - 0x1.8p52);  // Half to even.
+      }
+    });
     return {};
   };
 
@@ -334,8 +356,8 @@ Result<Fit> fit_product(const FitInput& in, ThreadPool& pool) {
   }
   INTACT_TRY(in.judge([&](std::span<float> x, std::span<float> x_hat) {
     if (in.has_bias) {
-      centre(x, mean);
-      centre(x_hat, mean_hat);
+      centre(x, mean, pool);
+      centre(x_hat, mean_hat, pool);
     }
     errors.start(x);
     for (std::size_t c = 0; c < candidates.size(); ++c) errors.add(c, x_hat);

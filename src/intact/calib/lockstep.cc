@@ -374,9 +374,11 @@ class Lockstep {
 
 }  // namespace
 
-std::int64_t fit_samples(double multiply_adds, int effort) {
-  const std::int64_t samples = multiply_adds < 20e6 ? 96 : 32;
-  return effort == 2 ? 2 * samples : samples;
+RowPlan plan_rows(double multiply_adds, int effort, std::int64_t samples) {
+  RowPlan plan = multiply_adds < 20e6 ? RowPlan{96, 4096} : RowPlan{32, 2048};
+  if (effort == 2) plan = {2 * plan.samples, 2 * plan.most};
+  plan.samples = std::min(plan.samples, samples);
+  return plan;
 }
 
 Status fit_in_lockstep(const Graph& graph, const Placement& placement, const Observations& seen,

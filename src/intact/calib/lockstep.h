@@ -25,11 +25,11 @@ struct LockstepOptions {
   bool gains = true;          // Per-channel gains are tried.
 };
 
-// How many samples a fit uses.
-std::int64_t fit_samples(double multiply_adds, int effort);
+// How many samples and rows a fit uses of at most that many samples: more where they cost little.
+RowPlan plan_rows(double multiply_adds, int effort, std::int64_t samples);
 
 // Improves `decisions`, which come from decide_plainly. `seen` holds rows
-// (ObserveOptions::row_samples) of the first samples of `source`. Errors: those of running the
+// (ObserveOptions::rows) of the first samples of `source`. Errors: those of running the
 // model; kIo when the temporary file cannot be written; kInterrupted.
 Status fit_in_lockstep(const Graph& graph, const Placement& placement, const Observations& seen,
                        const TensorSource& source, const LockstepOptions& options,

@@ -333,10 +333,10 @@ Result<Observations> observe(const Graph& graph, const Placement& placement,
     if (batch.empty()) break;
     if (!network) {
       INTACT_ASSIGN(all.multiply_adds, count_multiply_adds(graph, batch[0], options.threads));
-      if (options.row_samples) {
+      if (options.rows) {
         double macs = 0;
         for (const auto& [node, m] : all.multiply_adds) macs += m;
-        INTACT_ASSIGN(all.rows, RowStore::create(placement, options.row_samples(macs)));
+        INTACT_ASSIGN(all.rows, RowStore::create(placement, options.rows(macs)));
       }
       INTACT_ASSIGN(auto made, Network::make(graph, placement, batch[0], options.threads));
       network.emplace(std::move(made));

@@ -40,8 +40,8 @@ struct ObserveOptions {
   std::optional<double> moving_beta;
   bool channels = true;    // Keep channel extremes; false: of joined tensors only (parts.h).
   bool histograms = true;  // Without, minmax, average and moving follow from the stats.
-  // Of how many samples rows are kept for fits, given the network's multiply-adds; null: of none.
-  std::function<std::int64_t(double)> row_samples;
+  // The rows that are kept for fits, given the network's multiply-adds; null: none.
+  std::function<RowPlan(double)> rows;
 };
 
 // Errors: kDataMismatch naming tensor and sample for NaN or infinity; kInvalidArgument when there

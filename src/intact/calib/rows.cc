@@ -7,20 +7,19 @@ namespace {
 
 constexpr std::size_t kRowsATap = 16;
 constexpr std::size_t kLeastRows = 1024;
-constexpr std::size_t kMostRows = 4096;
 constexpr std::size_t kMostFloats = std::size_t{8} << 20;  // Of one site.
 
 }  // namespace
 
 Result<std::shared_ptr<RowStore>> RowStore::create(const Placement& placement,
-                                                   std::int64_t samples) {
+                                                   const RowPlan& plan) {
   INTACT_ASSIGN(TempFile file, TempFile::create());
-  auto store = std::shared_ptr<RowStore>(new RowStore(std::move(file), samples));
-  const auto n = static_cast<std::size_t>(samples);
+  auto store = std::shared_ptr<RowStore>(new RowStore(std::move(file), plan.samples));
+  const auto n = static_cast<std::size_t>(plan.samples);
   std::int64_t end = 0;
   for (const GemmSite& site : placement.sites) {
     const std::size_t width = site.groups * site.taps;
-    const std::size_t all = std::min(std::clamp(kRowsATap * site.taps, kLeastRows, kMostRows),
+    const std::size_t all = std::min(std::clamp(kRowsATap * site.taps, kLeastRows, plan.most),
                                      std::max<std::size_t>(1, kMostFloats / width));
     const std::size_t rows = (all + n - 1) / n;
     store->sites_.push_back({rows, width, end, std::vector<std::uint32_t>(n, 0)});

@@ -13,10 +13,15 @@
 
 namespace intact {
 
+struct RowPlan {
+  std::int64_t samples = 0;
+  std::size_t most = 0;  // Rows of a site, all samples together.
+};
+
 class RowStore {
  public:
-  // Room for rows of `samples` samples. Errors: those of TempFile.
-  static Result<std::shared_ptr<RowStore>> create(const Placement& placement, std::int64_t samples);
+  // Errors: those of TempFile.
+  static Result<std::shared_ptr<RowStore>> create(const Placement& placement, const RowPlan& plan);
 
   [[nodiscard]] std::int64_t samples() const noexcept { return samples_; }
   // Rows that a sample may have, and their width.

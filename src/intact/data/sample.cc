@@ -27,9 +27,11 @@ std::string numpy_name(Dtype dtype) {
 
 // Returns the flat index of the first value that is not finite, or -1.
 std::int64_t first_not_finite(const Tensor& t) {
-  const auto find = [&](auto is_bad) {
-    for (std::int64_t i = 0; i < t.size(); ++i)
-      if (is_bad(static_cast<std::size_t>(i))) return i;
+  const auto find = [n = static_cast<std::size_t>(t.size())](auto is_bad) {
+    bool any = false;  // Without leaving the loop, which then runs in vectors.
+    for (std::size_t i = 0; i < n; ++i) any |= is_bad(i);
+    for (std::size_t i = 0; any && i < n; ++i)
+      if (is_bad(i)) return static_cast<std::int64_t>(i);
     return std::int64_t{-1};
   };
   switch (t.dtype()) {

@@ -15,6 +15,17 @@ constexpr std::size_t kPanel = 64;     // Columns factored at a time.
 constexpr std::size_t kRowTask = 32;   // Rows of the trailing matrix a task updates.
 constexpr std::size_t kColumns = 512;  // Columns per sweep: panel and sweep fit the cache.
 
+// x <- x L^-T.   x: [n]   lt: [n, n], L^T: its upper triangle
+INTACT_VECTOR_CLONES
+void solve_row(double* __restrict x, const double* lt, std::size_t n) noexcept {
+  for (std::size_t k = 0; k < n; ++k) {
+    const double* __restrict row = lt + k * n;
+    const double v = x[k] / row[k];
+    x[k] = v;
+    for (std::size_t j = k + 1; j < n; ++j) x[j] -= v * row[j];
+  }
+}
+
 }  // namespace
 
 INTACT_VECTOR_CLONES
@@ -39,7 +50,7 @@ void add_rows(double* __restrict c, const double* factor, const double* m, std::
 }
 
 Status cholesky(std::span<double> a, std::size_t n, ThreadPool* pool) {
-  std::vector<double> transposed(kPanel * n);
+  std::vector<double> transposed(kPanel * n), diagonal(kPanel * kPanel);
   for (std::size_t b = 0; b < n; b += kPanel) {
     const std::size_t e = std::min(b + kPanel, n);
     const std::size_t width = e - b;
@@ -62,18 +73,17 @@ Status cholesky(std::span<double> a, std::size_t n, ThreadPool* pool) {
       }
     }
     if (e == n) break;
-    // The panel below it, and its transpose for the update.
+    // The panel below it, and its transpose for the update. `diagonal`: L of the block, transposed,
+    // so that the elements of a row of the panel advance side by side.
+    for (std::size_t k = b; k < e; ++k) {
+      for (std::size_t j = k; j < e; ++j) diagonal[(k - b) * width + (j - b)] = a[j * n + k];
+    }
     const std::size_t below = n - e;
     const std::size_t tasks = (below + kRowTask - 1) / kRowTask;
     run_tasks(pool, tasks, [&](std::size_t t) {
       for (std::size_t i = e + t * kRowTask; i < std::min(n, e + (t + 1) * kRowTask); ++i) {
-        for (std::size_t j = b; j < e; ++j) {
-          double x = a[i * n + j];
-          for (std::size_t k = b; k < j; ++k) x -= a[i * n + k] * a[j * n + k];
-          x /= a[j * n + j];
-          a[i * n + j] = x;
-          transposed[(j - b) * below + (i - e)] = x;
-        }
+        solve_row(a.data() + i * n + b, diagonal.data(), width);
+        for (std::size_t j = 0; j < width; ++j) transposed[j * below + (i - e)] = a[i * n + b + j];
       }
     });
     // Everything below and right: row i -= L[i, b..e] L[., b..e]^T, lower triangle only.
