@@ -259,14 +259,20 @@ TEST(Quantize, WritesTheFormOfItsTarget) {
 }
 
 TEST(Quantize, GivesTheSameBytesForAnyNumberOfThreads) {
-  QuantizeOptions one, three;
-  one.threads = 1;
-  three.threads = 3;
-  const auto a = quantize(bytes_of_text(model()), "", images(20), one);
-  const auto b = quantize(bytes_of_text(model()), "", images(20), three);
-  ASSERT_TRUE(a) << a.error().text();
-  ASSERT_TRUE(b) << b.error().text();
-  EXPECT_TRUE(a->model == b->model);
+  for (const int effort : {0, 1})
+    for (const char* range : {"minmax", "average", "moving=0.9", "kl", ""}) {
+      std::string first;
+      for (const int threads : {1, 2, 5}) {
+        QuantizeOptions options;
+        options.threads = threads;
+        options.effort = effort;
+        options.range = range;
+        const auto r = quantize(bytes_of_text(model()), "", images(21), options);
+        ASSERT_TRUE(r) << r.error().text();
+        if (threads == 1) first = r->model;
+        EXPECT_TRUE(r->model == first) << threads << " threads, " << range << " effort " << effort;
+      }
+    }
 }
 
 TEST(Quantize, KeepsFloatWhatItIsTold) {
