@@ -18,6 +18,51 @@ constexpr std::int64_t kTaskElements = 32768;
 // Side of the square blocks in which a transposition walks both sides.
 constexpr std::int64_t kBlock = 32;
 
+// y[r * kWidth + c] = x[r + c * x_stride]: a few planes interleaved.
+template <int kWidth, class T>
+void interleave(const T* x, std::int64_t x_stride, std::int64_t height, T* __restrict y) {
+  for (std::int64_t r = 0; r < height; ++r)
+    for (int c = 0; c < kWidth; ++c) y[r * kWidth + c] = x[r + c * x_stride];
+}
+
+// y[r * y_stride + c] = x[r + c * x_stride], four by four in registers.
+template <class T>
+void turn(const T* x, std::int64_t x_stride, std::int64_t height, std::int64_t width, T* y,
+          std::int64_t y_stride) {
+  constexpr std::int64_t kTile = 4;
+  using Four [[gnu::vector_size(4 * sizeof(T))]] = T;
+  const std::int64_t whole_rows = height / kTile * kTile, whole_cols = width / kTile * kTile;
+  for (std::int64_t c = 0; c < whole_cols; c += kTile)
+    for (std::int64_t r = 0; r < whole_rows; r += kTile) {
+      Four a[kTile];
+      for (int i = 0; i < kTile; ++i) std::memcpy(&a[i], x + r + (c + i) * x_stride, sizeof a[i]);
+      const Four low02 = __builtin_shufflevector(a[0], a[2], 0, 4, 1, 5);
+      const Four high02 = __builtin_shufflevector(a[0], a[2], 2, 6, 3, 7);
+      const Four low13 = __builtin_shufflevector(a[1], a[3], 0, 4, 1, 5);
+      const Four high13 = __builtin_shufflevector(a[1], a[3], 2, 6, 3, 7);
+      const Four b[kTile] = {__builtin_shufflevector(low02, low13, 0, 4, 1, 5),
+                             __builtin_shufflevector(low02, low13, 2, 6, 3, 7),
+                             __builtin_shufflevector(high02, high13, 0, 4, 1, 5),
+                             __builtin_shufflevector(high02, high13, 2, 6, 3, 7)};
+      for (int i = 0; i < kTile; ++i) std::memcpy(y + (r + i) * y_stride + c, &b[i], sizeof b[i]);
+    }
+  for (std::int64_t r = 0; r < height; ++r)
+    for (std::int64_t c = r < whole_rows ? whole_cols : 0; c < width; ++c)
+      y[r * y_stride + c] = x[r + c * x_stride];
+}
+
+// A block of a transposition whose rows are dense in y.
+template <class T>
+void copy_block(const T* x, std::int64_t x_stride, std::int64_t height, std::int64_t width, T* y,
+                std::int64_t y_stride) {
+  if (width == y_stride && width == 2) return interleave<2>(x, x_stride, height, y);
+  if (width == y_stride && width == 3) return interleave<3>(x, x_stride, height, y);
+  if (width == y_stride && width == 4) return interleave<4>(x, x_stride, height, y);
+  if constexpr (sizeof(T) == 4) return turn(x, x_stride, height, width, y, y_stride);
+  for (std::int64_t r = 0; r < height; ++r)
+    for (std::int64_t c = 0; c < width; ++c) y[r * y_stride + c] = x[r + c * x_stride];
+}
+
 }  // namespace
 
 StridedCopy::StridedCopy(std::vector<std::int64_t> sizes, std::vector<std::int64_t> in_strides,
@@ -115,6 +160,10 @@ void StridedCopy::copy_rows(const T* in, T* out, std::int64_t begin, std::int64_
       const std::int64_t height = std::min(row_block, row.size - first);
       for (std::int64_t c0 = 0; c0 < col.size; c0 += kBlock) {
         const std::int64_t c1 = std::min(col.size, c0 + kBlock);
+        if (col.out == 1) {
+          copy_block(from + c0 * col.in, col.in, height, c1 - c0, to + c0, row.out);
+          continue;
+        }
         for (std::int64_t r = 0; r < height; ++r)
           for (std::int64_t c = c0; c < c1; ++c)
             to[r * row.out + c * col.out] = from[r + c * col.in];
