@@ -50,11 +50,9 @@ struct EpilogueRows {
     }
   };
 
-  // True when the kernel may use its own register epilogue: codes without residual, and no value of
-  // equation (1) can leave int32 (|acc| <= 2^31), so that the bounds may wait until the codes are
-  // packed bytes, where they cost a sixteenth. `cols` channels from n on.
-  static bool is_plain(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
-    if (e.kind != EpilogueKind::kCodes || e.residual != Residual::kNone) return false;
+  // True when no value of fma(acc, m, c) can leave int32 (|acc| <= 2^31), so that the bounds may
+  // wait until the codes are packed bytes, where they cost a sixteenth. `cols` channels from n on.
+  static bool is_small(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
     bool small = true;
     for (std::int64_t i = n; i < n + cols; ++i) {
       const bool m = e.m[i] <= 0.5f && e.m[i] >= -0.5f;
@@ -62,6 +60,22 @@ struct EpilogueRows {
       small = small && m && c;
     }
     return small;
+  }
+
+  // True when the kernel may use its own register epilogue: codes without residual.
+  static bool is_plain(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
+    return e.kind == EpilogueKind::kCodes && e.residual == Residual::kNone && is_small(e, n, cols);
+  }
+
+  // The same for equation (3): the residual adds at most 2^28.
+  static bool is_plain_sum(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
+    return e.kind == EpilogueKind::kCodes && e.residual == Residual::kBeforeCode &&
+           e.r_ratio <= 0x1p20f && e.r_ratio >= -0x1p20f && is_small(e, n, cols);
+  }
+
+  // And for reals without a scale a row.
+  static bool is_plain_real(const Epilogue& e) noexcept {
+    return e.kind == EpilogueKind::kFloat && e.row_scale == nullptr;
   }
 
   // The same for equation (2): the first code's bounds come before its rounding, the sum is at most

@@ -19,9 +19,11 @@ namespace intact {
 
 // How a register tile ends.
 enum class GemmFinish : std::uint8_t {
-  kPlain,      // Equation (1) of epilogue.h on the registers.
-  kAfterCode,  // Equation (2) on the registers.
-  kMemory,     // Accumulators go to `acc`, and EpilogueRows does the rest.
+  kPlain,       // Equation (1) of epilogue.h on the registers.
+  kAfterCode,   // Equation (2) on the registers.
+  kBeforeCode,  // Equation (3) on the registers.
+  kReals,       // kFloat on the registers.
+  kMemory,      // Accumulators go to `acc`, and EpilogueRows does the rest.
 };
 
 // What one register tile reads and writes.
@@ -129,6 +131,8 @@ struct GemmU8S8 {
     asm volatile("" : "+r"(late) : : "memory");
     if (late->finish == GemmFinish::kPlain) return store_plain_codes<MR, NP>(*late, acc);
     if (late->finish == GemmFinish::kAfterCode) return store_summed_codes<MR, NP>(*late, acc);
+    if (late->finish == GemmFinish::kBeforeCode) return store_sums<MR, NP>(*late, acc);
+    if (late->finish == GemmFinish::kReals) return store_reals<MR, NP>(*late, acc);
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 16
@@ -157,6 +161,57 @@ struct GemmU8S8 {
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i)
       Isa::template store_codes<NV>(out + i * t.out_row_bytes, acc[i], consts, t.cols, t.e->lut);
+  }
+
+  // Equation (3) where EpilogueRows::is_plain_sum.
+  template <int MR, int NP>
+  [[gnu::always_inline]] static inline void store_sums(
+      const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
+    constexpr int NV = NP * Isa::kPanelVecs;
+    const Epilogue& e = *t.e;
+    const F32 r_ratio = Isa::set_f32(e.r_ratio);
+    const I32 r_zero = Isa::set_i32(e.r_zero);
+#pragma GCC unroll 16
+    for (int j = 0; j < NV; ++j) {
+      const F32 m = Isa::load_f32(t.m + j * Isa::kLanes);
+      const F32 c = Isa::load_f32(t.c + j * Isa::kLanes);
+#pragma GCC unroll 32
+      for (int i = 0; i < MR; ++i) {
+        const I32 r = Isa::sub(Isa::load_u8(t.r + i * e.r_row_bytes + j * Isa::kLanes), r_zero);
+        const F32 f = Isa::fma(Isa::to_f32(acc[i][j]), m, c);
+        acc[i][j] = Isa::to_i32(Isa::add(f, Isa::mul(Isa::to_f32(r), r_ratio)));
+        Isa::keep(acc[i][j]);
+      }
+    }
+    const auto consts = Isa::code_consts(e.codes.zero, e.codes.lo, e.codes.hi);
+    auto* out = reinterpret_cast<std::uint8_t*>(t.out);
+#pragma GCC unroll 32
+    for (int i = 0; i < MR; ++i)
+      Isa::template store_codes<NV>(out + i * t.out_row_bytes, acc[i], consts, t.cols, e.lut);
+  }
+
+  // Reals where EpilogueRows::is_plain_real.
+  template <int MR, int NP>
+  [[gnu::always_inline]] static inline void store_reals(
+      const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
+    constexpr int NV = NP * Isa::kPanelVecs;
+    const F32 lo = Isa::set_f32(t.e->lo_f);
+    const F32 hi = Isa::set_f32(t.e->hi_f);
+#pragma GCC unroll 16
+    for (int j = 0; j < NV; ++j) {
+      const F32 m = Isa::load_f32(t.m + j * Isa::kLanes);
+      const F32 c = Isa::load_f32(t.c + j * Isa::kLanes);
+      const std::int64_t left = t.cols - std::int64_t{j} * Isa::kLanes;
+#pragma GCC unroll 32
+      for (int i = 0; i < MR; ++i) {
+        const F32 f = Isa::max(Isa::min(Isa::fma(Isa::to_f32(acc[i][j]), m, c), hi), lo);
+        auto* out = reinterpret_cast<float*>(t.out + i * t.out_row_bytes) + j * Isa::kLanes;
+        if (left >= Isa::kLanes) [[likely]]
+          Isa::store_f32(out, f);
+        else if (left > 0)
+          Isa::store_f32(out, f, left);
+      }
+    }
   }
 
   // Equation (2) where EpilogueRows::is_summed: as above, after a first code in float.
@@ -262,11 +317,15 @@ struct GemmU8S8 {
     const std::int64_t n_begin = a.panel_begin * kPanelCols;
     const std::int64_t n_end =
         a.panel_end * kPanelCols < a.shape.n ? a.panel_end * kPanelCols : a.shape.n;
-    const GemmFinish finish = corrected ? GemmFinish::kMemory
-                              : EpilogueRows<Isa>::is_plain(a.epilogue, n_begin, n_end - n_begin)
-                                  ? GemmFinish::kPlain
-                              : EpilogueRows<Isa>::is_summed(a.epilogue) ? GemmFinish::kAfterCode
-                                                                         : GemmFinish::kMemory;
+    using Rows = EpilogueRows<Isa>;
+    const std::int64_t n_count = n_end - n_begin;
+    const GemmFinish finish = corrected                                      ? GemmFinish::kMemory
+                              : Rows::is_plain(a.epilogue, n_begin, n_count) ? GemmFinish::kPlain
+                              : Rows::is_plain_sum(a.epilogue, n_begin, n_count)
+                                  ? GemmFinish::kBeforeCode
+                              : Rows::is_plain_real(a.epilogue) ? GemmFinish::kReals
+                              : Rows::is_summed(a.epilogue)     ? GemmFinish::kAfterCode
+                                                                : GemmFinish::kMemory;
     const std::int64_t element_bytes = a.epilogue.kind == EpilogueKind::kCodes ? 1 : 4;
     auto** pointers = reinterpret_cast<const std::uint8_t**>(a.scratch);
     auto* sums = reinterpret_cast<std::int32_t*>(a.scratch + GemmLayout<Isa>::kSumsAt);

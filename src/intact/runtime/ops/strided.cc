@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <type_traits>
 
 #include "base/check.h"
 
@@ -18,11 +19,38 @@ constexpr std::int64_t kTaskElements = 32768;
 // Side of the square blocks in which a transposition walks both sides.
 constexpr std::int64_t kBlock = 32;
 
+// to[0 .. bytes) = from: what memcpy does, without a call for the few bytes of a pixel.
+inline void copy_bytes(void* to, const void* from, std::size_t bytes) {
+  auto* t = static_cast<std::byte*>(to);
+  const auto* f = static_cast<const std::byte*>(from);
+  if (bytes < 16 || bytes > 256) {
+    std::memcpy(t, f, bytes);
+    return;
+  }
+  for (std::size_t i = 0; i + 16 < bytes; i += 16) std::memcpy(t + i, f + i, 16);
+  std::memcpy(t + bytes - 16, f + bytes - 16, 16);
+}
+
 // y[r * kWidth + c] = x[r + c * x_stride]: a few planes interleaved.
 template <int kWidth, class T>
 void interleave(const T* x, std::int64_t x_stride, std::int64_t height, T* __restrict y) {
   for (std::int64_t r = 0; r < height; ++r)
     for (int c = 0; c < kWidth; ++c) y[r * kWidth + c] = x[r + c * x_stride];
+}
+
+// y[c * y_stride + r] = x[r * kWidth + c]: the other way round.
+template <int kWidth, class T>
+void deinterleave(const T* __restrict x, std::int64_t height, T* __restrict y,
+                  std::int64_t y_stride) {
+  for (std::int64_t r = 0; r < height; ++r)
+    for (int c = 0; c < kWidth; ++c) y[c * y_stride + r] = x[r * kWidth + c];
+}
+
+template <class Run>
+void with_width(std::int64_t width, const Run& run) {
+  if (width == 2) run(std::integral_constant<int, 2>{});
+  if (width == 3) run(std::integral_constant<int, 3>{});
+  if (width == 4) run(std::integral_constant<int, 4>{});
 }
 
 // y[r * y_stride + c] = x[r + c * x_stride], four by four in registers.
@@ -51,16 +79,14 @@ void turn(const T* x, std::int64_t x_stride, std::int64_t height, std::int64_t w
       y[r * y_stride + c] = x[r + c * x_stride];
 }
 
-// A block of a transposition whose rows are dense in y.
+// A block of a transposition.
 template <class T>
 void copy_block(const T* x, std::int64_t x_stride, std::int64_t height, std::int64_t width, T* y,
-                std::int64_t y_stride) {
-  if (width == y_stride && width == 2) return interleave<2>(x, x_stride, height, y);
-  if (width == y_stride && width == 3) return interleave<3>(x, x_stride, height, y);
-  if (width == y_stride && width == 4) return interleave<4>(x, x_stride, height, y);
-  if constexpr (sizeof(T) == 4) return turn(x, x_stride, height, width, y, y_stride);
+                std::int64_t y_stride, std::int64_t y_step) {
+  if constexpr (sizeof(T) == 4)
+    if (y_step == 1) return turn(x, x_stride, height, width, y, y_stride);
   for (std::int64_t r = 0; r < height; ++r)
-    for (std::int64_t c = 0; c < width; ++c) y[r * y_stride + c] = x[r + c * x_stride];
+    for (std::int64_t c = 0; c < width; ++c) y[r * y_stride + c * y_step] = x[r + c * x_stride];
 }
 
 }  // namespace
@@ -125,55 +151,61 @@ void StridedCopy::run_typed(const T* in, T* out, ThreadPool& pool) const {
   for (std::size_t d = 0; d + 2 < axes_.size(); ++d) planes *= axes_[d].size;
   const Axis& row = axes_[axes_.size() - 2];
   const Axis& col = axes_.back();
-  const bool blocked = col.in != 1 && row.in == 1;
-  const std::int64_t row_block = blocked ? kBlock : 1;
-  const std::int64_t rows = (row.size + row_block - 1) / row_block;
-  const std::int64_t units = planes * rows;
-  const std::int64_t per_unit = row_block * col.size;
-  const std::int64_t units_a_task = std::max<std::int64_t>(1, kTaskElements / per_unit);
+  // A unit is `height` rows of one plane.
+  const std::int64_t plane_elements = row.size * col.size;
+  const std::int64_t height =
+      plane_elements <= kTaskElements
+          ? row.size
+          : std::min(row.size, std::max(kBlock, kTaskElements / col.size / kBlock * kBlock));
+  const std::int64_t units_a_plane = (row.size + height - 1) / height;
+  const std::int64_t units = planes * units_a_plane;
+  const std::int64_t units_a_task = std::max<std::int64_t>(1, kTaskElements / (height * col.size));
   const auto tasks = static_cast<std::size_t>((units + units_a_task - 1) / units_a_task);
   pool.run(tasks, [&](std::size_t t) {
     const auto begin = static_cast<std::int64_t>(t) * units_a_task;
-    copy_rows(in + in_offset_, out + out_offset_, begin, std::min(units, begin + units_a_task));
+    const std::int64_t end = std::min(units, begin + units_a_task);
+    for (std::int64_t unit = begin; unit < end; ++unit) {
+      std::int64_t plane = unit / units_a_plane;
+      const std::int64_t first = unit % units_a_plane * height;
+      std::int64_t from = in_offset_ + first * row.in;
+      std::int64_t to = out_offset_ + first * row.out;
+      for (std::size_t d = axes_.size() - 2; d-- > 0;) {
+        const std::int64_t i = plane % axes_[d].size;
+        plane /= axes_[d].size;
+        from += i * axes_[d].in;
+        to += i * axes_[d].out;
+      }
+      copy_rows(in + from, out + to, std::min(height, row.size - first));
+    }
   });
 }
 
+// `rows` rows of one plane.
 template <class T>
-void StridedCopy::copy_rows(const T* in, T* out, std::int64_t begin, std::int64_t end) const {
+void StridedCopy::copy_rows(const T* from, T* to, std::int64_t rows) const {
   const Axis row = axes_[axes_.size() - 2];
   const Axis col = axes_.back();
-  const bool blocked = col.in != 1 && row.in == 1;
-  const std::int64_t row_block = blocked ? kBlock : 1;
-  const std::int64_t rows = (row.size + row_block - 1) / row_block;
-  for (std::int64_t unit = begin; unit < end; ++unit) {
-    std::int64_t plane = unit / rows;
-    const std::int64_t first = unit % rows * row_block;
-    const T* from = in + first * row.in;
-    T* to = out + first * row.out;
-    for (std::size_t d = axes_.size() - 2; d-- > 0;) {
-      const std::int64_t i = plane % axes_[d].size;
-      plane /= axes_[d].size;
-      from += i * axes_[d].in;
-      to += i * axes_[d].out;
+  if (col.in == 1 && col.out == 1) {
+    for (std::int64_t r = 0; r < rows; ++r, from += row.in, to += row.out)
+      copy_bytes(to, from, static_cast<std::size_t>(col.size) * sizeof(T));
+  } else if (row.in == 1 && col.out == 1 && row.out == col.size && col.size <= 4) {
+    with_width(col.size, [&](auto width) { interleave<width.value>(from, col.in, rows, to); });
+  } else if (row.in == 1 && col.out == 1 && col.in == row.size && row.size <= 4 &&
+             rows == row.size) {
+    with_width(rows, [&](auto width) { deinterleave<width.value>(from, col.size, to, row.out); });
+  } else if (row.in == 1) {  // Blocks, so that both sides stay in the cache.
+    for (std::int64_t r0 = 0; r0 < rows; r0 += kBlock) {
+      const std::int64_t height = std::min(kBlock, rows - r0);
+      for (std::int64_t c0 = 0; c0 < col.size; c0 += kBlock)
+        copy_block(from + r0 + c0 * col.in, col.in, height, std::min(kBlock, col.size - c0),
+                   to + r0 * row.out + c0 * col.out, row.out, col.out);
     }
-    if (blocked) {
-      const std::int64_t height = std::min(row_block, row.size - first);
-      for (std::int64_t c0 = 0; c0 < col.size; c0 += kBlock) {
-        const std::int64_t c1 = std::min(col.size, c0 + kBlock);
-        if (col.out == 1) {
-          copy_block(from + c0 * col.in, col.in, height, c1 - c0, to + c0, row.out);
-          continue;
-        }
-        for (std::int64_t r = 0; r < height; ++r)
-          for (std::int64_t c = c0; c < c1; ++c)
-            to[r * row.out + c * col.out] = from[r + c * col.in];
-      }
-    } else if (col.in == 1 && col.out == 1) {
-      std::memcpy(to, from, static_cast<std::size_t>(col.size) * sizeof(T));
-    } else if (col.in == 0 && col.out == 1) {
-      std::fill_n(to, col.size, *from);
-    } else {
-      for (std::int64_t c = 0; c < col.size; ++c) to[c * col.out] = from[c * col.in];
+  } else {
+    for (std::int64_t r = 0; r < rows; ++r, from += row.in, to += row.out) {
+      if (col.in == 0 && col.out == 1)
+        std::fill_n(to, col.size, *from);
+      else
+        for (std::int64_t c = 0; c < col.size; ++c) to[c * col.out] = from[c * col.in];
     }
   }
 }

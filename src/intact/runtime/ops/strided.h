@@ -29,7 +29,7 @@ class StridedCopy {
   template <class T>
   void run_typed(const T* in, T* out, ThreadPool& pool) const;
   template <class T>
-  void copy_rows(const T* in, T* out, std::int64_t begin, std::int64_t end) const;
+  void copy_rows(const T* from, T* to, std::int64_t rows) const;
 
   std::vector<Axis> axes_;  // Longest output stride first; merged where both sides allow.
   std::size_t element_bytes_;
