@@ -16,7 +16,7 @@ constexpr std::array<std::string_view, 10> kQuantize = {
     "fold_constants",      "eliminate_dead_code",
 };
 
-constexpr std::array<std::string_view, 21> kSession = {
+constexpr std::array<std::string_view, 22> kSession = {
     "eliminate_dead_code",
     "fold_constants",
     "fold_shapes",
@@ -37,6 +37,7 @@ constexpr std::array<std::string_view, 21> kSession = {
     "fuse_qdq",
     "fuse_chain",
     "fuse_image",
+    "fuse_attention",
     "eliminate_dead_code",
 };
 

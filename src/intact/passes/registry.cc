@@ -21,6 +21,8 @@ constexpr std::array kPasses = {
     Pass{"fold_shapes",
          "replaces computed shapes by constants, also where some dimensions are unknown",
          &fold_shapes},
+    Pass{"fuse_attention", "makes one operator of two products with a softmax between them",
+         &fuse_attention},
     Pass{"fuse_chain",
          "takes element-wise operators and the Q behind them into the product before them",
          &fuse_chain},

@@ -22,6 +22,7 @@ Status fold_batch_norm(Graph& graph, PassContext& context);
 Status fold_constants(Graph& graph, PassContext& context);
 Status fold_pad(Graph& graph, PassContext& context);
 Status fold_shapes(Graph& graph, PassContext& context);
+Status fuse_attention(Graph& graph, PassContext& context);
 Status fuse_chain(Graph& graph, PassContext& context);
 Status fuse_gelu(Graph& graph, PassContext& context);
 Status fuse_image(Graph& graph, PassContext& context);

@@ -112,7 +112,9 @@ Result<Chain> read_chain(const OpContext& c, const ValueInfo& out) {
       } else {
         INTACT_TRY(c.require(static_cast<std::size_t>(op.input), Dtype::kFloat32));
       }
-      if (op.operand == Chain::Layout::kNone && !node.is("Chain", "intact"))
+      // These two walk operands of any shape themselves.
+      const bool walks = node.is("Chain", "intact") || node.is("Attention", "intact");
+      if (op.operand == Chain::Layout::kNone && !walks)
         return fail(ErrorCode::kInvalidModel,
                     fmt::format("{} and {} do not broadcast", to_string(operand.shape),
                                 to_string(out.shape)));

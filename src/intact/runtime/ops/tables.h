@@ -12,9 +12,10 @@ std::span<const OpRow> shape_ops();     // Reshape, Shape, Squeeze, ... : views 
 std::span<const OpRow> movement_ops();  // Transpose, Concat, Slice, Gather, Pad, Resize, ...
 std::span<const OpRow> elementwise_ops();  // Binary, comparison, logical, Where
 std::span<const OpRow> unary_ops();
-std::span<const OpRow> reduce_ops();  // Reduce*, Softmax, LayerNormalization
-std::span<const OpRow> matmul_ops();  // MatMul, Gemm
-std::span<const OpRow> conv_ops();    // Conv, ConvTranspose, pools
+std::span<const OpRow> reduce_ops();     // Reduce*, Softmax, LayerNormalization
+std::span<const OpRow> matmul_ops();     // MatMul, Gemm
+std::span<const OpRow> attention_ops();  // intact.Attention
+std::span<const OpRow> conv_ops();       // Conv, ConvTranspose, pools
 std::span<const OpRow> resize_ops();
 std::span<const OpRow> quantize_ops();  // QuantizeLinear, DequantizeLinear
 std::span<const OpRow> chain_ops();     // intact.Chain
