@@ -27,6 +27,8 @@ using SampleInputs = std::map<std::string, OwnedTensor>;
 struct SampleSource {
   std::function<Status()> restart;                            // Back to sample 0.
   std::function<Result<std::optional<SampleInputs>>()> next;  // Nothing: the end.
+  std::optional<std::int64_t> size{};                         // Where it is known; for progress.
+  std::vector<std::string> notes{};  // What a user should know of the data.
 };
 
 struct QuantizeOptions {

@@ -10,6 +10,7 @@
 from intact._core import InternalError, UnsupportedError
 from intact._version import __version__
 from intact.benchmark import BenchRow, bench
+from intact.binding import IOBinding, OrtValue
 from intact.quantization import (
     NodeReport,
     QuantizeResult,
@@ -19,24 +20,46 @@ from intact.quantization import (
     quantize,
     verify,
 )
+from intact.reports import (
+    Comparison,
+    Evaluation,
+    Inspection,
+    LayerComparison,
+    compare,
+    evaluate,
+    inspect,
+)
 from intact.session import (
+    ExecutionMode,
     GraphOptimizationLevel,
     InferenceSession,
     ModelMetadata,
     NodeArg,
     RunOptions,
     SessionOptions,
+    get_all_providers,
     get_available_providers,
+    get_device,
+    set_default_logger_severity,
+    set_default_logger_verbosity,
+    set_seed,
 )
 
 __all__ = [
     "BenchRow",
+    "Comparison",
+    "Evaluation",
+    "ExecutionMode",
     "GraphOptimizationLevel",
+    "IOBinding",
     "InferenceSession",
+    "Inspection",
     "InternalError",
+    "LayerComparison",
     "ModelMetadata",
     "NodeArg",
     "NodeReport",
+    "OrtValue",
     "QuantizeResult",
     "RunOptions",
     "SessionOptions",
@@ -45,8 +68,16 @@ __all__ = [
     "__version__",
     "bench",
     "calibrate",
+    "compare",
+    "evaluate",
+    "get_all_providers",
     "get_available_providers",
+    "get_device",
+    "inspect",
     "merge",
     "quantize",
+    "set_default_logger_severity",
+    "set_default_logger_verbosity",
+    "set_seed",
     "verify",
 ]

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from intact import _core
-
-Sample = Mapping[str, npt.ArrayLike]
-PathOrModel = str | os.PathLike[str] | bytes | Any
+from intact.samples import PathOrModel, Samples, model_bytes, open_core, path_of, source
 
 
 @dataclass(frozen=True)
@@ -75,30 +70,17 @@ def _write_whole(path: Path, data: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def _as_arrays(sample: Any) -> dict[str, npt.NDArray[Any]]:
-    if not isinstance(sample, Mapping):
-        raise ValueError(
-            f"a sample is a {type(sample).__name__}; give a dict of input name to array"
-        )
-    return {str(name): np.ascontiguousarray(value) for name, value in sample.items()}
-
-
-def _source(samples: Iterable[Sample]) -> Callable[[], Iterator[dict[str, npt.NDArray[Any]]]]:
-    """Returns what makes a fresh iterator. Samples are read more than once, so an iterator that ends
-    (a generator) is kept as a list; anything that can be iterated again is not."""
-    again = list(samples) if iter(samples) is samples else samples
-    return lambda: map(_as_arrays, iter(again))
-
-
 def _options(**given: Any) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
 def quantize(
     model: PathOrModel,
-    samples: Iterable[Sample],
+    samples: Samples,
     out: str | os.PathLike[str] | None = None,
     *,
+    images: str = "",
+    const: Sequence[str] = (),
     target: str = "any",
     range: str | None = None,
     weight_range: str = "minmax",
@@ -110,7 +92,7 @@ def quantize(
     """Turns a float model into an INT8 one (static PTQ).
 
     model: a path, bytes or an ``onnx.ModelProto``. samples: any iterable of {input name: array}, batch axis
-    included. out: where to write the result, whole or not at all. The other arguments are those of
+    included, or DATA as the command line takes it, with ``images`` and ``const``. out: where to write the result, whole or not at all. The other arguments are those of
     ``intact quantize``. Raises ValueError (model, options, a sample that does not fit), OSError,
     UnsupportedError; an exception of ``samples`` passes through.
     """
@@ -123,12 +105,12 @@ def quantize(
         require_int8=list(require_int8),
         threads=threads,
     )
-    if isinstance(model, (bytes, bytearray, memoryview)):
-        raw = _core.quantize_bytes(bytes(model), _source(samples), options)
-    elif hasattr(model, "SerializeToString"):
-        raw = _core.quantize_bytes(model.SerializeToString(), _source(samples), options)
+    make = source(samples, lambda: open_core(model, threads), images, const)
+    data = model_bytes(model)
+    if data is not None:
+        raw = _core.quantize_bytes(data, make, options)
     else:
-        raw = _core.quantize_path(os.fspath(model), _source(samples), options)
+        raw = _core.quantize_path(path_of(model), make, options)
     raw["nodes"] = [NodeReport(**node) for node in raw["nodes"]]
     result = QuantizeResult(**raw)
     if out is not None:
@@ -138,15 +120,18 @@ def quantize(
 
 def calibrate(
     model: str | os.PathLike[str],
-    samples: Iterable[Sample],
+    samples: Samples,
     out: str | os.PathLike[str] | None = None,
     *,
+    images: str = "",
+    const: Sequence[str] = (),
     range: str | None = None,
     threads: int = 0,
 ) -> str:
     """Returns, and writes to `out`, the text of the calibration file of these samples."""
     options = _options(range=range, threads=threads)
-    text = _core.calibrate_path(os.fspath(model), _source(samples), options)
+    make = source(samples, lambda: open_core(model, threads), images, const)
+    text = _core.calibrate_path(os.fspath(model), make, options)
     if out is not None:
         _write_whole(Path(out), text.encode())
     return text

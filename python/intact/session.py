@@ -16,15 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from intact import _core
+from intact.binding import IOBinding, OrtValue, tensor_type
+from intact.samples import open_core
 
 _PROVIDER = "CPUExecutionProvider"
-_TYPE_NAMES = {
-    "float32": "tensor(float)",
-    "float64": "tensor(double)",
-    "float16": "tensor(float16)",
-    "bfloat16": "tensor(bfloat16)",
-    "string": "tensor(string)",
-}
 
 
 class GraphOptimizationLevel(enum.IntEnum):
@@ -61,6 +56,9 @@ class SessionOptions:
         self.enable_mem_reuse = True
         self.use_deterministic_compute = True
         self.optimized_model_filepath = ""
+        self.profile_file_prefix = "onnxruntime_profile_"
+        self.execution_order = 0
+        self.use_per_session_threads = True
         self._entries: dict[str, str] = {}
 
     def add_session_config_entry(self, key: str, value: str) -> None:
@@ -70,6 +68,16 @@ class SessionOptions:
     def get_session_config_entry(self, key: str) -> str:
         """Returns what add_session_config_entry kept. Raises KeyError."""
         return self._entries[key]
+
+    def add_free_dimension_override_by_name(self, name: str, value: int) -> None:
+        """Accepted for compatibility: plans are made for the shapes that runs bring."""
+
+    def add_free_dimension_override_by_denotation(self, denotation: str, value: int) -> None:
+        """Accepted for compatibility: plans are made for the shapes that runs bring."""
+
+    def register_custom_ops_library(self, path: str) -> None:
+        """Raises UnsupportedError: operators of others are not run."""
+        raise _core.UnsupportedError(f"{path}: intact runs no custom operators")
 
 
 class RunOptions:
@@ -82,8 +90,15 @@ class RunOptions:
         self.terminate = False
         self.only_execute_path_to_fetches = False
 
+        self._entries: dict[str, str] = {}
+
     def add_run_config_entry(self, key: str, value: str) -> None:
-        """Accepted for compatibility."""
+        """Keeps the entry; none changes a result."""
+        self._entries[key] = value
+
+    def get_run_config_entry(self, key: str) -> str:
+        """Returns what add_run_config_entry kept. Raises KeyError."""
+        return self._entries[key]
 
 
 class NodeArg:
@@ -91,7 +106,7 @@ class NodeArg:
 
     def __init__(self, name: str, dtype: str, shape: list[int | str | None]) -> None:
         self.name = name
-        self.type = _TYPE_NAMES.get(dtype, f"tensor({dtype})")
+        self.type = tensor_type(dtype)
         self.shape = shape
         self._dtype = dtype
 
@@ -117,6 +132,28 @@ def get_available_providers() -> list[str]:
     return [_PROVIDER]
 
 
+def get_all_providers() -> list[str]:
+    """Returns ["CPUExecutionProvider"]."""
+    return [_PROVIDER]
+
+
+def get_device() -> str:
+    """Returns "CPU"."""
+    return "CPU"
+
+
+def set_default_logger_severity(severity: int) -> None:
+    """Accepted for compatibility: the library prints nothing."""
+
+
+def set_default_logger_verbosity(verbosity: int) -> None:
+    """Accepted for compatibility: the library prints nothing."""
+
+
+def set_seed(seed: int) -> None:
+    """Accepted for compatibility: nothing is drawn at random."""
+
+
 class InferenceSession:
     """Loads a model, float or quantized, and runs it.
 
@@ -139,12 +176,7 @@ class InferenceSession:
             raise ValueError(
                 f"intra_op_num_threads is {threads}; give 0 for the machine's own number, or more"
             )
-        if isinstance(path_or_bytes, (bytes, bytearray, memoryview)):
-            self._core = _core.Session.open_bytes(bytes(path_or_bytes), "", threads)
-        elif hasattr(path_or_bytes, "SerializeToString"):
-            self._core = _core.Session.open_bytes(path_or_bytes.SerializeToString(), "", threads)
-        else:
-            self._core = _core.Session.open_path(os.fspath(path_or_bytes), threads)
+        self._core = open_core(path_or_bytes, threads)
         self._inputs = [NodeArg(*described) for described in self._core.inputs()]
         self._outputs = [NodeArg(*described) for described in self._core.outputs()]
         self._output_index = {output.name: i for i, output in enumerate(self._outputs)}
@@ -177,6 +209,40 @@ class InferenceSession:
             known = ", ".join(f"'{name}'" for name in self._output_index)
             raise ValueError(f"the model has no output '{unknown[0]}'; its outputs are {known}")
         return [results[self._output_index[name]] for name in output_names]
+
+    def run_with_ort_values(
+        self,
+        output_names: Sequence[str] | None,
+        input_dict_ort_values: Mapping[str, OrtValue],
+        run_options: RunOptions | None = None,
+    ) -> list[OrtValue]:
+        """The same with OrtValues."""
+        feeds = {name: value.numpy() for name, value in input_dict_ort_values.items()}
+        return [OrtValue(result) for result in self.run(output_names, feeds, run_options)]
+
+    def io_binding(self) -> IOBinding:
+        """Returns a binding of this session."""
+        return IOBinding(self)
+
+    def run_with_iobinding(
+        self, iobinding: IOBinding, run_options: RunOptions | None = None
+    ) -> None:
+        """Runs on the bound inputs and fills the bound outputs."""
+        iobinding._run()
+
+    def get_overridable_initializers(self) -> list[NodeArg]:
+        """Returns []: initializers are part of the model."""
+        return []
+
+    def enable_fallback(self) -> None:
+        """Accepted for compatibility: there is one provider."""
+
+    def disable_fallback(self) -> None:
+        """Accepted for compatibility: there is one provider."""
+
+    def end_profiling(self) -> str:
+        """Returns "": time a model with ``intact bench --profile``."""
+        return ""
 
     def get_inputs(self) -> list[NodeArg]:
         """Returns the inputs in the model's order."""

@@ -5,8 +5,10 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "intact/result.h"
+#include "intact/session.h"
 
 namespace intact::python {
 
@@ -23,6 +25,10 @@ T take(Result<T> result) {
 // The name of a numpy array's dtype.
 std::string dtype_name(nanobind::handle array);
 
+// Inputs or outputs as (name, dtype, [size, symbol or None]).
+nanobind::list describe(const std::vector<ValueDescription>& values);
+
 void bind_quantize(nanobind::module_& m);
+void bind_reports(nanobind::module_& m);
 
 }  // namespace intact::python

@@ -10,6 +10,7 @@
 #include "bind.h"
 #include "intact/internal_error.h"
 #include "intact/session.h"
+#include "samples.h"
 
 namespace nb = nanobind;
 
@@ -34,21 +35,6 @@ std::string dtype_name(nb::handle array) {
   return nb::cast<std::string>(nb::str(array.attr("dtype").attr("name")));
 }
 
-namespace {
-
-nb::object to_numpy(intact::OwnedTensor& t) {
-  auto* owner = new std::shared_ptr<void>(t.owner);
-  const nb::capsule capsule(
-      owner, [](void* p) noexcept { delete static_cast<std::shared_ptr<void>*>(p); });
-  std::vector<std::size_t> shape(t.shape.begin(), t.shape.end());
-  const auto bytes = nb::ndarray<nb::numpy, std::uint8_t>(t.data, {t.bytes}, capsule);
-  nb::object flat = nb::cast(bytes);
-  const std::string name = t.dtype == "bfloat16" ? "uint16" : t.dtype;
-  nb::object numpy = nb::module_::import_("numpy");
-  nb::object typed = flat.attr("view")(numpy.attr("dtype")(name));
-  return typed.attr("reshape")(nb::tuple(nb::cast(shape)));
-}
-
 nb::list describe(const std::vector<intact::ValueDescription>& values) {
   nb::list out;
   for (const auto& v : values) {
@@ -66,7 +52,6 @@ nb::list describe(const std::vector<intact::ValueDescription>& values) {
   return out;
 }
 
-}  // namespace
 }  // namespace intact::python
 
 NB_MODULE(_core, m) {
@@ -122,4 +107,5 @@ NB_MODULE(_core, m) {
       });
 
   bind_quantize(m);
+  bind_reports(m);
 }

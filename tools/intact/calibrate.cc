@@ -7,7 +7,6 @@
 #include "base/atomic_file.h"
 #include "command.h"
 #include "intact/quantize.h"
-#include "sample_source.h"
 
 namespace intact::cli {
 namespace {
@@ -40,8 +39,8 @@ int run_calibrate(Flags& f) {
   if (auto status = f.may_write(); !status) return refuse(status.error());
   auto session = Session::open(f.model, {.threads = f.common.threads});
   if (!session) return refuse(session.error());
-  auto data = f.data.open(*session);
-  if (!data) return refuse(data.error());
+  auto samples = f.data.samples(*session);
+  if (!samples) return refuse(samples.error());
   f.options.threads = f.common.threads;
   f.options.cancel = &interrupted();
   Result<std::string> text = fail(ErrorCode::kInterrupted, "");
@@ -50,7 +49,7 @@ int run_calibrate(Flags& f) {
     f.options.progress = [&](const std::string& stage, double part) {
       progress.update(part, stage);
     };
-    text = calibrate(f.model, source_of(**data), f.options);
+    text = calibrate(f.model, *samples, f.options);
   }
   if (!text) return refuse(text.error());
   return done(f, "calibrate", *text);

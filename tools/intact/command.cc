@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "base/atomic_file.h"
+#include "intact/data.h"
 
 namespace intact::cli {
 namespace {
@@ -29,6 +30,9 @@ void watch_interrupts() {
   action.sa_handler = on_interrupt;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  // A file that may not grow is an error of writing, with a sentence; not the end.
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGXFSZ, &action, nullptr);
 }
 
 int refuse(const Error& error) {
@@ -58,7 +62,8 @@ Status Common::write(const std::string& verb, Json object) const {
 
 void DataFlags::add_to(CLI::App& app, bool required) {
   auto* data =
-      app.add_option("--data", path, "Samples: .npz, .npy, or a folder of .npz, .npy, JPEG or PNG")
+      app.add_option("--data", path,
+                     "Samples: .npz, .npy, a folder of .npz, .npy, JPEG or PNG, or FILE.py:NAME")
           ->type_name("DATA");
   if (required) data->required();
   app.add_option(
@@ -79,6 +84,12 @@ std::vector<InputSpec> specs_of(const Session& session) {
 
 Result<std::unique_ptr<Dataset>> DataFlags::open(const Session& session) const {
   return open_dataset(path, options, specs_of(session));
+}
+
+Result<SampleSource> DataFlags::samples(const Session& session) const {
+  INTACT_ASSIGN(SampleSource source, open_data(path, session, options));
+  for (const std::string& note : source.notes) fmt::print(stderr, "intact: note: {}\n", note);
+  return source;
 }
 
 Result<std::pair<std::string, Shape>> parse_shape(const std::string& text) {
@@ -158,6 +169,10 @@ void Progress::update(double done, const std::string& stage) {
   fmt::print(stderr, "\r\033[K{} [{}{}] {:3.0f} % {} {}", what_, std::string(width, '#'),
              std::string(24 - width, '.'), part * 100, stage, left);
   std::fflush(stderr);
+}
+
+double part_of(std::int64_t done, std::optional<std::int64_t> all) {
+  return all && *all > 0 ? static_cast<double>(done) / static_cast<double>(*all) : 0;
 }
 
 std::string human_bytes(double bytes) {

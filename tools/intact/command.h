@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "intact/quantize.h"
 #include "intact/result.h"
 #include "intact/session.h"
 
@@ -37,6 +38,7 @@ struct Verb {
 
 std::function<int()> declare_bench(CLI::App& app);
 std::function<int()> declare_calibrate(CLI::App& app);
+std::function<int()> declare_compare(CLI::App& app);
 std::function<int()> declare_eval(CLI::App& app);
 std::function<int()> declare_host(CLI::App& app);
 std::function<int()> declare_inspect(CLI::App& app);
@@ -70,6 +72,8 @@ struct DataFlags {
   std::vector<std::string> shapes;  // NAME=1x3x640x640, for symbolic dimensions.
   void add_to(CLI::App& app, bool required);
   Result<std::unique_ptr<Dataset>> open(const Session& session) const;
+  // The same as the library takes it. Tells the notes of the data.
+  Result<SampleSource> samples(const Session& session) const;
 };
 
 // The inputs of a model as the data room wants them.
@@ -96,6 +100,9 @@ class Progress {
   std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point shown_;
 };
+
+// done of all as a share; 0 when nobody knows how many there are.
+double part_of(std::int64_t done, std::optional<std::int64_t> all);
 
 // "1.2 MiB".
 std::string human_bytes(double bytes);

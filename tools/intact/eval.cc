@@ -1,8 +1,7 @@
 #include <fmt/format.h>
 
 #include "command.h"
-#include "data/metrics.h"
-#include "runtime/engine.h"
+#include "intact/evaluate.h"
 
 namespace intact::cli {
 namespace {
@@ -10,86 +9,77 @@ namespace {
 struct Flags {
   Common common;
   DataFlags data;
+  EvaluateOptions options;
   std::vector<std::string> models;
-  std::string metric = "top1";
-  std::string output, target;
 };
 
-Status evaluate(const Flags& f, const Session& reference, const Session& session, Metric& metric) {
-  INTACT_ASSIGN(auto data, f.data.open(session));
-  Progress progress("eval");
-  const bool needs_reference = metric.info().needs_reference;
-  const auto run = [](const Session& s, const Sample& sample) -> Result<std::vector<NamedTensor>> {
-    std::vector<Tensor> inputs;
-    for (const auto& [name, tensor] : sample.inputs) inputs.push_back(tensor);
-    RunOptions options;
-    options.cancel = &interrupted();
-    INTACT_ASSIGN(auto outputs, s.engine().run(inputs, options));
-    std::vector<NamedTensor> named;
-    for (std::size_t i = 0; i < outputs.size(); ++i)
-      named.emplace_back(s.outputs()[i].name, std::move(outputs[i]));
-    return named;
-  };
-  for (std::int64_t count = 0;; ++count) {
-    INTACT_ASSIGN(const auto sample, data->next());
-    if (!sample) return {};
-    INTACT_ASSIGN(const auto outputs, run(session, *sample));
-    std::vector<NamedTensor> expected;
-    if (needs_reference) {
-      INTACT_ASSIGN(expected, run(reference, *sample));
-    }
-    auto status = metric.add({outputs, expected, &sample->target});
-    if (!status) return fail(status.error().with_context(sample->name));
-    if (const auto size = data->size())
-      progress.update(static_cast<double>(count + 1) / static_cast<double>(*size));
+void print(const Flags& f, const std::vector<Evaluation>& results) {
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const Evaluation& e = results[i];
+    fmt::print("{:<44} {} {:.3f} {}  ({} samples)\n", f.models[i], f.options.metric, e.value,
+               e.unit, e.samples);
+    if (i == 0) continue;
+    fmt::print(
+        "{:<44} difference {:+.3f} {}, 95 % interval [{:+.3f}, {:+.3f}]; {} samples worse, {} "
+        "better\n",
+        "", e.difference, e.unit, e.difference_low, e.difference_high, e.worse.size(),
+        e.better.size());
+    // The samples to look at first.
+    std::string worst;
+    for (std::size_t k = 0; k < std::min<std::size_t>(10, e.worse.size()); ++k)
+      worst += fmt::format(" {}", e.worse[k]);
+    if (!worst.empty()) fmt::print("{:<44} worse, worst first:{}\n", "", worst);
   }
+  if (results.size() > 1)
+    fmt::print("next        intact compare {} {} --data {}\n", f.models[0], f.models[1],
+               f.data.path);
 }
 
-int run_eval(const Flags& f) {
-  MetricOptions options;
-  options.output = f.output;
-  options.target = f.target;
-  std::vector<std::unique_ptr<Metric>> results;
+Json to_json(const Flags& f, const std::vector<Evaluation>& results) {
+  Json json;
+  json["metric"] = f.options.metric;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const Evaluation& e = results[i];
+    Json row;
+    row["model"] = f.models[i];
+    row["value"] = e.value;
+    row["unit"] = e.unit;
+    row["samples"] = e.samples;
+    if (i > 0) {
+      row["difference"] = e.difference;
+      row["difference_interval"] = {e.difference_low, e.difference_high};
+      row["method"] = e.method;
+      row["worse"] = e.worse;
+      row["better"] = e.better;
+    }
+    json["models"].push_back(row);
+  }
+  return json;
+}
+
+int run_eval(Flags& f) {
   std::vector<Session> sessions;
   for (const std::string& path : f.models) {
     auto session = Session::open(path, {.threads = f.common.threads});
     if (!session) return refuse(session.error());
     sessions.push_back(std::move(*session));
   }
-  Json json;
-  json["metric"] = f.metric;
-  for (std::size_t i = 0; i < sessions.size(); ++i) {
-    auto metric = make_metric(f.metric, options);
-    if (!metric) return refuse(metric.error());
-    if (auto status = evaluate(f, sessions[0], sessions[i], **metric); !status)
-      return refuse(status.error().with_context(f.models[i]));
-    const Metric& m = **metric;
-    Json row;
-    row["model"] = f.models[i];
-    row["value"] = m.value();
-    row["samples"] = m.count();
-    if (!f.common.quiet())
-      fmt::print("{:<44} {} {:.3f} {}  ({} samples)\n", f.models[i], f.metric, m.value(),
-                 m.info().unit, m.count());
-    if (i > 0) {
-      const auto d = paired_difference(*results[0], m);
-      if (!d) return refuse(d.error());
-      row["difference"] = d->difference;
-      row["difference_interval"] = {d->interval.lo, d->interval.hi};
-      row["method"] = d->method;
-      row["worse"] = d->worse;
-      row["better"] = d->better;
-      if (!f.common.quiet())
-        fmt::print(
-            "{:<44} difference {:+.3f} {}, 95 % interval [{:+.3f}, {:+.3f}]; {} samples worse, {} "
-            "better\n",
-            "", d->difference, m.info().unit, d->interval.lo, d->interval.hi, d->worse.size(),
-            d->better.size());
-    }
-    json["models"].push_back(row);
-    results.push_back(std::move(*metric));
+  auto samples = f.data.samples(sessions[0]);
+  if (!samples) return refuse(samples.error());
+  f.options.cancel = &interrupted();
+  Result<std::vector<Evaluation>> results = fail(ErrorCode::kInterrupted, "");
+  {
+    Progress progress("eval");
+    std::int64_t done = 0;
+    f.options.progress = [&](const std::string& stage, double) {
+      progress.update(part_of(++done, samples->size), stage);
+    };
+    results = evaluate(sessions, *samples, f.options);
   }
-  if (auto status = f.common.write("eval", json); !status) return refuse(status.error());
+  if (!results) return refuse(results.error());
+  if (!f.common.quiet()) print(f, *results);
+  if (auto status = f.common.write("eval", to_json(f, *results)); !status)
+    return refuse(status.error());
   return kDone;
 }
 
@@ -100,13 +90,14 @@ std::function<int()> declare_eval(CLI::App& app) {
   app.add_option("MODEL", f->models, "Models; the first is what the others are compared with")
       ->required();
   f->data.add_to(app, true);
-  app.add_option("--metric", f->metric,
-                 "top1 top5 accuracy f1 agreement sqnr cosine mse spearman pearson wer cer map; "
-                 "min:NAME: lower is better")
+  app.add_option("--metric", f->options.metric,
+                 "top1 top5 accuracy f1 agreement sqnr cosine mse spearman pearson wer cer map, or "
+                 "FILE.py:NAME for score(outputs, target); min:M: lower is better")
       ->type_name("M");
-  app.add_option("--output", f->output, "The output to judge; default: the first")
+  app.add_option("--output", f->options.output, "The output to judge; default: the first")
       ->type_name("NAME");
-  app.add_option("--target", f->target, "The array of targets; default: the label, or the first")
+  app.add_option("--target", f->options.target,
+                 "The array of targets; default: the label, or the first")
       ->type_name("NAME");
   f->common.add_to(app);
   return [f] { return run_eval(*f); };

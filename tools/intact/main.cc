@@ -25,7 +25,12 @@ constexpr std::array kVerbs{
          "intact bench model.onnx model.int8.onnx --threads 1", declare_bench},
     Verb{"eval", "compare models on labelled data, with an interval",
          "intact eval model.onnx model.int8.onnx --data labelled.npz --metric top1", declare_eval},
-    Verb{"inspect", "what is in a model", "intact inspect model.onnx", declare_inspect},
+    Verb{"compare", "where a quantized model loses what: layer by layer, with cause and fix",
+         "intact compare model.onnx model.int8.onnx --data samples.npz", declare_compare},
+    Verb{"inspect", "what is in a model, what would be quantized, and what it receives",
+         "intact inspect model.onnx --data images/ --images 'resize=256 crop=224 scale=1/255' "
+         "--contact-sheet sheet.png",
+         declare_inspect},
     Verb{"verify",
          "does this machine compute the bytes that were computed where the file was made?",
          "intact verify model.int8.onnx", declare_verify},
@@ -37,7 +42,8 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", std::string(kVersion));
   app.require_subcommand(1);
   app.footer(
-      "Exit codes: 0 done, 2 bad input or usage, 3 an accuracy limit was missed, 70 our own bug.");
+      "Exit codes: 0 done, 2 bad input or usage, 3 an accuracy limit was missed, 70 our own bug, "
+      "130 interrupted. An output file appears whole or not at all.");
   std::vector<std::pair<CLI::App*, std::function<int()>>> verbs;
   for (const Verb& verb : kVerbs) {
     CLI::App* sub = app.add_subcommand(verb.name, verb.summary);

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <optional>
 
 #include "base/atomic_file.h"
 #include "command.h"
-#include "sample_source.h"
 
 namespace intact::cli {
 namespace {
@@ -16,6 +16,7 @@ struct Flags {
   DataFlags data;
   QuantizeOptions options;
   std::string model, out, scheme = "auto", report;
+  std::optional<double> min_sqnr;
   bool force = false;
 };
 
@@ -103,6 +104,10 @@ int run_quantize(Flags& f) {
                    "no samples: give --data with inputs that the model really receives; intact "
                    "never calibrates on random numbers",
                    {}});
+  if (f.min_sqnr && f.data.path.empty())
+    return refuse({ErrorCode::kInvalidArgument,
+                   "--min-sqnr is measured on samples: give --data beside the calibration file",
+                   {}});
   if (f.out.empty()) f.out = default_out(f.model);
   if (!f.force && std::filesystem::exists(f.out))
     return refuse({ErrorCode::kInvalidArgument,
@@ -118,12 +123,10 @@ int run_quantize(Flags& f) {
   auto session = Session::open(f.model, {.threads = f.common.threads});
   if (!session) return refuse(session.error());
   SampleSource samples;
-  std::unique_ptr<Dataset> data;
   if (!f.data.path.empty()) {
-    auto opened = f.data.open(*session);
+    auto opened = f.data.samples(*session);
     if (!opened) return refuse(opened.error());
-    data = std::move(*opened);
-    samples = source_of(*data);
+    samples = std::move(*opened);
   }
   Result<QuantizeResult> result = fail(ErrorCode::kInterrupted, "");
   {
@@ -134,6 +137,8 @@ int run_quantize(Flags& f) {
     result = quantize(f.model, samples, f.options);
   }
   if (!result) return refuse(result.error());
+  const bool missed = f.min_sqnr && result->sqnr_db < *f.min_sqnr;
+  if (missed) f.out += ".best";
   if (auto status = write_file(f.out, result->model); !status) return refuse(status.error());
   // What we write, we have run.
   if (auto check = Session::open(f.out, {.threads = f.common.threads}); !check)
@@ -141,7 +146,10 @@ int run_quantize(Flags& f) {
   if (!f.common.quiet()) print(f, *result);
   if (auto status = f.common.write("quantize", to_json(f, *result)); !status)
     return refuse(status.error());
-  return kDone;
+  if (!missed) return kDone;
+  fmt::print(stderr, "intact: SQNR {:.1f} dB is below --min-sqnr {:g}; the best found is in {}\n",
+             result->sqnr_db, *f.min_sqnr, f.out);
+  return kAccuracyMissed;
 }
 
 }  // namespace
@@ -171,6 +179,9 @@ std::function<int()> declare_quantize(CLI::App& app) {
       ->type_name("PATTERN");
   app.add_option("--calibration", f->options.calibration, "Ranges from this file")
       ->type_name("FILE.cal");
+  app.add_option("--min-sqnr", f->min_sqnr,
+                 "Exit 3 when the worst output's SQNR is below; the result is then in OUT.best")
+      ->type_name("DB");
   app.add_flag("--force", f->force, "Replace an existing output file");
   f->common.add_to(app);
   return [f] { return run_quantize(*f); };

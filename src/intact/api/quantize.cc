@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "api/prepare.h"
+#include "api/sample_tensors.h"
 #include "calib/decisions.h"
 #include "calib/fingerprint.h"
 #include "calib/hash.h"
@@ -34,10 +35,7 @@ constexpr double kEnoughDb = 20;            // Of judge.h's INTACT.
 class Samples {
  public:
   Samples(const Graph& graph, const SampleSource& source, std::int64_t limit)
-      : source_(source), limit_(limit) {
-    for (const ValueId id : graph.inputs)
-      inputs_.push_back({graph.value(id).name, graph.value(id).type.dtype});
-  }
+      : source_(source), limit_(limit), reader_(graph) {}
 
   // All samples, or those that calibrate, or those that are held back.
   enum class Part { kAll, kCalibrate, kHeldBack };
@@ -56,7 +54,7 @@ class Samples {
         const bool held = index_ % kHoldBackEvery == kHoldBackEvery - 1;
         const std::int64_t i = index_++;
         if (part == Part::kCalibrate ? held : part == Part::kHeldBack && !held) continue;
-        auto tensors = fit(*sample);
+        auto tensors = reader_.read(*sample);
         if (!tensors) return fail(tensors.error().with_context(fmt::format("sample {}", i)));
         return std::move(*tensors);
       }
@@ -65,38 +63,10 @@ class Samples {
   }
 
  private:
-  struct Input {
-    std::string name;
-    Dtype dtype;
-  };
-
-  Result<std::vector<Tensor>> fit(const SampleInputs& sample) const {
-    std::vector<Tensor> tensors;
-    for (const Input& input : inputs_) {
-      const auto it = sample.find(input.name);
-      if (it == sample.end())
-        return fail(ErrorCode::kDataMismatch, fmt::format("input '{}' is missing", input.name));
-      const auto dtype = dtype_from_name(it->second.dtype);
-      if (!dtype || (input.dtype != Dtype::kUndefined && *dtype != input.dtype))
-        return fail(ErrorCode::kDataMismatch,
-                    fmt::format("input '{}' is {}; the model expects {}", input.name,
-                                it->second.dtype, name_of(input.dtype)));
-      INTACT_TRY(check_shape(it->second.shape));
-      const std::size_t bytes = bytes_of(*dtype, num_elements(it->second.shape));
-      if (it->second.bytes < bytes)
-        return fail(ErrorCode::kDataMismatch,
-                    fmt::format("input '{}' has fewer bytes than its shape says", input.name));
-      tensors.emplace_back(
-          *dtype, it->second.shape,
-          Buffer::wrap({static_cast<std::byte*>(it->second.data), bytes}, it->second.owner));
-    }
-    return tensors;
-  }
-
   const SampleSource& source_;
   std::int64_t limit_;
   std::int64_t index_ = 0;
-  std::vector<Input> inputs_;
+  SampleReader reader_;
 };
 
 // Returns the number of samples, or `enough` when there are more.

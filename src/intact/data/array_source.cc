@@ -37,7 +37,7 @@ Status check_column(const std::string& path, const Column& column, const InputSp
   return {};
 }
 
-class ColumnsSource final : public SampleSource {
+class ColumnsSource final : public RawSource {
  public:
   ColumnsSource(std::string path, std::vector<Column> inputs, std::vector<Column> targets)
       : path_(std::move(path)), inputs_(std::move(inputs)), targets_(std::move(targets)) {

@@ -10,13 +10,14 @@
 #include "base/check.h"
 #include "data/dataset_source.h"
 #include "data/image_prep.h"
+#include "data/python_process.h"
 
 namespace intact {
 namespace {
 
 auto bad(std::string message) { return fail(ErrorCode::kInvalidArgument, std::move(message)); }
 
-class MemorySource final : public SampleSource {
+class MemorySource final : public RawSource {
  public:
   explicit MemorySource(std::vector<std::vector<NamedTensor>> samples)
       : samples_(std::move(samples)) {}
@@ -34,7 +35,7 @@ class MemorySource final : public SampleSource {
 // Fits what a source gives, adds the constants, and looks for NaN.
 class SourceDataset final : public Dataset {
  public:
-  SourceDataset(std::unique_ptr<SampleSource> source, std::vector<InputSpec> specs,
+  SourceDataset(std::unique_ptr<RawSource> source, std::vector<InputSpec> specs,
                 std::vector<NamedTensor> constants, bool check, std::vector<std::string> notes)
       : source_(std::move(source)),
         specs_(std::move(specs)),
@@ -55,11 +56,7 @@ class SourceDataset final : public Dataset {
     if (i < 0 || i >= source_->size())
       return bad(fmt::format("there is no sample {}; the data has {}", i, source_->size()));
     INTACT_ASSIGN(RawSample raw, source_->read(i));
-    raw.inputs.insert(raw.inputs.end(), constants_.begin(), constants_.end());
-    auto fitted = fit_sample(specs_, raw.inputs);
-    if (!fitted) return fail(fitted.error().with_context(raw.name));
-    Sample sample{i, std::move(raw.name), *std::move(fitted), std::move(raw.target)};
-    if (check_) INTACT_TRY(intact::check_finite(sample));
+    INTACT_ASSIGN(Sample sample, finish_sample(std::move(raw), i, specs_, constants_, check_));
     at_ = i + 1;
     return sample;
   }
@@ -70,7 +67,7 @@ class SourceDataset final : public Dataset {
   }
 
  private:
-  std::unique_ptr<SampleSource> source_;
+  std::unique_ptr<RawSource> source_;
   std::vector<InputSpec> specs_;
   std::vector<NamedTensor> constants_;
   bool check_;
@@ -83,11 +80,6 @@ SourceResult open_source(const std::string& path, const std::string& images,
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) {
-    if (path.find(".py:") != std::string::npos)
-      return fail(ErrorCode::kUnsupported,
-                  fmt::format("{} names a Python function, and this program has no Python: use "
-                              "intact's Python package, or save the samples as .npz",
-                              path));
     return fail(ErrorCode::kIo, fmt::format("there is no file or folder {}", path));
   }
   const bool folder = fs::is_directory(status);
@@ -97,7 +89,9 @@ SourceResult open_source(const std::string& path, const std::string& images,
     if (path.ends_with(".npz")) return open_archive_source(path, specs, notes);
     if (path.ends_with(".npy")) return open_npy_source(path, specs);
     return bad(
-        fmt::format("{} is no .npz, no .npy and no folder; those are what DATA can be", path));
+        fmt::format("{} is no .npz, no .npy, no folder and no FILE.py:NAME; those are what DATA "
+                    "can be",
+                    path));
   }
   INTACT_ASSIGN(FolderListing listing, list_folder(path, notes));
   if (!listing.images) {
@@ -152,6 +146,16 @@ Result<std::vector<double>> parse_numbers(const std::string& text) {
 
 }  // namespace
 
+Result<Sample> finish_sample(RawSample raw, std::int64_t index, const std::vector<InputSpec>& specs,
+                             const std::vector<NamedTensor>& constants, bool finite) {
+  raw.inputs.insert(raw.inputs.end(), constants.begin(), constants.end());
+  auto fitted = fit_sample(specs, raw.inputs);
+  if (!fitted) return fail(fitted.error().with_context(raw.name));
+  Sample sample{index, std::move(raw.name), *std::move(fitted), std::move(raw.target)};
+  if (finite) INTACT_TRY(intact::check_finite(sample));
+  return sample;
+}
+
 Result<std::unique_ptr<Dataset>> open_dataset(const std::string& path, const DataOptions& options,
                                               std::vector<InputSpec> specs) {
   std::vector<NamedTensor> constants;
@@ -165,6 +169,12 @@ Result<std::unique_ptr<Dataset>> open_dataset(const std::string& path, const Dat
   }
   if (needed.empty())
     return bad("no input is left for the data: every one has a constant or is fed back");
+  std::error_code none;
+  if (parse_python_name(path) && !std::filesystem::exists(path, none)) {
+    if (!options.images.empty())
+      return bad(fmt::format("--images describes a folder of pictures, and {} is Python", path));
+    return open_python_dataset(path, std::move(specs), std::move(constants), options.check_finite);
+  }
   std::vector<std::string> notes;
   INTACT_ASSIGN(auto source, open_source(path, options.images, needed, notes));
   if (source->size() == 0)

@@ -6,6 +6,7 @@
 //   folder of JPEG/PNG    needs DataOptions::images (data/image_prep.h); labels from labels.csv
 //                         (file,label[,...], a header line may stand first) or from sub-folders
 //                         (classes numbered in byte order of their names)
+//   FILE.py:NAME          an iterable of {input name: array}, or a function that returns one
 //
 // Only a few samples are ever held, whatever the size of the data. Everything that can be checked
 // without reading values (names, types, shapes, readable headers) is checked by open_dataset.
@@ -17,15 +18,10 @@
 #include <vector>
 
 #include "data/sample.h"
+#include "intact/data.h"
 #include "intact/result.h"
 
 namespace intact {
-
-struct DataOptions {
-  std::string images;                  // 'resize=256 crop=224 ...' or the path of a prep.json.
-  std::vector<std::string> constants;  // 'NAME=VALUE' for inputs without samples.
-  bool check_finite = true;            // NaN or infinity in a float input is an error.
-};
 
 class Dataset {
  public:

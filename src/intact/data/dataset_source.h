@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "data/dataset.h"
 #include "data/image_prep.h"
 #include "data/npz_reader.h"
 #include "data/sample.h"
@@ -23,14 +24,25 @@ struct RawSample {
 };
 
 // A source has checked names, types and shapes of all samples when it is made.
-class SampleSource {
+class RawSource {
  public:
-  virtual ~SampleSource() = default;
+  virtual ~RawSource() = default;
   [[nodiscard]] virtual std::int64_t size() const = 0;
   virtual Result<RawSample> read(std::int64_t i) = 0;
 };
 
-using SourceResult = Result<std::unique_ptr<SampleSource>>;
+// Fits a raw sample to the model: constants added, names, types and shapes checked and, when
+// `finite`, values. Errors name the sample.
+Result<Sample> finish_sample(RawSample raw, std::int64_t index, const std::vector<InputSpec>& specs,
+                             const std::vector<NamedTensor>& constants, bool finite);
+
+// FILE.py:NAME (data/python_process.h): a stream, whose first sample has been checked.
+Result<std::unique_ptr<Dataset>> open_python_dataset(const std::string& path,
+                                                     std::vector<InputSpec> specs,
+                                                     std::vector<NamedTensor> constants,
+                                                     bool finite);
+
+using SourceResult = Result<std::unique_ptr<RawSource>>;
 
 // samples.npz and samples.npy. Appends to notes what is not used.
 SourceResult open_archive_source(const std::string& path, const std::vector<InputSpec>& specs,

@@ -88,7 +88,7 @@ std::string file_context(const DataFile& file, const std::string& array) {
   return fmt::format("{}: array '{}'", file.name, array);
 }
 
-class FolderSource final : public SampleSource {
+class FolderSource final : public RawSource {
  public:
   FolderSource(std::vector<DataFile> files, std::vector<InputSpec> specs)
       : files_(std::move(files)), specs_(std::move(specs)) {}
@@ -167,7 +167,7 @@ class FolderSource final : public SampleSource {
   std::map<std::string, BufferPool> pools_;  // By input.
 };
 
-class ImageSource final : public SampleSource {
+class ImageSource final : public RawSource {
  public:
   ImageSource(std::vector<DataFile> files, ImagePrep prep, InputSpec spec)
       : files_(std::move(files)), prep_(std::move(prep)), spec_(std::move(spec)) {}

@@ -8,6 +8,7 @@
 
 #include "data/detection.h"
 #include "data/metric_parts.h"
+#include "data/python_process.h"
 
 namespace intact {
 namespace {
@@ -52,13 +53,25 @@ Result<std::unique_ptr<Metric>> make_metric(std::string_view text, MetricOptions
   constexpr std::string_view kMin = "min:";
   const bool lower = text.starts_with(kMin);
   const std::string name(lower ? text.substr(kMin.size()) : text);
+  if (const auto python = parse_python_name(name)) {
+    MetricInfo info;
+    info.name = text;
+    info.higher_is_better = !lower;
+    INTACT_ASSIGN(std::shared_ptr<PythonProcess> process, PythonProcess::start(*python));
+    return make_score_metric(
+        [process](const auto& outputs, const Target& target) {
+          return process->score(outputs, target);
+        },
+        std::move(info), std::move(options));
+  }
   const auto row =
       std::find_if(kRows.begin(), kRows.end(), [&](const Row& r) { return r.name == name; });
   if (row == kRows.end())
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("there is no metric '{}'; the metrics are {}, with min: in front when "
-                            "lower is better",
-                            text, fmt::join(metric_names(), ", ")));
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("there is no metric '{}'; the metrics are {} and FILE.py:NAME, with min: in "
+                    "front when lower is better",
+                    text, fmt::join(metric_names(), ", ")));
   MetricInfo info{std::string(text),   std::string(row->unit), row->higher_is_better && !lower,
                   row->needs_target,   row->needs_reference,   row->score_is_mean,
                   row->score_is_binary};

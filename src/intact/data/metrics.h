@@ -9,6 +9,8 @@
 //   cosine mse     mean over samples of the cosine / mean squared error to the reference
 //   spearman pearson  % correlation of outputs and targets (100 is perfect)
 //   wer cer        % word / character edits per word / character of the target text
+//   FILE.py:NAME   score(outputs, target) of a sample, the mean over samples; outputs is a dict of
+//                  arrays, target the label, text or array that the data has, a dict of several
 //   map            % mean average precision over IoU 0.50:0.05:0.95 (data/detection.h)
 //
 // A metric keeps a few numbers a sample (they serve the paired interval), never a sample's outputs.
@@ -17,6 +19,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -80,6 +83,11 @@ class Metric {
 // Returns the metric of that name, with or without `min:`.
 // Errors: kInvalidArgument for an unknown name; the message lists the known ones.
 Result<std::unique_ptr<Metric>> make_metric(std::string_view name, MetricOptions options = {});
+
+// A score that the user computes for each sample; the metric is its mean.
+using Scorer =
+    std::function<Result<double>(const std::vector<NamedTensor>& outputs, const Target& target)>;
+std::unique_ptr<Metric> make_score_metric(Scorer scorer, MetricInfo info, MetricOptions options);
 
 // The names make_metric knows.
 std::vector<std::string> metric_names();

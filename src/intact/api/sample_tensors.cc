@@ -1,0 +1,41 @@
+#include "api/sample_tensors.h"
+
+#include <fmt/format.h>
+
+namespace intact {
+
+SampleReader::SampleReader(const Graph& graph) {
+  for (const ValueId id : graph.inputs)
+    inputs_.push_back({graph.value(id).name, graph.value(id).type.dtype});
+}
+
+Result<std::vector<Tensor>> SampleReader::read(const SampleInputs& sample) const {
+  std::vector<Tensor> tensors;
+  for (const Input& input : inputs_) {
+    const auto it = sample.find(input.name);
+    if (it == sample.end()) {
+      std::string names;
+      for (const auto& [name, tensor] : sample)
+        names += fmt::format("{}'{}'", names.empty() ? "" : ", ", name);
+      return fail(ErrorCode::kDataMismatch,
+                  fmt::format("input '{}' is missing; the sample has {}", input.name,
+                              names.empty() ? "none" : names));
+    }
+    const auto dtype = dtype_from_name(it->second.dtype);
+    if (!dtype || (input.dtype != Dtype::kUndefined && *dtype != input.dtype))
+      return fail(ErrorCode::kDataMismatch,
+                  fmt::format("input '{}' is {}; the model expects {}", input.name,
+                              it->second.dtype, name_of(input.dtype)));
+    INTACT_TRY(check_shape(it->second.shape));
+    const std::size_t bytes = bytes_of(*dtype, num_elements(it->second.shape));
+    if (it->second.bytes < bytes)
+      return fail(ErrorCode::kDataMismatch,
+                  fmt::format("input '{}' has fewer bytes than its shape says", input.name));
+    tensors.emplace_back(
+        *dtype, it->second.shape,
+        Buffer::wrap({static_cast<std::byte*>(it->second.data), bytes}, it->second.owner));
+  }
+  return tensors;
+}
+
+}  // namespace intact

@@ -1,0 +1,28 @@
+// sample_tensors.h: samples of the public face as the tensors that a graph takes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "intact/quantize.h"
+#include "ir/graph.h"
+
+namespace intact {
+
+class SampleReader {
+ public:
+  explicit SampleReader(const Graph& graph);
+
+  // One tensor a graph input, in order, in the sample's own memory.
+  // Errors: kDataMismatch naming an input that is missing or has another type.
+  Result<std::vector<Tensor>> read(const SampleInputs& sample) const;
+
+ private:
+  struct Input {
+    std::string name;
+    Dtype dtype;
+  };
+  std::vector<Input> inputs_;
+};
+
+}  // namespace intact

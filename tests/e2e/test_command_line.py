@@ -1,0 +1,144 @@
+"""compare, inspect, eval and quantize as a person at a terminal meets them, on a small model."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import small
+import zoo
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def where(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """m.onnx, q.onnx, samples.npz with labels, and feed.py with the same samples and a score."""
+    folder = tmp_path_factory.mktemp("cli")
+    model = small.save(folder)
+    x = small.samples(40)
+    y = small.labels(model, x)
+    y[::7] = (y[::7] + 1) % 4
+    np.savez(folder / "samples.npz", x=x, label=y)
+    (folder / "feed.py").write_text(
+        "import numpy\n"
+        f"data = numpy.load({str(folder / 'samples.npz')!r})\n"
+        "def load():\n"
+        "    print('from the user')\n"
+        "    for x, label in zip(data['x'], data['label']):\n"
+        "        yield {'x': x, 'label': label}\n"
+        "def right(outputs, target):\n"
+        "    return 100.0 * (outputs['y'].argmax() == target)\n"
+    )
+    zoo.intact("quantize", model, "--data", folder / "samples.npz", "-o", folder / "q.onnx")
+    return folder
+
+
+def as_json(*arguments: object) -> dict[str, Any]:
+    """The object that --json - prints, which must be all of stdout."""
+    value = json.loads(zoo.intact(*arguments, "--json", "-"))
+    assert value["schema"] == f"intact.{arguments[0]}/1"
+    return dict(value)
+
+
+def test_compare_lists_every_layer_worst_first(where: Path) -> None:
+    pair = [where / "m.onnx", where / "q.onnx", "--data", where / "samples.npz"]
+    result = as_json("compare", *pair)
+    layers = {row["node"]: row for row in result["layers"]}
+    assert {"conv1", "conv2", "fc"} <= set(layers) and result["samples"] == 40
+    local = [row["local_sqnr_db"] for row in result["layers"]]
+    assert local == sorted(local)
+    # The first layer has nothing before it.
+    assert layers["conv1"]["local_sqnr_db"] == pytest.approx(
+        layers["conv1"]["cumulative_sqnr_db"], abs=0.01
+    )
+    text = zoo.intact("compare", *pair, "--top", 1)
+    assert "conv1" in text or "conv2" in text or "fc" in text
+    assert "better ones" in text and text.splitlines()[-1].startswith("next ")
+
+
+def test_python_gives_the_same_samples(where: Path) -> None:
+    out = [where / "a.onnx", where / "b.onnx"]
+    for path, data in zip(out, (where / "samples.npz", f"{where}/feed.py:load"), strict=True):
+        zoo.intact("quantize", where / "m.onnx", "--data", data, "-o", path)
+    assert out[0].read_bytes() == out[1].read_bytes()
+
+
+def test_a_score_in_python_counts_as_the_built_in_one(where: Path) -> None:
+    models = [where / "m.onnx", where / "q.onnx"]
+    built_in = as_json("eval", *models, "--data", where / "samples.npz")
+    own = as_json(
+        "eval", *models, "--data", f"{where}/feed.py:load", "--metric", f"{where}/feed.py:right"
+    )
+    for a, b in zip(built_in["models"], own["models"], strict=True):
+        assert (a["value"], a["samples"]) == (pytest.approx(b["value"]), b["samples"])
+        assert a.get("worse") == b.get("worse")
+    result = zoo.run("eval", *models, "--data", where / "samples.npz", "--metric", "feed.py:none")
+    assert result.returncode == 2 and "feed.py" in result.stderr
+
+
+def test_inspect_shows_what_arrives(where: Path) -> None:
+    sheet = where / "sheet.png"
+    seen = as_json(
+        "inspect", where / "m.onnx", "--data", where / "samples.npz", "--contact-sheet", sheet
+    )
+    x = small.samples(40).astype(np.float64)
+    channels = seen["data"][0]["channels"]
+    assert len(channels) == 3
+    for c, row in enumerate(channels):
+        assert row["mean"] == pytest.approx(x[:, c].mean()) and row["max"] == x[:, c].max()
+        assert row["std"] == pytest.approx(x[:, c].std())
+    assert {p["name"]: p["integer"] for p in seen["products"]} == {
+        "conv1": True,
+        "conv2": True,
+        "fc": True,
+    }
+    picture = np.asarray(Image.open(sheet).convert("RGB")).astype(np.int64)
+    # The first thumbnail, at its gap of 4, is the first sample between the extremes of the sheet.
+    wanted = (x[0] - x.min()) / (x.max() - x.min()) * 255
+    assert np.abs(picture[4:16, 4:16].transpose(2, 0, 1) - wanted).max() <= 1
+
+
+def test_inspect_says_why_not(where: Path) -> None:
+    kept = as_json("inspect", where / "q.onnx")
+    assert kept["quantized"] and all(p["integer"] for p in kept["products"])
+    result = zoo.run("inspect", where / "m.onnx", "--contact-sheet", where / "none.png")
+    assert result.returncode == 2 and "--data" in result.stderr
+
+
+def test_a_missed_limit_is_exit_code_3_and_keeps_the_best(where: Path) -> None:
+    quantize = [
+        "quantize",
+        where / "m.onnx",
+        "--data",
+        where / "samples.npz",
+        "-o",
+        where / "l.onnx",
+    ]
+    result = zoo.run(*quantize, "--min-sqnr", 150)
+    assert result.returncode == 3 and "--min-sqnr 150" in result.stderr
+    assert (where / "l.onnx.best").exists() and not (where / "l.onnx").exists()
+    assert zoo.run(*quantize, "--min-sqnr", 1).returncode == 0
+    assert (where / "l.onnx").read_bytes() == (where / "l.onnx.best").read_bytes()
+
+
+def test_progress_is_for_terminals_only(where: Path) -> None:
+    compare = [where / "m.onnx", where / "q.onnx", "--data", where / "samples.npz"]
+    quiet = zoo.run("compare", *compare)
+    assert quiet.stderr == ""
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [str(zoo.CLI), "compare", *map(str, compare)],
+        stderr=theirs,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 100000).decode()
+    os.close(ours)
+    assert "compare [" in shown and shown.endswith("\r\x1b[K")
