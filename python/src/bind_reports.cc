@@ -173,27 +173,29 @@ void bind_reports(nb::module_& m) {
       .def("restart", &Data::restart)
       .def("next", &Data::next);
 
-  m.def("evaluate_sessions",
-        [](const std::vector<Session>& models, nb::object make_samples, const std::string& metric,
-           nb::object score, const std::string& output, const std::string& target) {
-          PythonSamples samples(std::move(make_samples));
-          EvaluateOptions o;
-          o.metric = metric;
-          o.output = output;
-          o.target = target;
-          if (!score.is_none())
-            o.score = [&](const auto& outputs, const SampleInputs& targets) -> Result<double> {
-              return samples.guarded([&]() -> Result<double> {
-                return nb::cast<double>(score(dict_of(outputs), dict_of(targets)));
-              });
-            };
-          const SampleSource source = samples.source();
-          return as_list(interruptible<std::vector<Evaluation>>(
-              &samples, [&](const std::atomic<bool>& cancel) {
-                o.cancel = &cancel;
-                return evaluate(models, source, o);
-              }));
-        });
+  m.def(
+      "evaluate_sessions",
+      [](const std::vector<Session>& models, nb::object make_samples, const std::string& metric,
+         nb::object score, const std::string& output, const std::string& target) {
+        PythonSamples samples(std::move(make_samples));
+        EvaluateOptions o;
+        o.metric = metric;
+        o.output = output;
+        o.target = target;
+        if (!score.is_none())
+          o.score = [&](const auto& outputs, const SampleInputs& targets) -> Result<double> {
+            return samples.guarded([&]() -> Result<double> {
+              return nb::cast<double>(score(dict_of(outputs), dict_of(targets)));
+            });
+          };
+        const SampleSource source = samples.source();
+        return as_list(
+            interruptible<std::vector<Evaluation>>(&samples, [&](const std::atomic<bool>& cancel) {
+              o.cancel = &cancel;
+              return evaluate(models, source, o);
+            }));
+      },
+      nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg());
   m.def("compare_paths", [](const std::string& float_model, const std::string& quantized,
                             nb::object make_samples, int threads) {
     PythonSamples samples(std::move(make_samples));
