@@ -8,6 +8,7 @@
 #   b"M" outputs target -> b"V" float64: outputs are arrays, a target is arrays and a text
 # Arrays: uint32 count, then for each a text (its name), uint64 length, bytes of a .npy file.
 # Text: uint32 length, UTF-8. Whatever goes wrong is answered by b"X" and a text.
+import contextlib
 import importlib.util
 import io
 import os
@@ -73,7 +74,12 @@ def packed(sample):
             raise Refused(f"'{key}' is an array of Python objects; give numbers")
         numpy.lib.format.write_array(file, array, allow_pickle=False)
         encoded = str(key).encode()
-        parts += [struct.pack("<I", len(encoded)), encoded, struct.pack("<Q", file.tell()), file.getvalue()]
+        parts += [
+            struct.pack("<I", len(encoded)),
+            encoded,
+            struct.pack("<Q", file.tell()),
+            file.getvalue(),
+        ]
     return b"".join(parts)
 
 
@@ -107,10 +113,14 @@ def serve(path, name):
         if request == b"R":
             samples = named() if callable(named) and not hasattr(named, "__iter__") else named
             if not hasattr(samples, "__iter__"):
-                raise Refused(f"'{name}' is a {type(samples).__name__}, neither an iterable nor a function returning one")
+                raise Refused(
+                    f"'{name}' is a {type(samples).__name__}, neither an iterable nor a function returning one"
+                )
             iterator = iter(samples)
             if begun and iterator is samples and samples is named:
-                raise Refused(f"'{name}' can be read only once; make it a list, or a function that returns it")
+                raise Refused(
+                    f"'{name}' can be read only once; make it a list, or a function that returns it"
+                )
             begun += 1
             answer(b"L", struct.pack("<q", len(samples) if hasattr(samples, "__len__") else -1))
         elif request == b"N":
@@ -130,13 +140,13 @@ try:
     try:
         import numpy
     except ImportError:
-        raise Refused(f"{sys.executable} has no numpy: install it, or set INTACT_PYTHON to a Python that has it") from None
+        raise Refused(
+            f"{sys.executable} has no numpy: install it, or set INTACT_PYTHON to a Python that has it"
+        ) from None
     serve(*sys.argv[1:3])
 except BrokenPipeError:
     pass
 except Exception as error:  # Whatever the user's code raises becomes one sentence.
     text = sentence(error).encode()
-    try:
+    with contextlib.suppress(BrokenPipeError):
         answer(b"X", struct.pack("<I", len(text)) + text)
-    except BrokenPipeError:
-        pass

@@ -15,7 +15,7 @@
 
 #include "data/npy.h"
 #include "data/npz_reader.h"
-#include "python_bridge_text.h"
+#include "data/python_bridge_text.h"
 
 namespace intact {
 namespace {
