@@ -17,7 +17,8 @@ namespace intact {
 namespace {
 
 constexpr double kRidge = 0.02;
-constexpr std::size_t kSmallTaps = 64;  // Grouped products up to here take plain loops.
+constexpr std::size_t kJudgedRows = 64;  // At a time.
+constexpr std::size_t kSmallTaps = 64;   // Grouped products up to here take plain loops.
 
 // Means of the columns of x: [*, width], in double.
 std::vector<double> column_means(std::span<const float> x, std::size_t width) {
@@ -35,19 +36,6 @@ void centre(std::span<float> x, std::span<const double> mean, ThreadPool& pool) 
   pool.run(x.size() / width, [&](std::size_t r) {
     for (std::size_t c = 0; c < width; ++c) x[r * width + c] -= static_cast<float>(mean[c]);
   });
-}
-
-// The sum of term(i) for i < n: in double, in fixed parts.
-template <class Term>
-double sum_of(std::size_t n, const Term& term, ThreadPool& pool) {
-  constexpr std::size_t kPart = 16384;
-  std::vector<double> parts((n + kPart - 1) / kPart, 0.0);
-  pool.run(parts.size(), [&](std::size_t p) {
-    double sum = 0;
-    for (std::size_t i = p * kPart; i < std::min(n, (p + 1) * kPart); ++i) sum += term(i);
-    parts[p] = sum;
-  });
-  return std::accumulate(parts.begin(), parts.end(), 0.0);
 }
 
 std::vector<double> to_doubles(std::span<const float> x) { return {x.begin(), x.end()}; }
@@ -210,27 +198,31 @@ RowErrors::Weights RowErrors::pack(std::span<const float> m) const {
   return w;
 }
 
-void RowErrors::multiply(const Weights& w, std::span<const float> x, std::vector<float>& y) const {
+void RowErrors::multiply(const Weights& w, const float* x, std::size_t count, float* y) const {
   const std::size_t pitch = groups_ * taps_;
-  const std::size_t count = x.size() / pitch;
-  y.resize(count * groups_ * rows_);
-  if (!w.packed.empty()) {
-    for (std::size_t g = 0; g < groups_; ++g)
-      w.packed[g].multiply(x.data() + g * taps_, pitch, count, y.data() + g * count * rows_, pool_);
-    return;
-  }
-  pool_.run(groups_, [&](std::size_t g) {
-    float* to = y.data() + g * count * rows_;
-    for (std::size_t r = 0; r < count; ++r)
-      for (std::size_t n = 0; n < rows_; ++n) {
-        const float* u = x.data() + r * pitch + g * taps_;
-        const float* a = w.plain.data() + (g * rows_ + n) * taps_;
-        double sum = 0;
-        for (std::size_t k = 0; k < taps_; ++k)
-          sum += static_cast<double>(u[k]) * static_cast<double>(a[k]);
-        *to++ = static_cast<float>(sum);
-      }
+  const std::size_t y_pitch = groups_ * rows_;
+  for (std::size_t g = 0; g < w.packed.size(); ++g)
+    w.packed[g].multiply(x + g * taps_, pitch, count, y + g * rows_, y_pitch);
+  if (!w.packed.empty()) return;
+  for (std::size_t r = 0; r < count; ++r)
+    for (std::size_t n = 0; n < y_pitch; ++n) {
+      const float* u = x + r * pitch + n / rows_ * taps_;
+      const float* a = w.plain.data() + n * taps_;
+      double sum = 0;
+      for (std::size_t k = 0; k < taps_; ++k)
+        sum += static_cast<double>(u[k]) * static_cast<double>(a[k]);
+      y[r * y_pitch + n] = static_cast<float>(sum);
+    }
+}
+
+double RowErrors::sum(
+    const std::function<double(std::size_t first, std::size_t count)>& part) const {
+  std::vector<double> parts((batch_ + kJudgedRows - 1) / kJudgedRows, 0.0);
+  pool_.run(parts.size(), [&](std::size_t p) {
+    const std::size_t first = p * kJudgedRows;
+    parts[p] = part(first, std::min(kJudgedRows, batch_ - first));
   });
+  return std::accumulate(parts.begin(), parts.end(), 0.0);
 }
 
 void RowErrors::add_candidate(std::span<const float> q) {
@@ -239,20 +231,31 @@ void RowErrors::add_candidate(std::span<const float> q) {
 }
 
 void RowErrors::start(std::span<const float> x) {
-  multiply(weights_, x, y_);
-  const auto square = [&](std::size_t i) {
-    return static_cast<double>(y_[i]) * static_cast<double>(y_[i]);
-  };
-  signal_ += sum_of(y_.size(), square, pool_);
+  const std::size_t width = groups_ * taps_, outputs = groups_ * rows_;
+  batch_ = x.size() / width;
+  y_.resize(batch_ * outputs);
+  signal_ += sum([&](std::size_t first, std::size_t count) {
+    const std::span<float> y = std::span(y_).subspan(first * outputs, count * outputs);
+    multiply(weights_, x.data() + first * width, count, y.data());
+    double squares = 0;
+    for (const float v : y) squares += static_cast<double>(v) * static_cast<double>(v);
+    return squares;
+  });
 }
 
-void RowErrors::add(std::size_t c, std::span<const float> x_hat) {
-  multiply(candidates_[c], x_hat, z_);
-  const auto square = [&](std::size_t i) {
-    const double e = static_cast<double>(y_[i]) - static_cast<double>(z_[i]);
-    return e * e;
-  };
-  noise_[c] += sum_of(z_.size(), square, pool_);
+void RowErrors::add(std::size_t c, const Rows& x_hat) {
+  const std::size_t outputs = groups_ * rows_;
+  noise_[c] += sum([&](std::size_t first, std::size_t count) {
+    std::vector<float> room, z(count * outputs);
+    multiply(candidates_[c], x_hat(first, count, room), count, z.data());
+    const float* y = y_.data() + first * outputs;
+    double squares = 0;
+    for (std::size_t i = 0; i < z.size(); ++i) {
+      const double e = static_cast<double>(y[i]) - static_cast<double>(z[i]);
+      squares += e * e;
+    }
+    return squares;
+  });
 }
 
 double RowErrors::error(std::size_t c) const { return noise_[c] / (signal_ + 1e-30); }
@@ -360,7 +363,10 @@ Result<Fit> fit_product(const FitInput& in, ThreadPool& pool) {
       centre(x_hat, mean_hat, pool);
     }
     errors.start(x);
-    for (std::size_t c = 0; c < candidates.size(); ++c) errors.add(c, x_hat);
+    const RowErrors::Rows there = [&](std::size_t first, std::size_t, auto&) {
+      return x_hat.data() + first * in.groups * in.taps;
+    };
+    for (std::size_t c = 0; c < candidates.size(); ++c) errors.add(c, there);
   }));
   std::optional<std::size_t> winner;
   for (std::size_t c = 0; c < candidates.size(); ++c)

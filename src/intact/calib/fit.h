@@ -93,9 +93,14 @@ struct Fit {
 // Errors: kInvalidArgument for values that are not finite; those of reading rows.
 Result<Fit> fit_product(const FitInput& in, ThreadPool& pool);
 
-// Measures |x M^T - x_hat Q^T|^2 of several candidates Q over batches of rows, all groups together.
+// Measures |x M^T - x_hat Q^T|^2 of several candidates Q over batches of rows, all groups together;
+// a few rows at a time, so that it needs no memory for them.
 class RowErrors {
  public:
+  // Where a candidate's rows [first, first + count) are; `room` is for rows made on demand.
+  using Rows =
+      std::function<const float*(std::size_t first, std::size_t count, std::vector<float>& room)>;
+
   RowErrors(std::span<const float> m, std::size_t groups, std::size_t rows, std::size_t taps,
             ThreadPool& pool);
 
@@ -104,7 +109,7 @@ class RowErrors {
   // Starts a batch of rows of the float network: computes x M^T.
   void start(std::span<const float> x);
   // Adds what candidate c makes of the batch.
-  void add(std::size_t c, std::span<const float> x_hat);
+  void add(std::size_t c, const Rows& x_hat);
   // Its squared error, relative to sum |x M^T|^2.
   [[nodiscard]] double error(std::size_t c) const;
 
@@ -114,13 +119,16 @@ class RowErrors {
     std::vector<float> plain;         // [groups, rows, taps]
   };
   [[nodiscard]] Weights pack(std::span<const float> m) const;
-  void multiply(const Weights& w, std::span<const float> x, std::vector<float>& y) const;
+  void multiply(const Weights& w, const float* x, std::size_t count, float* y) const;
+  // The sum over the batch of what `part` returns for rows [first, first + count).
+  double sum(const std::function<double(std::size_t first, std::size_t count)>& part) const;
 
   std::size_t groups_, rows_, taps_;
   ThreadPool& pool_;
   Weights weights_;
   std::vector<Weights> candidates_;
-  std::vector<float> y_, z_;  // [groups][batch, rows]
+  std::size_t batch_ = 0;
+  std::vector<float> y_;  // [batch, groups * rows]
   double signal_ = 0;
   std::vector<double> noise_;
 };

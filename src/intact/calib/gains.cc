@@ -60,7 +60,7 @@ std::vector<float> gains_for(const RangeChoice& c, double alpha) {
 // What decisions cost: the readers' relative errors, summed over them.
 class Costs {
  public:
-  Costs(const RangeChoice& c, ThreadPool& pool) : c_(c), pool_(pool) {
+  Costs(const RangeChoice& c, ThreadPool& pool) : c_(c) {
     for (std::size_t r = 0; r < c.readers.size(); ++r) {
       const GemmSite& site = reader(c, r);
       weights_.push_back(weight_matrix(site, *c.graph.constant(site.weight)));
@@ -86,16 +86,18 @@ class Costs {
       quantize_weights(scaled, view, scales, {-127, 127}, codes);
       for (std::size_t i = 0; i < codes.size(); ++i)
         scaled[i] = static_cast<float>(codes[i]) * scales[i / view.inner];
-      const std::vector<float>& x_hat = c_.readers[r].x_hat;
-      const std::size_t width = tap_gain.size();
-      seen_.resize(x_hat.size());
-      pool_.run(x_hat.size() / width, [&](std::size_t row) {
-        const std::span<float> to = std::span(seen_).subspan(row * width, width);
-        for (std::size_t i = 0; i < width; ++i) to[i] = x_hat[row * width + i] * tap_gain[i];
-        fake_quantize(to, d.map, to);
-      });
       errors_[r].add_candidate(scaled);
-      errors_[r].add(candidates_, seen_);
+      const std::size_t width = tap_gain.size();
+      errors_[r].add(candidates_,
+                     [&](std::size_t first, std::size_t count, std::vector<float>& room) {
+                       room.resize(count * width);
+                       const float* x_hat = c_.readers[r].x_hat.data() + first * width;
+                       for (std::size_t i = 0; i < room.size(); i += width)
+                         for (std::size_t k = 0; k < width; ++k)
+                           room[i + k] = x_hat[i + k] * tap_gain[k];
+                       fake_quantize(room, d.map, room);
+                       return room.data();
+                     });
       total += errors_[r].error(candidates_);
     }
     ++candidates_;
@@ -104,8 +106,6 @@ class Costs {
 
  private:
   const RangeChoice& c_;
-  ThreadPool& pool_;
-  std::vector<float> seen_;  // The rows of a reader as a decision leaves them.
   std::vector<std::vector<float>> weights_;
   std::vector<RowErrors> errors_;
   std::size_t candidates_ = 0;

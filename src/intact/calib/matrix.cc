@@ -48,22 +48,14 @@ FloatMatrix::FloatMatrix(const float* from, std::size_t k, std::size_t n, std::s
 }
 
 void FloatMatrix::multiply(const float* a, std::size_t pitch, std::size_t m, float* c,
-                           ThreadPool& pool) const {
-  pool.run(tasks_of(m, kStrip), [&](std::size_t t) {
-    const std::size_t row = t * kStrip;
-    multiply_part(a + row * pitch, pitch, std::min(kStrip, m - row), 0, c + row * n_);
-  });
-}
-
-void FloatMatrix::multiply_part(const float* a, std::size_t pitch, std::size_t m, std::size_t first,
-                                float* c) const {
+                           std::size_t c_pitch, std::size_t first) const {
   GemmF32Args args;
   args.shape = shape_of(k_, n_);
   args.a = a;
   args.a_stride = static_cast<std::ptrdiff_t>(pitch);
   args.packed = reinterpret_cast<const float*>(packed_->data());
   args.out = c;
-  args.out_stride = static_cast<std::ptrdiff_t>(n_);
+  args.out_stride = static_cast<std::ptrdiff_t>(c_pitch);
   args.row_end = static_cast<std::int64_t>(m);
   args.panel_begin = static_cast<std::int64_t>(first / kPanelCols);
   args.panel_end = panels_of(args.shape.n);
@@ -82,7 +74,7 @@ void add_moments(const float* x, const float* y, std::size_t rows, std::size_t p
     const std::size_t from = second ? i0 : 0;
     std::vector<float> left(n * rows), sum(n * width);
     transpose(second ? y : x, rows, pitch, i0, n, left.data());
-    right.multiply_part(left.data(), rows, n, from, sum.data());
+    right.multiply(left.data(), rows, n, sum.data(), width, from);
     double* to = (second ? h : c) + i0 * width;
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = second ? i0 + i : 0; j < width; ++j)

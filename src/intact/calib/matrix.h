@@ -20,11 +20,10 @@ class FloatMatrix {
   [[nodiscard]] std::size_t rows() const noexcept { return k_; }
   [[nodiscard]] std::size_t columns() const noexcept { return n_; }
 
-  // c = a b.   a: [m, k], rows `pitch` apart   c: [m, n]
-  void multiply(const float* a, std::size_t pitch, std::size_t m, float* c, ThreadPool& pool) const;
-  // The same for the columns from the panel of column `first` on, on this thread.
-  void multiply_part(const float* a, std::size_t pitch, std::size_t m, std::size_t first,
-                     float* c) const;
+  // c = a b for the columns from the panel of column `first` on, on this thread.
+  //   a: [m, k], rows `pitch` apart   c: [m, n], rows `c_pitch` apart
+  void multiply(const float* a, std::size_t pitch, std::size_t m, float* c, std::size_t c_pitch,
+                std::size_t first = 0) const;
 
  private:
   const GemmF32Kernel& kernel_;
