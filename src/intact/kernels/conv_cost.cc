@@ -18,7 +18,8 @@ struct Rates {
 Rates rates_of(IsaLevel isa) noexcept {
   switch (isa) {
     case IsaLevel::kAvx512Vnni:
-      return {.bytes = 61, .pairs = 31, .lanes16 = 32, .tile_in = 9, .tile_out = 17, .output = 0.8};
+      return {
+          .bytes = 61, .pairs = 31, .lanes16 = 32, .tile_in = 9, .tile_out = 17, .output = 0.55};
     case IsaLevel::kAvxVnni:
       return {
           .bytes = 58, .pairs = 28, .lanes16 = 16, .tile_in = 12, .tile_out = 24, .output = 1.2};

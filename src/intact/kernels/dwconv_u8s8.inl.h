@@ -65,6 +65,7 @@ struct DwconvBlock {
     const std::byte* weights;
     const std::int32_t* init;
     bool plain;
+    bool summed;
     const std::uint8_t* lut;
     F32 m[kV], c[kV];
     typename Isa::CodeConsts consts;
@@ -106,7 +107,8 @@ struct DwconvBlock {
                             .za_rows = nullptr,
                             .colsum = nullptr,
                             .zb = nullptr,
-                            .row_sums = nullptr};
+                            .row_sums = nullptr,
+                            .small = t.summed};
     EpilogueRows<Rest>::run(tile);
   }
 
@@ -352,6 +354,7 @@ struct DwconvBlock {
     t.init =
         reinterpret_cast<const std::int32_t*>(packed + quads(g) * g.kernel_w * Isa::kDwWeightBytes);
     t.plain = EpilogueRows<Rest>::is_plain(a.epilogue, c0, t.cols);
+    t.summed = EpilogueRows<Rest>::is_summed(a.epilogue, c0, t.cols);
     t.lut = a.epilogue.lut;
     t.acc = reinterpret_cast<std::int32_t*>(a.scratch);
     if (t.plain) {

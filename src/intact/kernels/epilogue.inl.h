@@ -1,7 +1,7 @@
 // epilogue.inl.h: epilogue.h for accumulators that lie in memory, over an ISA vocabulary.
 //
-// Kernels keep the plain case (codes, no residual) in their registers; everything else goes through
-// a tile of int32 in scratch memory and this function.
+// Kernels finish the common cases in their registers; everything else goes through a tile of int32
+// in scratch memory and this function.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +30,7 @@ struct EpilogueTile {
   const std::int32_t* colsum;
   const std::int32_t* zb;  // Null: none.
   const std::int32_t* row_sums;
+  bool small;  // EpilogueRows::is_plain or is_summed: bounds may wait until codes are bytes.
 };
 
 template <class Isa>
@@ -50,40 +51,27 @@ struct EpilogueRows {
     }
   };
 
-  // True when no value of fma(acc, m, c) can leave int32 (|acc| <= 2^31), so that the bounds may
-  // wait until the codes are packed bytes, where they cost a sixteenth. `cols` channels from n on.
+  // True when no value of equation (1) can leave int32 (|acc| <= 2^31), so that the bounds may wait
+  // until the codes are packed bytes, where they cost a sixteenth. `cols` channels from n on.
   static bool is_small(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
     bool small = true;
     for (std::int64_t i = n; i < n + cols; ++i) {
-      const bool m = e.m[i] <= 0.5f && e.m[i] >= -0.5f;
+      const bool m = e.m[i] <= 0.25f && e.m[i] >= -0.25f;
       const bool c = e.c[i] <= 0x1p29f && e.c[i] >= -0x1p29f;
       small = small && m && c;
     }
     return small;
   }
-
-  // True when the kernel may use its own register epilogue: codes without residual.
+  // True when a kernel may finish codes without residual in its registers.
   static bool is_plain(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
     return e.kind == EpilogueKind::kCodes && e.residual == Residual::kNone && is_small(e, n, cols);
   }
-
-  // The same for equation (3): the residual adds at most 2^28.
-  static bool is_plain_sum(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
-    return e.kind == EpilogueKind::kCodes && e.residual == Residual::kBeforeCode &&
-           e.r_ratio <= 0x1p20f && e.r_ratio >= -0x1p20f && is_small(e, n, cols);
-  }
-
-  // And for reals without a scale a row.
-  static bool is_plain_real(const Epilogue& e) noexcept {
-    return e.kind == EpilogueKind::kFloat && e.row_scale == nullptr;
-  }
-
-  // The same for equation (2): the first code's bounds come before its rounding, the sum is at most
-  // 255 (|first_ratio| + |r_ratio|).
-  static bool is_summed(const Epilogue& e) noexcept {
-    return e.kind == EpilogueKind::kCodes && e.residual == Residual::kAfterCode &&
+  // The same for equations (2), whose first code is bounded before its rounding, and (3): what is
+  // added is at most 255 (|first_ratio| + |r_ratio|).
+  static bool is_summed(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
+    return e.kind == EpilogueKind::kCodes && e.residual != Residual::kNone &&
            e.first_ratio <= 0x1p20f && e.first_ratio >= -0x1p20f && e.r_ratio <= 0x1p20f &&
-           e.r_ratio >= -0x1p20f;
+           e.r_ratio >= -0x1p20f && (e.residual == Residual::kAfterCode || is_small(e, n, cols));
   }
 
   template <bool kCorrect>
@@ -99,31 +87,66 @@ struct EpilogueRows {
     return acc;
   }
 
+  // The code before its zero point and its bounds; kBound: in float, where a value may leave int32.
+  template <bool kCorrect, Residual kResidual, bool kBound>
+  struct Coder {
+    const EpilogueTile& t;
+    Limits last, first;
+    F32 first_ratio, r_ratio;
+    I32 r_zero;
+    explicit Coder(const EpilogueTile& tile) noexcept
+        : t(tile),
+          last(tile.e->codes),
+          first(tile.e->first),
+          first_ratio(Isa::set_f32(tile.e->first_ratio)),
+          r_ratio(Isa::set_f32(tile.e->r_ratio)),
+          r_zero(Isa::set_i32(tile.e->r_zero)) {}
+    [[gnu::always_inline]] inline I32 operator()(std::int64_t i, std::int64_t n) const noexcept {
+      F32 f = Isa::fma(Isa::to_f32(load<kCorrect>(t, i, n)), Isa::load_f32(t.m + n),
+                       Isa::load_f32(t.c + n));
+      if constexpr (kResidual != Residual::kNone) {
+        const I32 r = Isa::sub(Isa::load_u8(t.r + i * t.e->r_row_bytes + n), r_zero);
+        const F32 s = Isa::mul(Isa::to_f32(r), r_ratio);
+        if constexpr (kResidual == Residual::kAfterCode)
+          f = Isa::fma(Isa::to_f32(first.round(f)), first_ratio, s);
+        else
+          f = Isa::add(f, s);
+      }
+      return kBound ? last.round(f) : Isa::to_i32(f);
+    }
+  };
+
+  template <int NV, class Code, class Consts>
+  [[gnu::always_inline]] static inline void store(const EpilogueTile& t, const Code& code,
+                                                  const Consts& consts, std::int64_t i,
+                                                  std::int64_t n) noexcept {
+    I32 q[NV];
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) q[v] = code(i, n + v * Isa::kLanes);
+    Isa::template store_codes<NV>(reinterpret_cast<std::uint8_t*>(t.out + i * t.out_row_bytes) + n,
+                                  q, consts, t.cols - n, t.e->lut);
+  }
+
+  template <bool kCorrect, Residual kResidual, bool kBound>
+  static void codes(const EpilogueTile& t) noexcept {
+    constexpr int kNarrow = Isa::kPanelVecs;
+    constexpr int kWide = kNarrow * Isa::kMaxPanels;
+    const Coder<kCorrect, kResidual, kBound> code(t);
+    const CodeLimits& k = t.e->codes;
+    const auto consts = Isa::code_consts(k.zero, k.lo, k.hi);
+    for (std::int64_t i = 0; i < t.rows; ++i) {
+      std::int64_t n = 0;
+      for (; t.cols - n >= kWide * Isa::kLanes; n += kWide * Isa::kLanes)
+        store<kWide>(t, code, consts, i, n);
+      for (; n < t.cols; n += kNarrow * Isa::kLanes) store<kNarrow>(t, code, consts, i, n);
+    }
+  }
   template <bool kCorrect, Residual kResidual>
   static void codes(const EpilogueTile& t) noexcept {
-    const Epilogue& e = *t.e;
-    const Limits last(e.codes);
-    const Limits first(e.first);
-    const F32 first_ratio = Isa::set_f32(e.first_ratio);
-    const F32 r_ratio = Isa::set_f32(e.r_ratio);
-    const I32 r_zero = Isa::set_i32(e.r_zero);
-    for (std::int64_t i = 0; i < t.rows; ++i) {
-      auto* out = reinterpret_cast<std::uint8_t*>(t.out + i * t.out_row_bytes);
-      for (std::int64_t n = 0; n < t.cols; n += Isa::kLanes) {
-        F32 f = Isa::fma(Isa::to_f32(load<kCorrect>(t, i, n)), Isa::load_f32(t.m + n),
-                         Isa::load_f32(t.c + n));
-        if constexpr (kResidual != Residual::kNone) {
-          const I32 r = Isa::sub(Isa::load_u8(t.r + i * e.r_row_bytes + n), r_zero);
-          const F32 s = Isa::mul(Isa::to_f32(r), r_ratio);
-          if constexpr (kResidual == Residual::kAfterCode)
-            f = Isa::fma(Isa::to_f32(first.round(f)), first_ratio, s);
-          else
-            f = Isa::add(f, s);
-        }
-        Isa::store_u8(out + n, Isa::add(last.round(f), last.zero), t.cols - n);
-      }
-      if (e.lut != nullptr) Isa::lut(out, out, t.cols, e.lut);
-    }
+    if (t.small)
+      codes<kCorrect, kResidual, false>(t);
+    else
+      codes<kCorrect, kResidual, true>(t);
   }
 
   template <bool kCorrect, bool kRowScale>

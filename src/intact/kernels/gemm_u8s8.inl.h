@@ -4,7 +4,7 @@
 // kTileM rows by up to kMaxPanels panels, and its K loop runs over all taps without touching memory
 // but A and B. A is used in place through row pointers where it can be; a strip of rows is copied
 // (or widened) first where the ISA needs other elements, or where taps are so short that padding
-// each of them to kStepK would waste multiplications (the first layer of a network: 3 channels).
+// each of them to kStepK would waste more than a quarter of the multiplications.
 #pragma once
 
 #include <cstddef>
@@ -19,11 +19,10 @@ namespace intact {
 
 // How a register tile ends.
 enum class GemmFinish : std::uint8_t {
-  kPlain,       // Equation (1) of epilogue.h on the registers.
-  kAfterCode,   // Equation (2) on the registers.
-  kBeforeCode,  // Equation (3) on the registers.
-  kReals,       // kFloat on the registers.
-  kMemory,      // Accumulators go to `acc`, and EpilogueRows does the rest.
+  kPlain,   // Equation (1) of epilogue.h on the registers.
+  kSummed,  // Equations (2) and (3) on the registers.
+  kFloat,   // Reals without a scale a row, on the registers.
+  kMemory,  // Accumulators go to `acc`, and EpilogueRows does the rest.
 };
 
 // What one register tile reads and writes.
@@ -61,7 +60,8 @@ struct GemmLayout {
   std::int64_t tap_steps;  // kStepK steps per tap of the K loop.
 
   explicit GemmLayout(const GemmShape& s) noexcept
-      : strip(Isa::kAlwaysStrip || (s.taps > 1 && s.k_per_tap % 4 != 0 && s.k_per_tap < 32)),
+      : strip(Isa::kAlwaysStrip ||
+              (s.taps > 1 && 3 * ((s.k_per_tap + 3) / 4 * 4) > 4 * s.k_per_tap)),
         taps(strip ? 1 : s.taps),
         tap_steps(((strip ? s.k() : s.k_per_tap) + Isa::kStepK - 1) / Isa::kStepK) {}
 
@@ -130,9 +130,11 @@ struct GemmU8S8 {
     const GemmTile* late = &t;
     asm volatile("" : "+r"(late) : : "memory");
     if (late->finish == GemmFinish::kPlain) return store_plain_codes<MR, NP>(*late, acc);
-    if (late->finish == GemmFinish::kAfterCode) return store_summed_codes<MR, NP>(*late, acc);
-    if (late->finish == GemmFinish::kBeforeCode) return store_sums<MR, NP>(*late, acc);
-    if (late->finish == GemmFinish::kReals) return store_reals<MR, NP>(*late, acc);
+    if (late->finish == GemmFinish::kSummed)
+      return late->e->residual == Residual::kAfterCode
+                 ? store_summed_codes<MR, NP, Residual::kAfterCode>(*late, acc)
+                 : store_summed_codes<MR, NP, Residual::kBeforeCode>(*late, acc);
+    if (late->finish == GemmFinish::kFloat) return store_reals<MR, NP>(*late, acc);
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 16
@@ -145,7 +147,6 @@ struct GemmU8S8 {
   [[gnu::always_inline]] static inline void store_plain_codes(
       const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
     constexpr int NV = NP * Isa::kPanelVecs;
-    const CodeLimits& k = t.e->codes;
 #pragma GCC unroll 16
     for (int j = 0; j < NV; ++j) {
       const F32 m = Isa::load_f32(t.m + j * Isa::kLanes);
@@ -156,66 +157,52 @@ struct GemmU8S8 {
         Isa::keep(acc[i][j]);
       }
     }
+    store_codes<MR, NP>(t, acc);
+  }
+
+  template <int MR, int NP>
+  [[gnu::always_inline]] static inline void store_codes(
+      const GemmTile& t, const I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
+    const CodeLimits& k = t.e->codes;
     const auto consts = Isa::code_consts(k.zero, k.lo, k.hi);
     auto* out = reinterpret_cast<std::uint8_t*>(t.out);
+    constexpr int NV = NP * Isa::kPanelVecs;
+    constexpr int kRows = NV < Isa::kCodeVecs ? Isa::kCodeVecs / NV : 1;
 #pragma GCC unroll 32
-    for (int i = 0; i < MR; ++i)
+    for (int i = 0; i + kRows <= MR; i += kRows)
+      Isa::template store_codes<NV, kRows>(out + i * t.out_row_bytes, t.out_row_bytes, acc + i,
+                                           consts, t.cols, t.e->lut);
+#pragma GCC unroll 8
+    for (int i = MR / kRows * kRows; i < MR; ++i)
       Isa::template store_codes<NV>(out + i * t.out_row_bytes, acc[i], consts, t.cols, t.e->lut);
   }
 
-  // Equation (3) where EpilogueRows::is_plain_sum.
-  template <int MR, int NP>
-  [[gnu::always_inline]] static inline void store_sums(
-      const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
-    constexpr int NV = NP * Isa::kPanelVecs;
-    const Epilogue& e = *t.e;
-    const F32 r_ratio = Isa::set_f32(e.r_ratio);
-    const I32 r_zero = Isa::set_i32(e.r_zero);
-#pragma GCC unroll 16
-    for (int j = 0; j < NV; ++j) {
-      const F32 m = Isa::load_f32(t.m + j * Isa::kLanes);
-      const F32 c = Isa::load_f32(t.c + j * Isa::kLanes);
-#pragma GCC unroll 32
-      for (int i = 0; i < MR; ++i) {
-        const I32 r = Isa::sub(Isa::load_u8(t.r + i * e.r_row_bytes + j * Isa::kLanes), r_zero);
-        const F32 f = Isa::fma(Isa::to_f32(acc[i][j]), m, c);
-        acc[i][j] = Isa::to_i32(Isa::add(f, Isa::mul(Isa::to_f32(r), r_ratio)));
-        Isa::keep(acc[i][j]);
-      }
-    }
-    const auto consts = Isa::code_consts(e.codes.zero, e.codes.lo, e.codes.hi);
-    auto* out = reinterpret_cast<std::uint8_t*>(t.out);
-#pragma GCC unroll 32
-    for (int i = 0; i < MR; ++i)
-      Isa::template store_codes<NV>(out + i * t.out_row_bytes, acc[i], consts, t.cols, e.lut);
-  }
-
-  // Reals where EpilogueRows::is_plain_real.
+  // Reals, numerics.md: "output left in float".
   template <int MR, int NP>
   [[gnu::always_inline]] static inline void store_reals(
-      const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
-    constexpr int NV = NP * Isa::kPanelVecs;
+      const GemmTile& t, const I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
     const F32 lo = Isa::set_f32(t.e->lo_f);
     const F32 hi = Isa::set_f32(t.e->hi_f);
 #pragma GCC unroll 16
-    for (int j = 0; j < NV; ++j) {
+    for (int j = 0; j < NP * Isa::kPanelVecs; ++j) {
+      const std::int64_t left = t.cols - j * Isa::kLanes;
+      if (left <= 0) return;
       const F32 m = Isa::load_f32(t.m + j * Isa::kLanes);
       const F32 c = Isa::load_f32(t.c + j * Isa::kLanes);
-      const std::int64_t left = t.cols - std::int64_t{j} * Isa::kLanes;
 #pragma GCC unroll 32
       for (int i = 0; i < MR; ++i) {
-        const F32 f = Isa::max(Isa::min(Isa::fma(Isa::to_f32(acc[i][j]), m, c), hi), lo);
         auto* out = reinterpret_cast<float*>(t.out + i * t.out_row_bytes) + j * Isa::kLanes;
-        if (left >= Isa::kLanes) [[likely]]
+        const F32 f = Isa::max(Isa::min(Isa::fma(Isa::to_f32(acc[i][j]), m, c), hi), lo);
+        if (left >= Isa::kLanes)
           Isa::store_f32(out, f);
-        else if (left > 0)
+        else
           Isa::store_f32(out, f, left);
       }
     }
   }
 
-  // Equation (2) where EpilogueRows::is_summed: as above, after a first code in float.
-  template <int MR, int NP>
+  // Equations (2) and (3) where EpilogueRows::is_summed: as above, after the sum in float.
+  template <int MR, int NP, Residual kResidual>
   [[gnu::always_inline]] static inline void store_summed_codes(
       const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
     constexpr int NV = NP * Isa::kPanelVecs;
@@ -232,33 +219,30 @@ struct GemmU8S8 {
 #pragma GCC unroll 32
       for (int i = 0; i < MR; ++i) {
         const F32 f = Isa::fma(Isa::to_f32(acc[i][j]), m, c);
-        const F32 q1 = Isa::round(Isa::max(Isa::min(f, hi), lo));
         const I32 r = Isa::sub(Isa::load_u8(t.r + i * e.r_row_bytes + j * Isa::kLanes), r_zero);
-        acc[i][j] = Isa::to_i32(Isa::fma(q1, first_ratio, Isa::mul(Isa::to_f32(r), r_ratio)));
+        const F32 s = Isa::mul(Isa::to_f32(r), r_ratio);
+        if constexpr (kResidual == Residual::kAfterCode)
+          acc[i][j] =
+              Isa::to_i32(Isa::fma(Isa::round(Isa::max(Isa::min(f, hi), lo)), first_ratio, s));
+        else
+          acc[i][j] = Isa::to_i32(Isa::add(f, s));
         Isa::keep(acc[i][j]);
       }
     }
-    const auto consts = Isa::code_consts(e.codes.zero, e.codes.lo, e.codes.hi);
-    auto* out = reinterpret_cast<std::uint8_t*>(t.out);
-#pragma GCC unroll 32
-    for (int i = 0; i < MR; ++i)
-      Isa::template store_codes<NV>(out + i * t.out_row_bytes, acc[i], consts, t.cols, e.lut);
+    store_codes<MR, NP>(t, acc);
   }
 
   // What stays the same over the tiles of one group of panels.
   struct Group {
-    GemmTile tile;
+    GemmTile tile;      // Of row `row`.
     EpilogueTile rest;  // For GemmFinish::kMemory.
     std::int64_t row;   // Within the block.
   };
 
   template <int NP, int MR>
   static void run_tiles(Group& g, std::int64_t rows) noexcept {
+    GemmTile& t = g.tile;
     for (; rows - g.row >= MR; g.row += MR) {
-      GemmTile t = g.tile;
-      t.rows += g.row;
-      t.out += g.row * t.out_row_bytes;
-      if (t.r != nullptr) t.r += g.row * t.e->r_row_bytes;
       tile<MR, NP>(t);
       if (t.finish == GemmFinish::kMemory) {
         EpilogueTile r = g.rest;
@@ -271,6 +255,9 @@ struct GemmU8S8 {
         r.row_sums += g.row;
         EpilogueRows<Isa>::run(r);
       }
+      t.rows += MR;
+      t.out += MR * t.out_row_bytes;
+      if (t.r != nullptr) t.r += MR * t.e->r_row_bytes;
     }
     if constexpr (MR > 1) run_tiles<NP, next_tile_height(MR)>(g, rows);
   }
@@ -310,6 +297,13 @@ struct GemmU8S8 {
     }
   }
 
+  static GemmFinish finish_of(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
+    if (EpilogueRows<Isa>::is_plain(e, n, cols)) return GemmFinish::kPlain;
+    if (EpilogueRows<Isa>::is_summed(e, n, cols)) return GemmFinish::kSummed;
+    if (e.kind == EpilogueKind::kFloat && e.row_scale == nullptr) return GemmFinish::kFloat;
+    return GemmFinish::kMemory;
+  }
+
   static void run(const GemmU8S8Args& a) {
     if (a.row_begin >= a.row_end || a.panel_begin >= a.panel_end) return;
     const GemmLayout<Isa> l(a.shape);
@@ -317,15 +311,8 @@ struct GemmU8S8 {
     const std::int64_t n_begin = a.panel_begin * kPanelCols;
     const std::int64_t n_end =
         a.panel_end * kPanelCols < a.shape.n ? a.panel_end * kPanelCols : a.shape.n;
-    using Rows = EpilogueRows<Isa>;
-    const std::int64_t n_count = n_end - n_begin;
-    const GemmFinish finish = corrected                                      ? GemmFinish::kMemory
-                              : Rows::is_plain(a.epilogue, n_begin, n_count) ? GemmFinish::kPlain
-                              : Rows::is_plain_sum(a.epilogue, n_begin, n_count)
-                                  ? GemmFinish::kBeforeCode
-                              : Rows::is_plain_real(a.epilogue) ? GemmFinish::kReals
-                              : Rows::is_summed(a.epilogue)     ? GemmFinish::kAfterCode
-                                                                : GemmFinish::kMemory;
+    const GemmFinish finish =
+        corrected ? GemmFinish::kMemory : finish_of(a.epilogue, n_begin, n_end - n_begin);
     const std::int64_t element_bytes = a.epilogue.kind == EpilogueKind::kCodes ? 1 : 4;
     auto** pointers = reinterpret_cast<const std::uint8_t**>(a.scratch);
     auto* sums = reinterpret_cast<std::int32_t*>(a.scratch + GemmLayout<Isa>::kSumsAt);
@@ -358,7 +345,6 @@ struct GemmU8S8 {
         } else if (!in_place) {
           for (std::int64_t i = 0; i < rows; ++i) pointers[i] = a.a + (m0 + i) * a.a_row_bytes;
         }
-        t.rows = in_place ? a.rows + m0 : pointers;
         t.rows_stride = in_place ? a.rows_stride : 0;
         if (a.b.zb != nullptr) {
           for (std::int64_t i = 0; i < rows; ++i) {
@@ -373,6 +359,7 @@ struct GemmU8S8 {
         for (std::int64_t p = c0; p < c1;) {
           const std::int64_t panels = next_panel_group<Isa>(c1 - p);
           const std::int64_t n = p * kPanelCols;
+          t.rows = in_place ? a.rows + m0 : pointers;
           t.b = a.b.packed + p * l.panel_bytes();
           t.init = a.b.init + n;
           t.m = a.epilogue.m + n;

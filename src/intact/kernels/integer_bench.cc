@@ -58,7 +58,7 @@ struct Layer {
   Epilogue e;
 
   explicit Layer(const LayerShape& shape)
-      : s(shape.op == "gemm" ? as_pointwise(shape) : shape),
+      : s(shape.op == "gemm" ? as_pointwise(shape) : padded_image(shape)),
         pixels(s.window.out_h * s.window.out_w),
         k(std::int64_t{s.window.kernel_h} * s.window.kernel_w * (s.op == "dwconv" ? 1 : s.c)),
         padded(padded_n(s.n)),
@@ -94,8 +94,23 @@ struct Layer {
   [[nodiscard]] bool pointwise() const {
     return k == s.c && s.window.stride_h == 1 && s.window.stride_w == 1;
   }
+  // Few channels: the runtime pads the image first, and a row of the kernel is one tap.
+  [[nodiscard]] bool joined() const { return s.op == "conv" && s.c <= 4 && s.window.kernel_w > 1; }
+  static LayerShape padded_image(LayerShape x) {
+    WindowGeometry& g = x.window;
+    if (x.op != "conv" || x.c > 4 || g.kernel_w == 1) return x;
+    g.in_h = (g.out_h - 1) * g.stride_h + g.kernel_h;
+    g.in_w = (g.out_w - 1) * g.stride_w + g.kernel_w;
+    g.pad_top = g.pad_left = 0;
+    return x;
+  }
+  // Weights are [n, taps, c].
+  [[nodiscard]] GemmShape shape() const {
+    if (joined()) return {s.n, s.window.kernel_h, s.window.kernel_w * s.c};
+    return {s.n, k / s.c, s.c};
+  }
   [[nodiscard]] GemmBSource weights() const {
-    return {.b = w.data, .tap_bytes = 1, .k_bytes = k / s.c, .n_bytes = k};
+    return {.b = w.data, .tap_bytes = shape().k_per_tap, .k_bytes = 1, .n_bytes = k};
   }
 };
 
@@ -103,7 +118,7 @@ using Call = std::function<void()>;
 
 // Pixels [begin, end) of a convolution as a matrix product.
 Call direct(const Layer& x, const GemmU8S8Kernel& kernel, std::int64_t begin, std::int64_t end) {
-  const GemmShape shape{x.s.n, x.k / x.s.c, x.s.c};
+  const GemmShape shape = x.shape();
   auto packed = std::make_shared<Array<std::int8_t>>(kernel.packed_bytes(shape));
   auto init = std::make_shared<Array<std::int32_t>>(Layer::size(x.padded));
   auto colsum = std::make_shared<Array<std::int32_t>>(Layer::size(x.padded));
@@ -130,8 +145,11 @@ Call direct(const Layer& x, const GemmU8S8Kernel& kernel, std::int64_t begin, st
         a.a = x.in.data + p * x.s.c;
         a.a_row_bytes = x.s.c;
       } else {
-        fill_conv_rows(x.s.window, x.in.data, x.s.window.in_w * x.s.c, x.s.c, x.pad.data, p,
-                       p + count, rows->data(), count);
+        const std::int64_t row_bytes = x.s.window.in_w * x.s.c;
+        WindowGeometry window = x.s.window;
+        if (x.joined()) window.kernel_w = 1;
+        fill_conv_rows(window, x.in.data, row_bytes, x.s.c, x.pad.data, p, p + count, rows->data(),
+                       count);
         a.rows = rows->data();
         a.rows_stride = count;
       }
@@ -146,7 +164,8 @@ Call winograd(const Layer& x, const Wino43U8S8Kernel& kernel) {
   const Wino43Shape shape{x.s.c, x.s.n, x.s.window};
   auto packed = std::make_shared<Array<std::byte>>(kernel.packed_bytes(shape));
   auto scratch = std::make_shared<Array<std::byte>>(kernel.scratch_bytes(shape));
-  kernel.pack(shape, x.weights(), 0, panels_of(x.s.n), packed->data);
+  kernel.pack(shape, {.b = x.w.data, .tap_bytes = x.s.c, .k_bytes = 1, .n_bytes = x.k}, 0,
+              panels_of(x.s.n), packed->data);
   Wino43U8S8Args a;
   a.shape = shape;
   a.in = x.in.data;

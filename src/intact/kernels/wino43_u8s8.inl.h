@@ -239,6 +239,8 @@ struct Wino43U8S8 {
     r.e = &e;
     r.m = e.m + g.n;
     r.c = e.c + g.n;
+    r.small =
+        EpilogueRows<Isa>::is_plain(e, g.n, g.cols) || EpilogueRows<Isa>::is_summed(e, g.n, g.cols);
     for (std::int64_t t = 0; t < g.tiles;) {
       const std::int64_t tx = (g.first_tile + t) % g.tiles_x;
       const std::int64_t oy = a.row_begin + (g.first_tile + t) / g.tiles_x * 4;

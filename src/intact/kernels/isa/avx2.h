@@ -278,6 +278,15 @@ struct Avx2 {
     finish(dst, p, k, n, table);
   }
 
+  template <int NV, int kRows>
+  [[gnu::always_inline]] static inline void store_codes(std::uint8_t* dst, std::ptrdiff_t,
+                                                        const I32 (*q)[NV], const CodeConsts& k,
+                                                        std::int64_t n,
+                                                        const std::uint8_t* table) noexcept {
+    static_assert(kRows == 1);
+    store_codes<NV>(dst, q[0], k, n, table);
+  }
+
   static constexpr int kDwVecs = 2;
   static constexpr int kDwBlock = 16;
   static constexpr int kDwWeightBytes = 128;  // int16: pairs (row 0, row 1), then (row 2, row 3)

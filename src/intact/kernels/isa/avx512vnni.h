@@ -274,13 +274,35 @@ struct Avx512Vnni {
   [[gnu::always_inline]] static inline void store_codes(std::uint8_t* dst, const I32 (&q)[NV],
                                                         const CodeConsts& k, std::int64_t n,
                                                         const std::uint8_t* table) noexcept {
-    // The packs work within 128-bit lanes: dword 4 j + l of the result is lane l of vector j.
-    const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
-    const __m512i p0 = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[NV > 1 ? 1 : 0]), k.zero);
-    __m512i p1 = p0;
-    if constexpr (NV > 2) p1 = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[NV - 1]), k.zero);
-    const __m512i r = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(p0, p1));
+    const __m512i r = pack_codes(q[0], q[NV > 1 ? 1 : 0], q[NV > 2 ? 2 : 0], q[NV - 1], k);
     finish<NV * 16>(dst, r, k, n, table);
+  }
+
+  template <int NV, int kRows>
+  [[gnu::always_inline]] static inline void store_codes(std::uint8_t* dst, std::ptrdiff_t row_bytes,
+                                                        const I32 (*q)[NV], const CodeConsts& k,
+                                                        std::int64_t n,
+                                                        const std::uint8_t* table) noexcept {
+    if constexpr (kRows == 1) {
+      store_codes<NV>(dst, q[0], k, n, table);
+    } else {
+      static_assert(NV * kRows == 4);
+      const auto at = [&](int j) { return q[j / NV][j % NV]; };
+      __m512i r = pack_codes(at(0), at(1), at(2), at(3), k);
+      if (k.bounded) r = _mm512_min_epu8(_mm512_max_epu8(r, k.lo), k.hi);
+      if (table != nullptr) r = lut64(r, table);
+      if (row_bytes == 16 * NV && n >= row_bytes) {
+        _mm512_storeu_si512(dst, r);
+      } else if constexpr (NV == 2) {
+        store_low(dst, _mm512_castsi512_si256(r), n);
+        store_low(dst + row_bytes, _mm512_extracti64x4_epi64(r, 1), n);
+      } else {
+        store_low(dst, _mm512_castsi512_si128(r), n);
+        store_low(dst + row_bytes, _mm512_extracti32x4_epi32(r, 1), n);
+        store_low(dst + 2 * row_bytes, _mm512_extracti32x4_epi32(r, 2), n);
+        store_low(dst + 3 * row_bytes, _mm512_extracti32x4_epi32(r, 3), n);
+      }
+    }
   }
 
   static constexpr int kDwVecs = 4;
@@ -366,6 +388,30 @@ struct Avx512Vnni {
   static __mmask16 mask16(std::int64_t n) noexcept { return static_cast<__mmask16>((1U << n) - 1); }
   static __mmask64 mask64(std::int64_t n) noexcept {
     return n >= 64 ? ~__mmask64{0} : (__mmask64{1} << n) - 1;
+  }
+  // The first min(n, all) bytes.
+  [[gnu::always_inline]] static inline void store_low(std::uint8_t* dst, __m128i x,
+                                                      std::int64_t n) noexcept {
+    if (n >= 16) [[likely]]
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), x);
+    else
+      _mm_mask_storeu_epi8(dst, mask16(n), x);
+  }
+  [[gnu::always_inline]] static inline void store_low(std::uint8_t* dst, __m256i x,
+                                                      std::int64_t n) noexcept {
+    if (n >= 32) [[likely]]
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst), x);
+    else
+      _mm256_mask_storeu_epi8(dst, static_cast<__mmask32>(mask64(n)), x);
+  }
+  // Codes of four vectors, in order, before their bounds. The packs work within 128-bit lanes:
+  // dword 4 j + l of their result is lane l of vector j.
+  [[gnu::always_inline]] static inline __m512i pack_codes(I32 q0, I32 q1, I32 q2, I32 q3,
+                                                          const CodeConsts& k) noexcept {
+    const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    const __m512i p0 = _mm512_adds_epi16(_mm512_packs_epi32(q0, q1), k.zero);
+    const __m512i p1 = _mm512_adds_epi16(_mm512_packs_epi32(q2, q3), k.zero);
+    return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(p0, p1));
   }
   // Bounds, table and store of the first min(n, kFull) bytes of r.
   template <int kFull>

@@ -240,6 +240,15 @@ struct NeonDot {
     store_bytes(dst, r, n);
   }
 
+  template <int NV, int kRows>
+  [[gnu::always_inline]] static inline void store_codes(std::uint8_t* dst, std::ptrdiff_t,
+                                                        const I32 (*q)[NV], const CodeConsts& k,
+                                                        std::int64_t n,
+                                                        const std::uint8_t* table) noexcept {
+    static_assert(kRows == 1);
+    store_codes<NV>(dst, q[0], k, n, table);
+  }
+
   static constexpr int kDwVecs = 4;
   static constexpr int kDwBlock = 16;
   static constexpr int kDwWeightBytes = 64;

@@ -294,6 +294,13 @@ struct Scalar {
     }
   }
 
+  // The same for kRows rows, row_bytes apart, of NV vectors each: kRows * NV == kCodeVecs.
+  template <int NV, int kRows>
+  static void store_codes(std::uint8_t* dst, std::ptrdiff_t row_bytes, const I32 (*q)[NV],
+                          const CodeConsts& k, std::int64_t n, const std::uint8_t* table) noexcept {
+    for (int i = 0; i < kRows; ++i) store_codes<NV>(dst + i * row_bytes, q[i], k, n, table);
+  }
+
   // Depthwise: kDwVecs vectors hold kDwBlock channels in the order dw_channel. A Column holds up to
   // four rows of one pixel column, interleaved so that dw_dot adds
   // acc[lane] += sum_{r < 4} (row_r[channel] - kAOffset) * w[r][channel] (modulo 2^32).
