@@ -19,7 +19,7 @@ def draw(*choices: Any) -> Any:
 
 
 def model(
-    op: str, x: np.ndarray, weights: np.ndarray, channels: int, tail: str, **attributes: object
+    op: str, x: np.ndarray, weights: np.ndarray, channels: int, tail: str, **attributes: Any
 ) -> bytes:
     """One product with a bias, and what its epilogue absorbs."""
     constants = {"w": weights, "b": RNG.standard_normal(channels).astype(np.float32)}
@@ -35,7 +35,7 @@ def model(
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     opsets = [helper.make_opsetid("", 17)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
 
 
 def check(data: bytes, x: np.ndarray, what: str) -> None:
