@@ -28,7 +28,10 @@ struct Flags {
 
 int done(const Flags& f, const std::string& verb, const std::string& text) {
   if (auto status = write_file(f.out, text); !status) return refuse(status.error());
-  if (!f.common.quiet()) fmt::print("wrote       {}\n", f.out);
+  if (!f.common.quiet())
+    fmt::print("wrote       {}\nnext        intact quantize {} --calibration {}{}\n", f.out,
+               f.model.empty() ? "MODEL" : f.model, f.out,
+               f.data.path.empty() ? "" : " --data " + f.data.path);
   Json json;
   json["out"] = f.out;
   if (auto status = f.common.write(verb, json); !status) return refuse(status.error());

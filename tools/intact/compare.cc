@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
 
 #include "command.h"
 
@@ -34,11 +34,8 @@ void print(const Flags& f, const CompareResult& r) {
   }
   if (shown < r.layers.size())
     fmt::print("        and {} better ones (--top 0 shows all)\n", r.layers.size() - shown);
-  double worst = 200;
-  for (const OutputComparison& o : r.outputs) {
+  for (const OutputComparison& o : r.outputs)
     fmt::print("output  {:<40} {} dB\n", o.name, decibels(o.sqnr_db));
-    worst = std::min(worst, o.sqnr_db);
-  }
   std::vector<std::string> fixes;
   for (const LayerComparison& l : r.layers)
     if (!l.fix.empty() && fixes.size() < 3 &&

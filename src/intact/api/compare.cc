@@ -16,8 +16,10 @@ namespace {
 
 // A layer above this needs no explanation.
 constexpr double kFineDb = 35;
-// Below this, a layer is worth a change.
+// Below this, a layer is worth a change; any that is not fine is, when an output is below
+// kIntactDb.
 constexpr double kFixDb = 25;
+constexpr double kIntactDb = 20;
 // A share of an error from which on it is its cause.
 constexpr double kMost = 0.5;
 constexpr double kFewBits = 5;
@@ -47,9 +49,9 @@ InputFigures figures_of(const QuantizerFigures& q) {
 }
 
 // The cause that the figures support, and the flag that they suggest.
-void explain(const LayerFigures& figures, LayerComparison& layer) {
+void explain(const LayerFigures& figures, double output_db, LayerComparison& layer) {
   if (layer.local_sqnr_db >= kFineDb) return;
-  const bool worth = layer.local_sqnr_db < kFixDb;
+  const bool worth = layer.local_sqnr_db < kFixDb || output_db < kIntactDb;
   const std::string keep =
       worth && figures.product ? fmt::format("--keep-float '{}'", layer.node) : "";
   const double weights = figures.weights.noise / figures.local.noise;
@@ -86,6 +88,11 @@ void explain(const LayerFigures& figures, LayerComparison& layer) {
 CompareResult report(const Comparison& c) {
   CompareResult result;
   result.samples = c.samples;
+  double output_db = 200;
+  for (const auto& [name, energy] : c.outputs) {
+    result.outputs.push_back({name, energy.sqnr_db()});
+    output_db = std::min(output_db, energy.sqnr_db());
+  }
   for (const LayerFigures& figures : c.layers) {
     LayerComparison layer;
     layer.node = figures.node;
@@ -96,14 +103,13 @@ CompareResult report(const Comparison& c) {
     layer.weight_sqnr_db = figures.weights.sqnr_db();
     for (const std::size_t q : figures.quantizers)
       layer.inputs.push_back(figures_of(c.quantizers[q]));
-    explain(figures, layer);
+    explain(figures, output_db, layer);
     result.layers.push_back(std::move(layer));
   }
   std::stable_sort(result.layers.begin(), result.layers.end(),
                    [](const LayerComparison& a, const LayerComparison& b) {
                      return a.local_sqnr_db < b.local_sqnr_db;
                    });
-  for (const auto& [name, energy] : c.outputs) result.outputs.push_back({name, energy.sqnr_db()});
   return result;
 }
 
