@@ -230,12 +230,17 @@ class Quantizer {
       result_.calibration_samples = seen_.samples;
     }
     if (file) return take_ranges(*file);
-    for (std::size_t i = 0; i < placement_.tensors.size(); ++i) {
-      auto range = choose_range(seen_.tensors[i].stats, method, target_);
-      if (!range)
-        return fail(range.error().with_context(
+    const std::size_t tensors = placement_.tensors.size();
+    std::vector<Result<Range>> found(tensors, Range{});
+    shared_pool(options_.threads > 0 ? options_.threads : default_threads())
+        ->run(tensors, [&](std::size_t i) {
+          found[i] = choose_range(seen_.tensors[i].stats, method, target_);
+        });
+    for (std::size_t i = 0; i < tensors; ++i) {
+      if (!found[i])
+        return fail(found[i].error().with_context(
             fmt::format("tensor '{}'", graph_.value(placement_.tensors[i].value).name)));
-      ranges_.push_back(*range);
+      ranges_.push_back(*found[i]);
     }
     return {};
   }

@@ -353,8 +353,10 @@ Result<Fit> fit_product(const FitInput& in, ThreadPool& pool) {
   RowErrors errors(in.weights, in.groups, in.rows, in.taps, pool);
   for (const Candidate& c : candidates) {
     std::vector<float> real(size);
-    for (std::size_t i = 0; i < size; ++i)
-      real[i] = static_cast<float>(c.codes[i]) * c.scales[i / in.taps / in.share];
+    pool.run(in.groups * in.rows, [&](std::size_t n) {
+      for (std::size_t i = n * in.taps; i < (n + 1) * in.taps; ++i)
+        real[i] = static_cast<float>(c.codes[i]) * c.scales[n / in.share];
+    });
     errors.add_candidate(real);
   }
   INTACT_TRY(in.judge([&](std::span<float> x, std::span<float> x_hat) {

@@ -78,14 +78,17 @@ class Costs {
         for (std::size_t i = 0; i < tap_gain.size(); ++i)
           tap_gain[i] = d.gain[channel_of_tap(site, i / site.taps, i % site.taps)];
       std::vector<float> scaled = weights_[r];
-      for (std::size_t i = 0; i < scaled.size(); ++i)
-        scaled[i] /= tap_gain[i / (site.rows * site.taps) * site.taps + i % site.taps];
+      if (!d.gain.empty())
+        for (std::size_t n = 0; n < site.groups * site.rows; ++n)
+          for (std::size_t k = 0; k < site.taps; ++k)
+            scaled[n * site.taps + k] /= tap_gain[n / site.rows * site.taps + k];
       const AxisView view{1, site.channels(), scaled.size() / site.channels()};
       INTACT_ASSIGN(const auto scales, choose_weight_scales(scaled, view, {}, 1.0f));
       std::vector<std::int8_t> codes(scaled.size());
       quantize_weights(scaled, view, scales, {-127, 127}, codes);
-      for (std::size_t i = 0; i < codes.size(); ++i)
-        scaled[i] = static_cast<float>(codes[i]) * scales[i / view.inner];
+      for (std::size_t c = 0; c < view.channels; ++c)
+        for (std::size_t i = c * view.inner; i < (c + 1) * view.inner; ++i)
+          scaled[i] = static_cast<float>(codes[i]) * scales[c];
       errors_[r].add_candidate(scaled);
       const std::size_t width = tap_gain.size();
       errors_[r].add(candidates_,

@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t kBlock = 64;       // Inputs whose feedback is applied together.
 constexpr std::size_t kColumns = 512;    // Columns per sweep of that application.
 constexpr std::size_t kChannels = 16;    // Output channels of one task.
-constexpr std::size_t kSolveLanes = 64;  // Output channels solved side by side.
+constexpr std::size_t kSolveLanes = 32;  // Output channels solved side by side.
+constexpr std::size_t kTurned = 8;       // Rows of a transposed matrix a task writes.
 
 bool all_finite(std::span<const double> x) {
   return std::all_of(x.begin(), x.end(), [](double v) { return std::isfinite(v); });
@@ -183,17 +184,17 @@ Result<std::vector<double>> refit_weights(std::span<const double> w,
   std::vector<double> factor(second_moment.begin(), second_moment.end());
   for (std::size_t i = 0; i < k; ++i) factor[i * k + i] += l;
   INTACT_TRY(cholesky(factor, k, pool));
-  // L^T by rows, for the substitution that runs down the columns of L.
-  std::vector<double> upper(k * k);
-  for (std::size_t i = 0; i < k; ++i) {
-    for (std::size_t j = 0; j <= i; ++j) upper[j * k + i] = factor[i * k + j];
-  }
-  std::vector<double> cross(k * k);  // (C + l I)^T
-  for (std::size_t i = 0; i < k; ++i) {
+  // L^T by rows, for the substitution that runs down the columns of L, and (C + l I)^T.
+  std::vector<double> upper(k * k), cross(k * k);
+  run_tasks(pool, (k + kTurned - 1) / kTurned, [&](std::size_t t) {
+    const std::size_t last = std::min(k, (t + 1) * kTurned);
     for (std::size_t j = 0; j < k; ++j) {
-      cross[i * k + j] = cross_moment[j * k + i] + (i == j ? l : 0.0);
+      for (std::size_t i = t * kTurned; i < last; ++i) {
+        upper[i * k + j] = j >= i ? factor[j * k + i] : 0.0;
+        cross[i * k + j] = cross_moment[j * k + i] + (i == j ? l : 0.0);
+      }
     }
-  }
+  });
   std::vector<double> fitted(w.size());
   run_tasks(pool, (n + kSolveLanes - 1) / kSolveLanes, [&](std::size_t t) {
     const std::size_t first = t * kSolveLanes;
