@@ -37,6 +37,7 @@ struct TemporaryFolder {
 // when there is no such program.
 int run_program(std::vector<std::string> words, const std::vector<int>& silenced) {
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;
