@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "base/round.h"
 #include "runtime/ops/unary.h"
@@ -148,24 +149,41 @@ std::vector<double> constant_operand(const OpContext& c, const Chain::Op& op) {
   return values;
 }
 
-// x a + c + r, one channel, before an operator that is affine in x, and after.
+// clamp(x a + c + r, lo, hi), one channel.
 struct Affine {
   double a = 1, c = 0, r = 0;
+  double lo = -std::numeric_limits<double>::infinity();
+  double hi = std::numeric_limits<double>::infinity();
+
+  [[nodiscard]] bool is_clamped() const { return lo > -HUGE_VAL || hi < HUGE_VAL; }
+  void scale(double k) {
+    a *= k, c *= k, r *= k, lo *= k, hi *= k;
+    if (k < 0) std::swap(lo, hi);
+  }
+  void shift(double k) { c += k, lo += k, hi += k; }
+  // Followed by a clamp.
+  void clamp(const RealClamp& range) {
+    const auto l = static_cast<double>(range.lo), h = static_cast<double>(range.hi);
+    lo = std::min(std::max(lo, l), h);
+    hi = std::min(std::max(hi, l), h);
+  }
+  // Followed by an operator with a constant; false where it is not affine.
   [[nodiscard]] bool then(const Chain::Op& op, double k) {
     switch (op.binary) {
       case BinaryOp::kAdd:
-        c += k;
+        shift(k);
         break;
       case BinaryOp::kSub:
-        if (op.reversed) a = -a, c = -c, r = -r, k = -k;
-        c -= k;
+        if (op.reversed) scale(-1);
+        shift(op.reversed ? k : -k);
         break;
       case BinaryOp::kDiv:
         if (op.reversed) return false;
         k = 1 / k;
         [[fallthrough]];
       case BinaryOp::kMul:
-        a *= k, c *= k, r *= k;
+        if (k == 0) return false;
+        scale(k);
         break;
       default:
         return false;
@@ -183,30 +201,23 @@ bool is_sum_with_codes(const Chain::Op& op) {
 }  // namespace
 
 ChainEnd Chain::take_end(const OpContext& c, const TensorMap& y) {
-  ChainEnd end;
-  end.codes = {0, 255, y.zero};
-  // Rounding is monotone, so a clamp of reals before the Q is a clamp of codes after it.
-  while (!ops_.empty()) {
-    const auto clamp = clamp_of(ops_.back());
-    if (!clamp) break;
-    const std::int32_t lo = end.codes.lo, hi = end.codes.hi;
-    end.codes.lo = std::clamp(encode(clamp->lo, y), lo, hi);
-    end.codes.hi = std::clamp(encode(clamp->hi, y), lo, hi);
-    ops_.pop_back();
-  }
-  // The longest run of affine operators at the end, of which one may be the sum with codes.
+  // The longest run at the end of affine operators, one sum with codes before any clamp, clamps.
   const auto follow = [&](std::size_t first, ChainEnd& e) {
     std::vector<Affine> maps(1);
     for (std::size_t i = first; i < ops_.size(); ++i) {
       const Op& op = ops_[i];
+      if (const auto clamp = clamp_of(op)) {
+        for (Affine& m : maps) m.clamp(*clamp);
+        continue;
+      }
       if (is_sum_with_codes(op)) {
-        if (e.residual_input >= 0) return false;
+        if (e.residual_input >= 0 || maps[0].is_clamped()) return false;
         e.residual_input = op.input;
         e.r_zero = op.map.zero;
         const bool minus_x = op.binary == BinaryOp::kSub && op.reversed;
         const bool minus_r = op.binary == BinaryOp::kSub && !op.reversed;
         for (Affine& m : maps) {
-          if (minus_x) m.a = -m.a, m.c = -m.c;
+          if (minus_x) m.scale(-1);
           m.r = minus_r ? -op.map.scale : op.map.scale;
         }
         continue;
@@ -217,24 +228,45 @@ ChainEnd Chain::take_end(const OpContext& c, const TensorMap& y) {
       for (std::size_t n = 0; n < maps.size(); ++n)
         if (!maps[n].then(op, k[k.size() == 1 ? 0 : n])) return false;
     }
-    for (const Affine& m : maps)
-      if (m.r != maps[0].r) return false;  // The residual has one ratio.
     e.a.clear();
     e.c.clear();
     for (const Affine& m : maps) {
+      if (m.r != maps[0].r) return false;  // The residual has one ratio.
       e.a.push_back(m.a / y.scale);
       e.c.push_back(m.c / y.scale);
+      // Rounding is monotone, so a clamp of reals before the Q is a clamp of codes after it.
+      e.lo.push_back(static_cast<std::uint8_t>(encode(static_cast<float>(m.lo), y)));
+      e.hi.push_back(static_cast<std::uint8_t>(encode(static_cast<float>(m.hi), y)));
     }
     e.r_ratio = static_cast<float>(maps[0].r / y.scale);
+    const auto one = [](const std::vector<std::uint8_t>& v) {
+      return std::all_of(v.begin(), v.end(), [&](std::uint8_t x) { return x == v[0]; });
+    };
+    if (one(e.lo) && one(e.hi)) {
+      e.codes.lo = e.lo[0];
+      e.codes.hi = e.hi[0];
+      e.lo.clear();
+      e.hi.clear();
+    }
     return true;
   };
-  for (std::size_t first = 0; first <= ops_.size(); ++first) {
-    ChainEnd longer = end;
-    if (!follow(first, longer)) continue;
+  std::size_t first = 0;
+  for (;; ++first) {
+    ChainEnd end;
+    end.codes = {0, 255, y.zero};
+    if (!follow(first, end)) continue;  // An empty run always fits.
     ops_.resize(first);
-    return longer;
+    return end;
   }
-  return end;
+}
+
+void ChainEnd::limit(std::uint8_t* y, std::ptrdiff_t stride, std::int64_t rows, std::int64_t cols,
+                     std::int64_t channel) const {
+  if (!has_limits()) return;
+  const std::uint8_t* l = lo.data() + channel;
+  const std::uint8_t* h = hi.data() + channel;
+  for (std::int64_t r = 0; r < rows; ++r, y += stride)
+    for (std::int64_t i = 0; i < cols; ++i) y[i] = std::min(std::max(y[i], l[i]), h[i]);
 }
 
 std::optional<ChainSum> Chain::as_sum_of_floats() const {
@@ -355,6 +387,7 @@ void Chain::run(const ChainPiece& piece, const StepArgs& args, const ChainEnd& e
       if (end.residual_input >= 0)
         e.r = args.input<std::uint8_t>(static_cast<std::size_t>(end.residual_input)) + block.offset;
       codes_->encode(e);
+      end.limit(e.y, out_stride, block.rows, block.cols, block.channel);
     }
   }
 }

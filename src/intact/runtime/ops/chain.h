@@ -58,6 +58,13 @@ struct ChainEnd {
   std::int32_t r_zero = 0;
   float r_ratio = 0.0f;
   CodeLimits codes;
+  // A clamp that a factor a channel follows: one range of codes a channel. Empty: `codes` for all.
+  std::vector<std::uint8_t> lo, hi;
+
+  [[nodiscard]] bool has_limits() const { return !lo.empty(); }
+  // Brings codes [rows, cols], the first of channel `channel`, into their ranges.
+  void limit(std::uint8_t* y, std::ptrdiff_t stride, std::int64_t rows, std::int64_t cols,
+             std::int64_t channel) const;
 
   [[nodiscard]] bool per_channel() const { return a.size() > 1; }
   [[nodiscard]] double a_of(std::int64_t channel) const {
@@ -100,8 +107,8 @@ class Chain {
   // True when an operand has a value a channel.
   [[nodiscard]] bool has_operand_by_channel() const noexcept;
 
-  // Takes off what may be done in the step that makes codes of map y: clamps at the very end, and
-  // before them the sum with codes of the output's shape and constants added or multiplied.
+  // Takes off what may be done in the step that makes codes of map y: the sum with codes of the
+  // output's shape, constants added or multiplied, and clamps that only constants follow.
   ChainEnd take_end(const OpContext& c, const TensorMap& y);
 
   // What the chain is, when it is no more than that. The sum's operand has the output's shape.

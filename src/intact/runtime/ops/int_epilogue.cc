@@ -29,6 +29,8 @@ ChannelMaps IntEpilogue::channel_maps(std::span<const double> input_scales,
 void IntEpilogue::finish_pixels(float* x, std::byte* image_out, std::int64_t image,
                                 std::int64_t first, std::int64_t count, std::int64_t pixels,
                                 std::int64_t channels, const StepArgs& args) const {
+  std::uint8_t* codes = reinterpret_cast<std::uint8_t*>(image_out) + first * channels;
+  if (codes_out && chain.empty()) end.limit(codes, channels, count, channels, 0);
   if (chain.empty()) return;
   ChainPiece piece;
   piece.x = x;
@@ -37,8 +39,7 @@ void IntEpilogue::finish_pixels(float* x, std::byte* image_out, std::int64_t ima
   piece.offset = (image * pixels + first) * channels;
   piece.image = image;
   if (through_float())
-    chain.run(piece, args, end, reinterpret_cast<std::uint8_t*>(image_out) + first * channels,
-              channels);
+    chain.run(piece, args, end, codes, channels);
   else
     chain.run(piece, args);
 }

@@ -154,9 +154,12 @@ void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const Int
     };
     if (!through_float) {
       b.kernel->run(args);
-      if (epilogue.chain.empty()) continue;
       const std::int64_t first = columns(panel_begin);
       set_columns(first, columns(panel_end));
+      if (epilogue.codes_out)
+        epilogue.end.limit(reinterpret_cast<std::uint8_t*>(out.out + row * out.row_bytes) + first,
+                           out.row_bytes, count, piece.cols, piece.channel);
+      if (epilogue.chain.empty()) continue;
       piece.x = static_cast<float*>(args.out) + first;
       piece.x_stride = out_stride;
       epilogue.chain.run(piece, step);

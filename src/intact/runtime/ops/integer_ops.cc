@@ -522,6 +522,8 @@ Status plan_qmatmul(OpContext& c) {
         g.epilogue.r_row_bytes = n;
       }
       kernel->run(g);
+      if (e.codes_out && e.chain.empty())
+        e.end.limit(static_cast<std::uint8_t*>(g.out), n, m, n, 0);
       if (e.chain.empty()) return;
       ChainPiece piece;
       piece.x = static_cast<float*>(g.out);
@@ -576,8 +578,8 @@ Status plan_qconv_transpose(OpContext& c) {
   INTACT_ASSIGN(const IntEpilogue e, read_int_epilogue(c, c.outputs_[0]));
   // Phases that differ only in where along x they begin, one behind the other, are one product
   // whose columns are (phase, channel): what it leaves for a row of pixels is a row of the output.
-  const bool by_channel =
-      e.chain.has_operand_by_channel() || (e.through_float() && e.end.per_channel());
+  const bool by_channel = e.chain.has_operand_by_channel() || e.end.has_limits() ||
+                          (e.through_float() && e.end.per_channel());
   const std::vector<std::vector<TransposedPhase>> runs = neighbours(window.phases, !by_channel);
   struct Part {
     TransposedPhase phase;  // The first of the run.

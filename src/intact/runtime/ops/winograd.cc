@@ -87,7 +87,7 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
 
   const std::int64_t batch = x.shape[0];
   const bool through_float = e.through_float();
-  Shares shares = share_out(shape, batch, c.threads(), !e.chain.empty());
+  Shares shares = share_out(shape, batch, c.threads(), !e.chain.empty() || e.end.has_limits());
   const std::int64_t row_floats = shape.out_channels * shape.window.out_w;
   if (through_float) {
     const std::int64_t fit = kStripBytes / (row_floats * 4) / 4 * 4;
