@@ -32,6 +32,9 @@ struct ValueDescription {
 
 struct SessionOptions {
   int threads = 0;  // 0: the least of the affinity mask, the cgroup quota and INTACT_NUM_THREADS.
+  // A folder that keeps packed weights, so that later openings pack nothing and all processes hold
+  // one copy; made when missing. Empty: none.
+  std::string cache_dir{};
 };
 
 // A piece of memory that a run reads: dense, row-major.
@@ -41,7 +44,15 @@ struct TensorView {
   const void* data = nullptr;
 };
 
-// A result. The memory belongs to the shared owner.
+// A piece of memory that a run writes: dense, row-major, of the output's type and shape. Without
+// data the run allocates it.
+struct OutputView {
+  std::string dtype;
+  std::vector<std::int64_t> shape;
+  void* data = nullptr;
+};
+
+// A result. The memory belongs to the shared owner, or to the caller who bound it.
 struct OwnedTensor {
   std::string dtype;
   std::vector<std::int64_t> shape;
@@ -69,6 +80,11 @@ class Session {
   // Errors: kDataMismatch naming the input; kInterrupted when *cancel becomes true.
   Result<std::vector<OwnedTensor>> run(const std::map<std::string, TensorView>& inputs,
                                        const std::atomic<bool>* cancel = nullptr) const;
+  // The same with everything in the model's order: one view an input, and either no view or one an
+  // output. Errors: kDataMismatch also for memory that does not fit its output.
+  Result<std::vector<OwnedTensor>> run_ordered(std::span<const TensorView> inputs,
+                                               std::span<const OutputView> outputs = {},
+                                               const std::atomic<bool>* cancel = nullptr) const;
 
   // The engine behind the session, for the project's own tools.
   [[nodiscard]] Engine& engine() const;

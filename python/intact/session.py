@@ -40,7 +40,12 @@ class ExecutionMode(enum.IntEnum):
 
 
 class SessionOptions:
-    """Options of a session. ``intra_op_num_threads`` is honoured (0: the machine's own number)."""
+    """Options of a session.
+
+    ``intra_op_num_threads`` is honoured (0: the machine's own number), and so is ``cache_dir``, also as
+    the config entry "session.cache_dir": a folder that keeps packed weights, so that later openings pack
+    nothing and all processes hold one copy.
+    """
 
     def __init__(self) -> None:
         self.intra_op_num_threads = 0
@@ -59,11 +64,14 @@ class SessionOptions:
         self.profile_file_prefix = "onnxruntime_profile_"
         self.execution_order = 0
         self.use_per_session_threads = True
+        self.cache_dir = ""
         self._entries: dict[str, str] = {}
 
     def add_session_config_entry(self, key: str, value: str) -> None:
         """Keeps the entry; none changes a result."""
         self._entries[key] = value
+        if key == "session.cache_dir":
+            self.cache_dir = value
 
     def get_session_config_entry(self, key: str) -> str:
         """Returns what add_session_config_entry kept. Raises KeyError."""
@@ -176,7 +184,8 @@ class InferenceSession:
             raise ValueError(
                 f"intra_op_num_threads is {threads}; give 0 for the machine's own number, or more"
             )
-        self._core = open_core(path_or_bytes, threads)
+        cache = os.fspath(self._options.cache_dir)
+        self._core = open_core(path_or_bytes, threads, cache)
         self._inputs = [NodeArg(*described) for described in self._core.inputs()]
         self._outputs = [NodeArg(*described) for described in self._core.outputs()]
         self._output_index = {output.name: i for i, output in enumerate(self._outputs)}
@@ -192,15 +201,11 @@ class InferenceSession:
 
         Raises ValueError naming the input when one is missing, unknown, or of another type or shape.
         """
-        feeds: dict[str, npt.NDArray[Any]] = {}
-        for name, value in input_feed.items():
-            array = np.asarray(value)
-            if not isinstance(value, np.ndarray) and self._dtypes.get(name) not in (
-                None,
-                array.dtype.name,
-            ):
-                array = array.astype(self._dtypes[name])
-            feeds[name] = np.ascontiguousarray(array).reshape(array.shape)
+        feeds: dict[str, Any] = dict(input_feed)
+        for name, value in feeds.items():
+            if not isinstance(value, np.ndarray) or not value.flags.c_contiguous:
+                feeds = {name: self._array(name, value) for name, value in feeds.items()}
+                break
         results = self._core.run(feeds)
         if not output_names:
             return results
@@ -209,6 +214,13 @@ class InferenceSession:
             known = ", ".join(f"'{name}'" for name in self._output_index)
             raise ValueError(f"the model has no output '{unknown[0]}'; its outputs are {known}")
         return [results[self._output_index[name]] for name in output_names]
+
+    def _array(self, name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Returns the value as a C-contiguous array; lists and scalars take the input's type."""
+        array = np.asarray(value)
+        if not isinstance(value, np.ndarray):
+            array = array.astype(self._dtypes.get(name, array.dtype.name), copy=False)
+        return np.ascontiguousarray(array).reshape(array.shape)
 
     def run_with_ort_values(
         self,

@@ -7,6 +7,9 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+
+#include "arrays.h"
 #include "bind.h"
 #include "intact/internal_error.h"
 #include "intact/session.h"
@@ -34,6 +37,38 @@ void raise(const Error& error) {
 std::string dtype_name(nb::handle array) {
   return nb::cast<std::string>(nb::str(array.attr("dtype").attr("name")));
 }
+
+namespace {
+
+// Runs a session on a dict of C-contiguous arrays by name.
+nb::list run(const intact::Session& s, const nb::dict& feeds) {
+  const auto& inputs = s.inputs();
+  std::vector<intact::TensorView> views;
+  std::vector<nb::ndarray<nb::c_contig, nb::device::cpu>> held(inputs.size());
+  views.reserve(inputs.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    PyObject* value = PyDict_GetItemString(feeds.ptr(), inputs[i].name.c_str());
+    if (value == nullptr)
+      raise({intact::ErrorCode::kDataMismatch, "input '" + inputs[i].name + "' is missing", ""});
+    views.push_back(view_of(value, held[i]));
+  }
+  if (feeds.size() != inputs.size())
+    for (auto [key, value] : feeds) {
+      const auto name = nb::cast<std::string>(key);
+      if (std::none_of(inputs.begin(), inputs.end(), [&](const auto& i) { return i.name == name; }))
+        raise({intact::ErrorCode::kDataMismatch, "the model has no input '" + name + "'", ""});
+    }
+  intact::Result<std::vector<intact::OwnedTensor>> result = tl::unexpected<Error>(Error{});
+  {
+    nb::gil_scoped_release release;
+    result = s.run_ordered(views);
+  }
+  nb::list list;
+  for (const auto& t : take(std::move(result))) list.append(to_numpy(t));
+  return list;
+}
+
+}  // namespace
 
 nb::list describe(const std::vector<intact::ValueDescription>& values) {
   nb::list out;
@@ -63,18 +98,19 @@ NB_MODULE(_core, m) {
 
   nb::class_<intact::Session>(m, "Session")
       .def_static("open_path",
-                  [](const std::string& path, int threads) {
+                  [](const std::string& path, int threads, const std::string& cache_dir) {
                     nb::gil_scoped_release release;
-                    auto session = intact::Session::open(path, {.threads = threads});
+                    auto session = intact::Session::open(path, {threads, cache_dir});
                     nb::gil_scoped_acquire acquire;
                     return take(std::move(session));
                   })
       .def_static("open_bytes",
-                  [](const nb::bytes& model, const std::string& folder, int threads) {
+                  [](const nb::bytes& model, const std::string& folder, int threads,
+                     const std::string& cache_dir) {
                     const std::span bytes(reinterpret_cast<const std::byte*>(model.c_str()),
                                           model.size());
                     nb::gil_scoped_release release;
-                    auto session = intact::Session::open(bytes, folder, {.threads = threads});
+                    auto session = intact::Session::open(bytes, folder, {threads, cache_dir});
                     nb::gil_scoped_acquire acquire;
                     return take(std::move(session));
                   })
@@ -84,27 +120,7 @@ NB_MODULE(_core, m) {
       .def("producer", [](const intact::Session& s) { return s.producer(); })
       .def("graph_name", [](const intact::Session& s) { return s.graph_name(); })
       // feeds: name -> C-contiguous numpy array.
-      .def("run", [](const intact::Session& s, const nb::dict& feeds) {
-        std::map<std::string, intact::TensorView> views;
-        for (auto [key, value] : feeds) {
-          const auto array = nb::cast<nb::ndarray<nb::c_contig, nb::device::cpu>>(value);
-          intact::TensorView view;
-          view.dtype = dtype_name(value);
-          for (std::size_t i = 0; i < array.ndim(); ++i)
-            view.shape.push_back(static_cast<std::int64_t>(array.shape(i)));
-          view.data = array.data();
-          views[nb::cast<std::string>(key)] = view;
-        }
-        intact::Result<std::vector<intact::OwnedTensor>> result = tl::unexpected<Error>(Error{});
-        {
-          nb::gil_scoped_release release;
-          result = s.run(views);
-        }
-        auto outputs = take(std::move(result));
-        nb::list list;
-        for (auto& t : outputs) list.append(to_numpy(t));
-        return list;
-      });
+      .def("run", &run);
 
   bind_quantize(m);
   bind_reports(m);

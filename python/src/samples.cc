@@ -16,20 +16,6 @@ constexpr std::chrono::milliseconds kLookForSignals{50};
 
 }  // namespace
 
-nb::object to_numpy(const OwnedTensor& t) {
-  if (t.dtype == "utf8") return nb::cast(std::string(static_cast<const char*>(t.data), t.bytes));
-  auto* owner = new std::shared_ptr<void>(t.owner);
-  const nb::capsule capsule(
-      owner, [](void* p) noexcept { delete static_cast<std::shared_ptr<void>*>(p); });
-  const std::vector<std::size_t> shape(t.shape.begin(), t.shape.end());
-  const auto bytes = nb::ndarray<nb::numpy, std::uint8_t>(t.data, {t.bytes}, capsule);
-  nb::object flat = nb::cast(bytes);
-  const std::string name = t.dtype == "bfloat16" ? "uint16" : t.dtype;
-  const nb::object numpy = nb::module_::import_("numpy");
-  nb::object typed = flat.attr("view")(numpy.attr("dtype")(name));
-  return typed.attr("reshape")(nb::tuple(nb::cast(shape)));
-}
-
 OwnedTensor from_numpy(nb::handle value) {
   OwnedTensor t;
   if (nb::isinstance<nb::str>(value)) {

@@ -12,13 +12,12 @@
 #include <string>
 #include <thread>
 
+#include "arrays.h"
 #include "bind.h"
 #include "intact/quantize.h"
 
 namespace intact::python {
 
-// A numpy array that owns its part of `t`.
-nanobind::object to_numpy(const OwnedTensor& t);
 // The tensor of a C-contiguous numpy array: a copy, which may outlive the GIL.
 OwnedTensor from_numpy(nanobind::handle array);
 

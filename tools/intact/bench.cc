@@ -57,7 +57,7 @@ Result<std::vector<Tensor>> inputs_of(const Flags& f, const Session& session) {
 Result<Timed> open_timed(const Flags& f, const std::string& path) {
   const std::int64_t before = resident_bytes();
   const double start = wall_ms();
-  INTACT_ASSIGN(auto session, Session::open(path, {.threads = f.common.threads}));
+  INTACT_ASSIGN(auto session, Session::open(path, f.common.session()));
   const double opened = wall_ms();
   Timed t{.path = path, .session = std::move(session), .open_ms = opened - start};
   INTACT_ASSIGN(t.inputs, inputs_of(f, t.session));
@@ -292,6 +292,7 @@ std::function<int()> declare_bench(CLI::App& app) {
       ->type_name("ENGINES");
   app.add_flag("--list", f->list, "List the kernels and which are chosen here");
   f->common.add_to(app);
+  f->common.add_cache_to(app);
   return [f] { return run_bench(*f); };
 }
 

@@ -47,6 +47,12 @@ void Common::add_to(CLI::App& app) {
       ->type_name("N");
 }
 
+void Common::add_cache_to(CLI::App& app) {
+  app.add_option("--cache-dir", cache_dir,
+                 "Keep packed weights in this folder: later openings pack nothing")
+      ->type_name("DIR");
+}
+
 Status Common::write(const std::string& verb, Json object) const {
   if (json.empty()) return {};
   Json whole;

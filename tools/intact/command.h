@@ -58,7 +58,11 @@ int refuse(const Error& error);
 struct Common {
   std::string json;
   int threads = 0;
+  std::string cache_dir{};
   void add_to(CLI::App& app);
+  // --cache-dir, for verbs that open a model to run it.
+  void add_cache_to(CLI::App& app);
+  [[nodiscard]] SessionOptions session() const { return {threads, cache_dir}; }
   // Writes `object` with "schema": "intact.VERB/1" where --json says; nothing without it.
   [[nodiscard]] Status write(const std::string& verb, Json object) const;
   // True when the object goes to stdout: then tables do not.

@@ -60,7 +60,7 @@ Json to_json(const Flags& f, const std::vector<Evaluation>& results) {
 int run_eval(Flags& f) {
   std::vector<Session> sessions;
   for (const std::string& path : f.models) {
-    auto session = Session::open(path, {.threads = f.common.threads});
+    auto session = Session::open(path, f.common.session());
     if (!session) return refuse(session.error());
     sessions.push_back(std::move(*session));
   }
@@ -100,6 +100,7 @@ std::function<int()> declare_eval(CLI::App& app) {
                  "The array of targets; default: the label, or the first")
       ->type_name("NAME");
   f->common.add_to(app);
+  f->common.add_cache_to(app);
   return [f] { return run_eval(*f); };
 }
 

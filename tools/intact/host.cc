@@ -2,9 +2,8 @@
 #include <fmt/ranges.h>
 
 #include <cstdlib>
-#include <thread>
 
-#include "base/thread_pool.h"
+#include "base/cpu_budget.h"
 #include "command.h"
 #include "kernels/cpu_features.h"
 #include "kernels/kernel_list.h"
@@ -36,8 +35,11 @@ std::function<int()> declare_host(CLI::App& app) {
     json["isa"] = name_of(*isa);
     json["isa_detected"] = name_of(detect_isa());
     json["isa_pinned"] = pin == nullptr ? "" : pin;
-    json["cores"] = std::thread::hardware_concurrency();
-    json["threads"] = default_threads();
+    const CpuBudget budget = cpu_budget();
+    json["cores"] = budget.cores;
+    json["cpu_quota"] = budget.quota;
+    json["threads"] = budget.threads;
+    json["threads_decided_by"] = budget.decided_by;
     for (const KernelFamily& family : list_kernels())
       if (const auto row = chosen(family, *isa)) json["kernels"].push_back(row->name);
     if (flags->measure)
@@ -50,10 +52,9 @@ std::function<int()> declare_host(CLI::App& app) {
                  pin != nullptr && *pin != 0
                      ? fmt::format(" (pinned by INTACT_ISA; detected {})", name_of(detect_isa()))
                      : "");
-      fmt::print(
-          "threads     {} of {} cores (the least of affinity mask, CPU quota, "
-          "INTACT_NUM_THREADS)\n",
-          default_threads(), std::thread::hardware_concurrency());
+      fmt::print("threads     {} (decided by {}; physical cores allowed: {}, CPU quota: {})\n",
+                 budget.threads, budget.decided_by, budget.cores,
+                 budget.quota > 0 ? std::to_string(budget.quota) : "none");
       fmt::print("kernels     {}\n",
                  fmt::join(json["kernels"].get<std::vector<std::string>>(), "  "));
       for (const Json& peak : json.value("peaks", Json::array()))

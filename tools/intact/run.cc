@@ -71,12 +71,13 @@ std::function<int()> declare_run(CLI::App& app) {
       ->type_name("OUT=IN");
   app.add_flag("--force", f->force, "Replace an existing output file");
   f->common.add_to(app);
+  f->common.add_cache_to(app);
   return [f] {
     if (!f->force && std::filesystem::exists(f->out))
       return refuse({ErrorCode::kInvalidArgument,
                      fmt::format("{} exists; add --force to replace it", f->out),
                      {}});
-    auto session = Session::open(f->model, {.threads = f->common.threads});
+    auto session = Session::open(f->model, f->common.session());
     if (!session) return refuse(session.error());
     const auto count = run_all(*f, *session);
     if (!count) return refuse(count.error());

@@ -21,7 +21,9 @@ Result<std::shared_ptr<Engine>> prepare(Graph graph, const EngineOptions& option
   PassContext context = pass_context();
   INTACT_TRY(run_passes(graph, session_pipeline(), context));
   graph.compact();
-  return std::make_shared<Engine>(std::move(graph), options);
+  auto engine = std::make_shared<Engine>(std::move(graph), options);
+  INTACT_TRY(engine->warm_up());
+  return engine;
 }
 
 Status prepare_for_quantization(Graph& graph) {

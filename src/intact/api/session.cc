@@ -39,7 +39,7 @@ static Result<std::shared_ptr<Engine>> engine_of(Result<Graph> graph, const Sess
   // As the model declares them, before passes learn more.
   for (const ValueId id : graph->inputs) inputs.push_back(describe_value(graph->value(id)));
   for (const ValueId id : graph->outputs) outputs.push_back(describe_value(graph->value(id)));
-  return prepare(std::move(*graph), {.threads = options.threads});
+  return prepare(std::move(*graph), {.threads = options.threads, .cache_dir = options.cache_dir});
 }
 
 Result<Session> Session::open(const std::string& path, const SessionOptions& options) {
@@ -70,21 +70,62 @@ const std::string& Session::producer() const { return state_->engine->graph().pr
 const std::string& Session::graph_name() const { return state_->engine->graph().name; }
 Engine& Session::engine() const { return *state_->engine; }
 
+// A tensor over the caller's memory. `kind` and `name` are for errors.
+static Result<Tensor> wrap(const std::string& dtype_name, const Shape& shape, const void* data,
+                           std::string_view kind, const std::string& name) {
+  const auto dtype = dtype_from_name(dtype_name);
+  if (!dtype)
+    return fail(ErrorCode::kDataMismatch,
+                fmt::format("{} '{}' has the unknown type '{}'", kind, name, dtype_name));
+  INTACT_TRY(check_shape(shape));
+  auto* memory = static_cast<std::byte*>(const_cast<void*>(data));
+  return Tensor(*dtype, shape,
+                Buffer::wrap({memory, bytes_of(*dtype, num_elements(shape))}, nullptr));
+}
+
+Result<std::vector<OwnedTensor>> Session::run_ordered(std::span<const TensorView> inputs,
+                                                      std::span<const OutputView> outputs,
+                                                      const std::atomic<bool>* cancel) const {
+  if (inputs.size() != state_->inputs.size() ||
+      (!outputs.empty() && outputs.size() != state_->outputs.size()))
+    return fail(
+        ErrorCode::kDataMismatch,
+        fmt::format("the model has {} inputs and {} outputs; {} and {} were given",
+                    state_->inputs.size(), state_->outputs.size(), inputs.size(), outputs.size()));
+  std::vector<Tensor> given;
+  std::vector<Tensor> bound(outputs.size());
+  given.reserve(inputs.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const TensorView& view = inputs[i];
+    INTACT_ASSIGN(Tensor t,
+                  wrap(view.dtype, view.shape, view.data, "input", state_->inputs[i].name));
+    given.push_back(std::move(t));
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const OutputView& view = outputs[i];
+    if (view.data == nullptr) continue;
+    INTACT_ASSIGN(bound[i],
+                  wrap(view.dtype, view.shape, view.data, "output", state_->outputs[i].name));
+  }
+  RunOptions options;
+  options.cancel = cancel;
+  options.outputs = bound;
+  INTACT_ASSIGN(auto results, state_->engine->run(given, options));
+  std::vector<OwnedTensor> owned;
+  owned.reserve(results.size());
+  for (Tensor& t : results)
+    owned.push_back({std::string(name_of(t.dtype())), t.shape(), t.raw(), t.bytes(), t.buffer()});
+  return owned;
+}
+
 Result<std::vector<OwnedTensor>> Session::run(const std::map<std::string, TensorView>& inputs,
                                               const std::atomic<bool>* cancel) const {
-  std::vector<Tensor> tensors;
+  std::vector<TensorView> ordered;
   for (const ValueDescription& wanted : state_->inputs) {
     const auto it = inputs.find(wanted.name);
     if (it == inputs.end())
       return fail(ErrorCode::kDataMismatch, fmt::format("input '{}' is missing", wanted.name));
-    const auto dtype = dtype_from_name(it->second.dtype);
-    if (!dtype)
-      return fail(ErrorCode::kDataMismatch, fmt::format("input '{}' has the unknown type '{}'",
-                                                        wanted.name, it->second.dtype));
-    INTACT_TRY(check_shape(it->second.shape));
-    const std::size_t bytes = bytes_of(*dtype, num_elements(it->second.shape));
-    auto* memory = static_cast<std::byte*>(const_cast<void*>(it->second.data));
-    tensors.emplace_back(*dtype, it->second.shape, Buffer::wrap({memory, bytes}, nullptr));
+    ordered.push_back(it->second);
   }
   for (const auto& [name, view] : inputs) {
     bool known = false;
@@ -92,13 +133,7 @@ Result<std::vector<OwnedTensor>> Session::run(const std::map<std::string, Tensor
     if (!known)
       return fail(ErrorCode::kDataMismatch, fmt::format("the model has no input '{}'", name));
   }
-  RunOptions options;
-  options.cancel = cancel;
-  INTACT_ASSIGN(auto results, state_->engine->run(tensors, options));
-  std::vector<OwnedTensor> outputs;
-  for (Tensor& t : results)
-    outputs.push_back({std::string(name_of(t.dtype())), t.shape(), t.raw(), t.bytes(), t.buffer()});
-  return outputs;
+  return run_ordered(ordered, {}, cancel);
 }
 
 }  // namespace intact

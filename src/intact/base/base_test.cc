@@ -10,7 +10,6 @@
 #include "base/round.h"
 #include "base/shape.h"
 #include "base/tensor.h"
-#include "base/thread_pool.h"
 
 namespace intact {
 namespace {
@@ -75,26 +74,6 @@ TEST(Tensor, ConvertsFourBitCodes) {
 TEST(Tensor, ConversionSaturates) {
   const Tensor t = from_float64(Dtype::kUint8, {4}, std::vector<double>{-3, 300, 2.5, NAN});
   EXPECT_EQ(to_int64(t), (std::vector<std::int64_t>{0, 255, 2, 0}));
-}
-
-TEST(ThreadPool, RunsEveryTaskOnce) {
-  for (const int threads : {1, 2, 5}) {
-    ThreadPool pool(threads);
-    for (int round = 0; round < 50; ++round) {
-      std::vector<int> hits(37, 0);
-      pool.run(hits.size(), [&](std::size_t i) { ++hits[i]; });
-      EXPECT_EQ(std::accumulate(hits.begin(), hits.end(), 0), 37);
-      EXPECT_EQ(*std::max_element(hits.begin(), hits.end()), 1);
-    }
-  }
-}
-
-TEST(ThreadPool, RethrowsAndStaysUsable) {
-  ThreadPool pool(2);
-  EXPECT_THROW(pool.run(8, [](std::size_t) { throw InternalError("x"); }), InternalError);
-  int calls = 0;
-  pool.run(1, [&](std::size_t) { ++calls; });
-  EXPECT_EQ(calls, 1);
 }
 
 TEST(ScopedFpEnv, RestoresTheCallersMode) {

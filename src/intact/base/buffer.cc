@@ -1,6 +1,7 @@
 #include "base/buffer.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -10,6 +11,12 @@
 namespace intact {
 
 std::shared_ptr<Buffer> Buffer::allocate(std::size_t bytes) {
+  auto buffer = allocate_uninitialized(bytes);
+  std::memset(buffer->data(), 0, bytes);
+  return buffer;
+}
+
+std::shared_ptr<Buffer> Buffer::allocate_uninitialized(std::size_t bytes) {
   const std::size_t total = (bytes + kSlackBytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
   // Large buffers take large pages where the system gives them: activations of some megabytes are
   // walked in strides, and would miss the TLB at every step.
@@ -20,14 +27,28 @@ std::shared_ptr<Buffer> Buffer::allocate(std::size_t bytes) {
 #ifdef MADV_HUGEPAGE
   if (huge) madvise(memory, total / kHugePage * kHugePage, MADV_HUGEPAGE);  // A hint: may fail.
 #endif
-  std::memset(memory, 0, total);
+  std::memset(static_cast<std::byte*>(memory) + bytes, 0, total - bytes);
   std::shared_ptr<void> owner(memory, [](void* p) { std::free(p); });
   return std::shared_ptr<Buffer>(
-      new Buffer({static_cast<std::byte*>(memory), bytes}, std::move(owner), /*has_slack=*/true));
+      new Buffer({static_cast<std::byte*>(memory), bytes}, std::move(owner), Kind::kOwned));
 }
 
 std::shared_ptr<Buffer> Buffer::wrap(std::span<std::byte> memory, std::shared_ptr<void> owner) {
-  return std::shared_ptr<Buffer>(new Buffer(memory, std::move(owner), /*has_slack=*/false));
+  return std::shared_ptr<Buffer>(new Buffer(memory, std::move(owner), Kind::kForeign));
+}
+
+std::shared_ptr<Buffer> Buffer::wrap_mapping(std::span<std::byte> memory,
+                                             std::shared_ptr<void> owner) {
+  return std::shared_ptr<Buffer>(new Buffer(memory, std::move(owner), Kind::kMapping));
+}
+
+void Buffer::drop_pages() const noexcept {
+  if (kind_ != Kind::kMapping || memory_.empty()) return;
+  // Whole pages: nothing in a read-only mapping is lost with a neighbour.
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory_.data()) / page * page;
+  const auto end = reinterpret_cast<std::uintptr_t>(memory_.data() + memory_.size());
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 }  // namespace intact

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -16,23 +17,36 @@ class Buffer {
   // Returns zeroed memory, aligned to kAlignBytes, with kSlackBytes behind it.
   static std::shared_ptr<Buffer> allocate(std::size_t bytes);
 
+  // The same, but only the slack is zeroed: for memory that is written before it is read.
+  static std::shared_ptr<Buffer> allocate_uninitialized(std::size_t bytes);
+
   // Wraps foreign memory; `owner` is released with the buffer. It has no slack.
   static std::shared_ptr<Buffer> wrap(std::span<std::byte> memory, std::shared_ptr<void> owner);
+
+  // Wraps a part of a read-only mapping of a file (mapped_file.h).
+  static std::shared_ptr<Buffer> wrap_mapping(std::span<std::byte> memory,
+                                              std::shared_ptr<void> owner);
 
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
   [[nodiscard]] std::byte* data() const noexcept { return memory_.data(); }
   [[nodiscard]] std::size_t bytes() const noexcept { return memory_.size(); }
-  [[nodiscard]] bool has_slack() const noexcept { return has_slack_; }
+  [[nodiscard]] bool has_slack() const noexcept { return kind_ == Kind::kOwned; }
+
+  // Gives the pages of a mapped file back; they are read again when they are touched. Does nothing
+  // to other memory.
+  void drop_pages() const noexcept;
 
  private:
-  Buffer(std::span<std::byte> memory, std::shared_ptr<void> owner, bool has_slack)
-      : memory_(memory), owner_(std::move(owner)), has_slack_(has_slack) {}
+  enum class Kind : std::uint8_t { kOwned, kForeign, kMapping };
+
+  Buffer(std::span<std::byte> memory, std::shared_ptr<void> owner, Kind kind)
+      : memory_(memory), owner_(std::move(owner)), kind_(kind) {}
 
   std::span<std::byte> memory_;
   std::shared_ptr<void> owner_;
-  bool has_slack_;
+  Kind kind_;
 };
 
 }  // namespace intact

@@ -1,40 +1,53 @@
-// thread_pool.h: persistent workers that share the tasks of one call.
+// thread_pool.h: the tasks of one call shared among the process's workers.
 //
-// One pool serves the process. A parallel region is `count` tasks, numbered; which worker takes
-// which is not defined, so tasks must not depend on it: results are the same for any pool size.
+// A parallel region is `count` tasks, numbered; which thread takes which is not defined, so tasks
+// must not depend on it: results are the same for any number of threads.
+//
+// The workers are one crew for the whole process, however many pools there are. A caller works too,
+// together with the workers that nobody else uses at that moment; when all are taken it works
+// alone, so concurrent regions never wait for each other. Workers without work spin for 50 us, then
+// sleep. A forked child has a crew of its own.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
-#include <functional>
 #include <memory>
+#include <type_traits>
 
 namespace intact {
 
+// How many threads a caller may use. Costs nothing to make; the crew grows at the first region.
 class ThreadPool {
  public:
+  static constexpr int kMaxThreads = 256;
+
   // `threads` counts the caller: 1 runs everything on the caller's thread.
-  explicit ThreadPool(int threads);
-  ~ThreadPool();
-  ThreadPool(const ThreadPool&) = delete;
-  ThreadPool& operator=(const ThreadPool&) = delete;
+  explicit ThreadPool(int threads) noexcept : threads_(std::clamp(threads, 1, kMaxThreads)) {}
 
   [[nodiscard]] int threads() const noexcept { return threads_; }
 
   // Runs task(i) for i in [0, count) on at most `threads()` threads and returns when all are done.
   // The first exception of a task is rethrown here. A call from within a task runs on that thread.
-  void run(std::size_t count, const std::function<void(std::size_t)>& task);
+  template <class Task>
+  void run(std::size_t count, Task&& task) const {
+    using Plain = std::remove_reference_t<Task>;
+    run_range(
+        count,
+        [](const void* object, std::size_t first, std::size_t last) {
+          auto& call = *static_cast<Plain*>(const_cast<void*>(object));
+          for (std::size_t i = first; i < last; ++i) call(i);
+        },
+        std::addressof(task));
+  }
 
   // Within a task of run(): the number of the thread, in [0, threads()); for memory of one's own.
   static std::size_t worker() noexcept;
 
  private:
-  struct State;
-  int threads_;
-  std::unique_ptr<State> state_;
-};
+  using RangeFn = void (*)(const void* task, std::size_t first, std::size_t last);
+  void run_range(std::size_t count, RangeFn call, const void* task) const;
 
-// Returns the default number of threads: the least of the affinity mask's cores, the cgroup CPU
-// quota (rounded up), and INTACT_NUM_THREADS or else OMP_NUM_THREADS where set.
-int default_threads();
+  int threads_;
+};
 
 }  // namespace intact

@@ -6,7 +6,9 @@
 #include <array>
 #include <functional>
 
+#include "base/cpu_budget.h"
 #include "base/fp_env.h"
+#include "base/thread_pool.h"
 #include "calib/chunks.h"
 #include "calib/fit.h"
 #include "calib/gains.h"
@@ -35,7 +37,7 @@ class Lockstep {
         progress_(progress),
         d_(decisions),
         spool_(std::move(spool)),
-        pool_(shared_pool(options.threads > 0 ? options.threads : default_threads())) {}
+        pool_(options.threads > 0 ? options.threads : default_threads()) {}
 
   Status run(const TensorSource& source) {
     const ScopedFpEnv fp;
@@ -67,7 +69,7 @@ class Lockstep {
   Status for_samples(std::span<const std::int64_t> samples,
                      const std::function<Status(std::int64_t)>& task) const {
     std::vector<Status> status(samples.size());
-    pool_->run(samples.size(), [&](std::size_t i) { status[i] = task(samples[i]); });
+    pool_.run(samples.size(), [&](std::size_t i) { status[i] = task(samples[i]); });
     for (const Status& s : status) INTACT_TRY(s);
     return {};
   }
@@ -270,7 +272,7 @@ class Lockstep {
       any = any || begin.back() > 0;
     }
     if (any) {
-      INTACT_ASSIGN(d, choose_map(choice, *pool_));
+      INTACT_ASSIGN(d, choose_map(choice, pool_));
     }
     return {};
   }
@@ -330,7 +332,7 @@ class Lockstep {
     const std::vector<double> bias = bias_of(g_, site);
     const std::vector<double> least = least_scales(bias, input.map.scale);
     FitMoments moments(site.groups, site.taps, site.has_bias_input());
-    const RowVisitor add = [&](auto x, auto x_hat) { moments.add(x, x_hat, *pool_); };
+    const RowVisitor add = [&](auto x, auto x_hat) { moments.add(x, x_hat, pool_); };
     INTACT_TRY(visit_rows(index, deciding_, add));
     if (moments.empty()) return {};
     FitInput in;
@@ -345,7 +347,7 @@ class Lockstep {
     in.one_scale = o_.one_scale && input.gain.empty();
     in.moments = &moments;
     in.judge = [&](const RowVisitor& visit) { return visit_rows(index, judging_, visit); };
-    auto fitted = fit_product(in, *pool_);
+    auto fitted = fit_product(in, pool_);
     if (!fitted) return fail(fitted.error().with_context(fmt::format("node '{}'", node.name)));
     s.codes = weight_layout<std::int8_t>(site, fitted->codes, g_.constant(site.weight)->shape());
     s.scales = std::move(fitted->scales);
@@ -368,7 +370,7 @@ class Lockstep {
   const Progress& progress_;
   Decisions& d_;
   TensorSpool spool_;
-  std::shared_ptr<ThreadPool> pool_;
+  ThreadPool pool_;
   std::vector<std::int64_t> all_, deciding_, judging_;  // Samples.
 };
 

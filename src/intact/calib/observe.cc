@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/thread_pool.h"
 #include "calib/hash.h"
 #include "calib/run_graph.h"
 
@@ -290,13 +291,19 @@ Result<std::map<std::int32_t, double>> count_multiply_adds(const Graph& graph,
   }
   INTACT_ASSIGN(const auto engine, make_engine(with_outputs(graph, wanted), threads));
   INTACT_ASSIGN(const auto plan, engine->plan_for(inputs));
+  std::vector<Shape> shapes;
+  for (const ValueInfo& info : plan->output_info) shapes.push_back(info.shape);
+  if (!plan->last()) {  // They depend on data.
+    INTACT_ASSIGN(const auto outputs, engine->run(inputs));
+    for (const Tensor& t : outputs) shapes.push_back(t.shape());
+  }
   const std::size_t own = graph.outputs.size();
   std::map<std::int32_t, double> macs;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const Node& node = graph.nodes[static_cast<std::size_t>(nodes[i])];
-    const Shape& x = plan->output_info[own + 3 * i].shape;
-    const Shape& w = plan->output_info[own + 3 * i + 1].shape;
-    const Shape& y = plan->output_info[own + 3 * i + 2].shape;
+    const Shape& x = shapes[own + 3 * i];
+    const Shape& w = shapes[own + 3 * i + 1];
+    const Shape& y = shapes[own + 3 * i + 2];
     const auto out = static_cast<double>(num_elements(y));
     double each = 0;  // Products of one output.
     if (node.op == "Conv" || node.op == "ConvTranspose") {
@@ -320,7 +327,7 @@ Result<Observations> observe(const Graph& graph, const Placement& placement,
   std::vector<Watcher> watchers;
   std::vector<std::vector<Tensor>> batch;  // A sample a watcher.
   std::vector<Status> status;
-  std::shared_ptr<ThreadPool> pool;
+  ThreadPool pool(1);
   INTACT_TRY(source.restart());
   for (bool more = true; more;) {
     batch.clear();
@@ -340,15 +347,15 @@ Result<Observations> observe(const Graph& graph, const Placement& placement,
       }
       INTACT_ASSIGN(auto made, Network::make(graph, placement, batch[0], options.threads));
       network.emplace(std::move(made));
-      pool = shared_pool(network->engine->threads());
+      pool = ThreadPool(network->engine->threads());
       // A moving average is one of samples in their order.
       const std::size_t fit = options.moving_beta ? 1 : kInFlightBytes / network->run_bytes;
-      const auto most = static_cast<std::size_t>(pool->threads());
+      const auto most = static_cast<std::size_t>(pool.threads());
       while (watchers.size() < std::clamp<std::size_t>(fit, 1, most))
-        watchers.emplace_back(*network, options, *pool);
+        watchers.emplace_back(*network, options, pool);
     }
     status.assign(batch.size(), {});
-    pool->run(batch.size(), [&](std::size_t i) {
+    pool.run(batch.size(), [&](std::size_t i) {
       status[i] =
           watchers[i].sample(batch[i], all.samples + static_cast<std::int64_t>(i), all.rows.get());
     });

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <filesystem>
 
 #include "ir/text.h"
+#include "onnx/lift_payloads.h"
 
 namespace intact {
 namespace {
@@ -31,11 +31,12 @@ bool is_inside(const fs::path& folder, const fs::path& path) {
 
 }  // namespace
 
-ExternalData::File::~File() {
-  if (data != nullptr) munmap(data, bytes);
+ExternalData::ExternalData(std::string folder, std::shared_ptr<MappedFile> model)
+    : folder_(std::move(folder)) {
+  if (model != nullptr) files_.emplace(kThisFile, std::move(model));
 }
 
-Result<std::shared_ptr<ExternalData::File>> ExternalData::open_file(const std::string& location) {
+Result<std::shared_ptr<MappedFile>> ExternalData::open_file(const std::string& location) {
   if (const auto it = files_.find(location); it != files_.end()) return it->second;
   const std::string name = printable(location);
   const fs::path relative(location);
@@ -74,33 +75,26 @@ Result<std::shared_ptr<ExternalData::File>> ExternalData::open_file(const std::s
                 fmt::format("its data is in the file '{}', which cannot be read: {}", name,
                             std::generic_category().message(why)));
   }
-  auto file = std::make_shared<File>();
-  file->bytes = static_cast<std::uint64_t>(info.st_size);
-  if (file->bytes > 0) {
-    void* at =
-        mmap(nullptr, file->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
-    const int why = errno;
-    close(fd);
-    if (at == MAP_FAILED)
-      return fail(ErrorCode::kIo,
-                  fmt::format("its data is in the file '{}', which cannot be mapped: {}", name,
-                              std::generic_category().message(why)));
-    file->data = static_cast<std::byte*>(at);
-  } else {
-    close(fd);
-  }
+  const auto file = MappedFile::map(fd, static_cast<std::uint64_t>(info.st_size));
+  const int why = errno;
+  close(fd);
+  if (file == nullptr)
+    return fail(ErrorCode::kIo,
+                fmt::format("its data is in the file '{}', which cannot be mapped: {}", name,
+                            std::generic_category().message(why)));
   files_.emplace(location, file);
   return file;
 }
 
 Result<std::shared_ptr<Buffer>> ExternalData::map(const Place& place) {
-  INTACT_ASSIGN(const std::shared_ptr<File> file, open_file(place.location));
-  if (place.offset > file->bytes || place.bytes > file->bytes - place.offset)
+  INTACT_ASSIGN(const std::shared_ptr<MappedFile> file, open_file(place.location));
+  const std::uint64_t bytes = file->bytes().size();
+  if (place.offset > bytes || place.bytes > bytes - place.offset)
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("its data is {} bytes from offset {} of the file '{}', which has only "
                             "{} bytes",
-                            place.bytes, place.offset, printable(place.location), file->bytes));
-  return Buffer::wrap({file->data + place.offset, place.bytes}, file);
+                            place.bytes, place.offset, printable(place.location), bytes));
+  return file->part(place.offset, place.bytes);
 }
 
 }  // namespace intact

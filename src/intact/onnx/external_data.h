@@ -7,16 +7,17 @@
 #include <string>
 #include <utility>
 
-#include "base/buffer.h"
+#include "base/mapped_file.h"
 #include "intact/result.h"
 
 namespace intact {
 
-// Maps each file once. Pages are private: writing to a tensor never reaches the file.
+// Maps each file once, read-only.
 class ExternalData {
  public:
-  // `folder` is where the model lies; empty refuses every file.
-  explicit ExternalData(std::string folder) : folder_(std::move(folder)) {}
+  // `folder` is where the model lies; empty refuses every file. `model` is the model's own file
+  // where it is mapped (lift_payloads.h), else null.
+  explicit ExternalData(std::string folder, std::shared_ptr<MappedFile> model = nullptr);
 
   struct Place {
     std::string location;  // Relative to the folder, as the model says.
@@ -30,15 +31,10 @@ class ExternalData {
   Result<std::shared_ptr<Buffer>> map(const Place& place);
 
  private:
-  struct File {
-    std::byte* data = nullptr;
-    std::uint64_t bytes = 0;
-    ~File();
-  };
-  Result<std::shared_ptr<File>> open_file(const std::string& location);
+  Result<std::shared_ptr<MappedFile>> open_file(const std::string& location);
 
   std::string folder_;
-  std::map<std::string, std::shared_ptr<File>> files_;
+  std::map<std::string, std::shared_ptr<MappedFile>> files_;
 };
 
 }  // namespace intact

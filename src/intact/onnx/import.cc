@@ -14,6 +14,7 @@
 
 #include "ir/text.h"
 #include "onnx/import_graph.h"
+#include "onnx/lift_payloads.h"
 #include "onnx/onnx.pb.h"
 
 namespace intact {
@@ -103,13 +104,12 @@ Result<std::map<std::string, std::int64_t>> opsets_of(const proto::ModelProto& m
   return opsets;
 }
 
-Result<Graph> graph_of(proto::ModelProto& model, const ImportOptions& options) {
+Result<Graph> graph_of(proto::ModelProto& model, ExternalData external) {
   if (!model.has_ir_version()) return not_onnx("it has no IR version");
   if (!model.has_graph()) return not_onnx("it has no graph");
   INTACT_ASSIGN(auto opsets, opsets_of(model));
   INTACT_ASSIGN(auto functions, FunctionLibrary::make(model));
-  ImportContext context{std::move(functions), ExternalData(options.external_folder),
-                        std::move(opsets)};
+  ImportContext context{std::move(functions), std::move(external), std::move(opsets)};
   GraphImporter importer(context);
   INTACT_ASSIGN(Graph graph, importer.run(*model.mutable_graph()));
   graph.opsets = std::move(context.opsets);
@@ -124,7 +124,9 @@ Result<Graph> graph_of(proto::ModelProto& model, const ImportOptions& options) {
   return graph;
 }
 
-Result<Graph> import_stream(FileStream& stream, const ImportOptions& options) {
+// A file that can only be read in order, such as a pipe.
+Result<Graph> import_stream(int fd, const std::string& folder) {
+  FileStream stream(fd);
   proto::ModelProto model;
   const bool parsed = model.ParsePartialFromZeroCopyStream(&stream);
   if (stream.error() != 0)
@@ -133,7 +135,24 @@ Result<Graph> import_stream(FileStream& stream, const ImportOptions& options) {
   if (stream.total() == 0) return not_onnx("the file is empty");
   if (stream.total() >= kMaxModelBytes) return too_large();
   if (!parsed) return not_onnx("the file is cut short, damaged, or of another kind");
-  return graph_of(model, options);
+  return graph_of(model, ExternalData(folder));
+}
+
+// A file whose large tensors stay where they are.
+Result<Graph> import_mapped(int fd, std::uint64_t size, const std::string& folder) {
+  auto file = MappedFile::map(fd, size);
+  if (file == nullptr)
+    return fail(ErrorCode::kIo,
+                fmt::format("cannot be mapped: {}", std::generic_category().message(errno)));
+  const std::span<const std::byte> bytes = file->bytes();
+  if (bytes.empty()) return not_onnx("the file is empty");
+  const auto lifted = lift_payloads(bytes);
+  const void* start = lifted ? static_cast<const void*>(lifted->data()) : bytes.data();
+  const std::size_t length = lifted ? lifted->size() : bytes.size();
+  proto::ModelProto model;
+  if (!model.ParsePartialFromArray(start, static_cast<int>(length)))
+    return not_onnx("the file is cut short, damaged, or of another kind");
+  return graph_of(model, ExternalData(folder, std::move(file)));
 }
 
 struct Descriptor {
@@ -151,7 +170,7 @@ Result<Graph> import_onnx(std::span<const std::byte> file, const ImportOptions& 
   proto::ModelProto model;
   if (!model.ParsePartialFromArray(file.data(), static_cast<int>(file.size())))
     return not_onnx("the bytes are cut short, damaged, or of another kind");
-  return graph_of(model, options);
+  return graph_of(model, ExternalData(options.external_folder));
 }
 
 Result<Graph> import_onnx_file(const std::string& path) {
@@ -165,13 +184,13 @@ Result<Graph> import_onnx_file(const std::string& path) {
   if (S_ISDIR(info.st_mode)) return cannot(EISDIR);
   if (S_ISREG(info.st_mode) && info.st_size >= kMaxModelBytes)
     return fail(too_large().value().with_context(printable(path, 1000)));
-  ImportOptions options;
   const auto slash = path.rfind('/');
-  options.external_folder = slash == std::string::npos ? "."
-                            : slash == 0               ? "/"
-                                                       : path.substr(0, slash);
-  FileStream stream(file.fd);
-  auto graph = import_stream(stream, options);
+  const std::string folder = slash == std::string::npos ? "."
+                             : slash == 0               ? "/"
+                                                        : path.substr(0, slash);
+  auto graph = S_ISREG(info.st_mode)
+                   ? import_mapped(file.fd, static_cast<std::uint64_t>(info.st_size), folder)
+                   : import_stream(file.fd, folder);
   if (!graph) return fail(graph.error().with_context(printable(path, 1000)));
   return graph;
 }

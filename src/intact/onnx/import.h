@@ -3,8 +3,9 @@
 // What becomes what:
 // - Initializers and Constant nodes become constants. An input with an initializer (its default in
 //   files of IR version 3) becomes a constant and is no input any more.
-// - raw_data is not copied but taken over; external data is mapped, not read (private mapping: the
-//   file must not shrink while the graph lives). Elements that would be misaligned are copied.
+// - Large raw_data of initializers and external data are mapped, not read (the files must not
+//   shrink while the graph lives); other raw_data is taken over. Elements that would be misaligned
+//   are copied.
 // - Nodes may be in any order and come out in execution order, stably.
 // - Bodies of If, Loop, Scan become closed graphs (graph.h, Node::num_captured).
 // - Calls of the model's own functions are replaced by their bodies.
@@ -39,8 +40,8 @@ struct ImportOptions {
 // Errors: as above; kIo when external data cannot be read.
 Result<Graph> import_onnx(std::span<const std::byte> file, const ImportOptions& options = {});
 
-// The same for a file; external data is looked for beside it. The file is read as a stream: peak
-// memory is the weights once. Errors carry the path as context; kIo when it cannot be read.
+// The same for a file; external data is looked for beside it. Errors carry the path as context; kIo
+// when it cannot be read.
 Result<Graph> import_onnx_file(const std::string& path);
 
 }  // namespace intact

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "ir/text.h"
+#include "onnx/lift_payloads.h"
 
 namespace intact {
 namespace {
@@ -47,11 +48,15 @@ void normalize(Tensor& t) {
   }
 }
 
-// A tensor over a buffer of exactly its bytes; copied when its elements would be misaligned.
+// A tensor over a buffer of exactly its bytes; copied when its elements would be misaligned, and
+// when normalize may write to it.
 Tensor over(Dtype dtype, Shape shape, const std::shared_ptr<Buffer>& buffer) {
   const auto width = static_cast<std::size_t>(std::max(bits_of(dtype) / 8, 1));
   const bool aligned = reinterpret_cast<std::uintptr_t>(buffer->data()) % width == 0;
-  if (aligned && buffer->bytes() >= kCopyBytes) return {dtype, std::move(shape), buffer};
+  const bool written =
+      dtype == Dtype::kBool || (bits_of(dtype) == 4 && num_elements(shape) % 2 != 0);
+  if (aligned && !written && buffer->bytes() >= kCopyBytes)
+    return {dtype, std::move(shape), buffer};
   Tensor t(dtype, std::move(shape));
   if (t.bytes() > 0) std::memcpy(t.raw(), buffer->data(), t.bytes());
   return t;
@@ -65,6 +70,12 @@ Result<std::uint64_t> number_of(const proto::StringStringEntryProto& entry) {
     return wrong(fmt::format("the {} of its external data is '{}', not a number",
                              printable(entry.key()), printable(text)));
   return x;
+}
+
+tl::unexpected<Error> wrong_size(std::string_view what, std::uint64_t size, Dtype dtype,
+                                 const Shape& shape) {
+  return wrong(fmt::format("{} has {} bytes of data, but {}{} needs {}", what, size, name_of(dtype),
+                           to_string(shape), bytes_of(dtype, num_elements(shape))));
 }
 
 Result<Tensor> external_tensor(const proto::TensorProto& t, Dtype dtype, Shape shape,
@@ -81,9 +92,10 @@ Result<Tensor> external_tensor(const proto::TensorProto& t, Dtype dtype, Shape s
       INTACT_ASSIGN(length, number_of(entry));
     }
   }
-  if (length && *length != place.bytes)
-    return wrong(fmt::format("its external data has {} bytes, but {}{} needs {}", *length,
-                             name_of(dtype), to_string(shape), place.bytes));
+  if (length && *length != place.bytes) {
+    const bool own = place.location == kThisFile;
+    return wrong_size(own ? "it" : "its external data", *length, dtype, shape);
+  }
   INTACT_ASSIGN(const std::shared_ptr<Buffer> buffer, external.map(place));
   return over(dtype, std::move(shape), buffer);
 }
@@ -191,9 +203,7 @@ Result<Tensor> take_tensor(proto::TensorProto& t, ExternalData& external) {
     INTACT_ASSIGN(tensor, external_tensor(t, *dtype, std::move(shape), external));
   } else if (t.has_raw_data() && !(t.raw_data().empty() && typed_total > 0)) {
     if (typed_total > 0) return wrong("it has data in two fields");
-    if (t.raw_data().size() != bytes)
-      return wrong(fmt::format("it has {} bytes of data, but {}{} needs {}", t.raw_data().size(),
-                               name_of(*dtype), to_string(shape), bytes));
+    if (t.raw_data().size() != bytes) return wrong_size("it", t.raw_data().size(), *dtype, shape);
     const std::shared_ptr<std::string> owner(t.release_raw_data());
     const auto buffer = Buffer::wrap(std::as_writable_bytes(std::span(*owner)), owner);
     tensor = over(*dtype, std::move(shape), buffer);

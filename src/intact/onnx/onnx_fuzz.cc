@@ -11,10 +11,13 @@
 #include "ir/verify.h"
 #include "onnx/export.h"
 #include "onnx/import.h"
+#include "onnx/lift_payloads.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace intact;
-  const auto graph = import_onnx(std::as_bytes(std::span(data, size)));
+  const auto bytes_in = std::as_bytes(std::span(data, size));
+  static_cast<void>(lift_payloads(bytes_in));
+  const auto graph = import_onnx(bytes_in);
   if (!graph) {
     INTACT_CHECK(!graph.error().text().empty(), "an error without words");
     return 0;

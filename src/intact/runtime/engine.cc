@@ -5,14 +5,19 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <map>
 
+#include "base/cpu_budget.h"
 #include "base/fp_env.h"
 
 namespace intact {
 namespace {
 
 constexpr std::size_t kMaxPlans = 16;
+constexpr std::size_t kMaxKeyBytes = 1024;
+
+void append_bytes(std::string& key, std::int64_t n) {
+  key.append(reinterpret_cast<const char*>(&n), sizeof n);
+}
 
 std::string expected_shape(const std::vector<Dim>& dims) {
   std::string text = "[";
@@ -25,26 +30,85 @@ std::string expected_shape(const std::vector<Dim>& dims) {
 
 }  // namespace
 
-// What one run in flight owns.
-struct Engine::Context {
+// A plan and memory for it: every pointer that does not change from run to run is in place.
+struct Engine::Segment {
+  struct Patch {
+    std::size_t position;  // In pointers.
+    Place place;
+  };
+  std::shared_ptr<const Plan> plan;
   std::shared_ptr<Buffer> arena;
-  std::vector<std::byte*> in;
-  std::vector<std::byte*> out;
+  std::vector<std::byte*> pointers;  // Of the steps in order: a step's inputs, then its outputs.
+  std::vector<Patch> patches;        // What depends on the run.
+
+  void bind(std::shared_ptr<const Plan> to) {
+    plan = std::move(to);
+    if (!arena || arena->bytes() < plan->arena_bytes) {
+      arena.reset();
+      arena = Buffer::allocate(plan->arena_bytes);
+    }
+    pointers.clear();
+    patches.clear();
+    for (const Step& step : plan->steps)
+      for (const auto* places : {&step.in, &step.out})
+        for (const Place& place : *places) {
+          if (place.kind == Place::Kind::kInput || place.kind == Place::Kind::kOutput ||
+              place.kind == Place::Kind::kCarried)
+            patches.push_back({pointers.size(), place});
+          pointers.push_back(fixed(place));
+        }
+  }
+
+  // Where a place is that does not depend on the run; null for others.
+  [[nodiscard]] std::byte* fixed(const Place& place) const {
+    if (place.kind == Place::Kind::kConstant) return plan->constants[place.index].raw();
+    if (place.kind == Place::Kind::kArena) return arena->data() + place.offset;
+    return nullptr;
+  }
 };
 
-std::shared_ptr<ThreadPool> shared_pool(int threads) {
-  static std::mutex mutex;
-  static std::map<int, std::weak_ptr<ThreadPool>> pools;
-  const std::lock_guard lock(mutex);
-  auto pool = pools[threads].lock();
-  if (!pool) pools[threads] = pool = std::make_shared<ThreadPool>(threads);
-  return pool;
-}
+// What one run in flight owns.
+struct Engine::Context {
+  std::vector<Segment> segments;                // One a plan of the run's chain.
+  std::vector<std::shared_ptr<Buffer>> staged;  // Copies of inputs, with slack.
+  // By graph input, graph output and value.
+  std::vector<std::byte*> inputs;
+  std::vector<std::byte*> outputs;
+  std::vector<std::byte*> carried;
+
+  [[nodiscard]] std::byte* locate(const Segment& segment, const Place& place) const {
+    switch (place.kind) {
+      case Place::Kind::kInput:
+        return inputs[place.index];
+      case Place::Kind::kOutput:
+        return outputs[place.index];
+      case Place::Kind::kCarried:
+        return carried[place.index];
+      default:
+        return segment.fixed(place);
+    }
+  }
+
+  // Memory of the caller's may end with the last element: kernels that read further get a copy.
+  void set_inputs(std::span<const Tensor> tensors) {
+    inputs.resize(tensors.size());
+    staged.resize(tensors.size());
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      const Tensor& t = tensors[i];
+      inputs[i] = t.raw();
+      if (t.buffer()->has_slack() || !read_past_end(t.dtype())) continue;
+      if (!staged[i] || staged[i]->bytes() < t.bytes()) staged[i] = Buffer::allocate(t.bytes());
+      std::memcpy(staged[i]->data(), t.raw(), t.bytes());
+      inputs[i] = staged[i]->data();
+    }
+  }
+};
 
 Engine::Engine(Graph graph, EngineOptions options)
     : graph_(std::move(graph)),
       threads_(options.threads > 0 ? options.threads : default_threads()),
-      pool_(shared_pool(threads_)) {}
+      pool_(threads_),
+      packs_(options.cache_dir, graph_) {}
 
 Engine::~Engine() = default;
 
@@ -72,113 +136,196 @@ Status Engine::check_inputs(std::span<const Tensor> inputs) const {
   return {};
 }
 
-Result<std::shared_ptr<const Plan>> Engine::plan_for(std::span<const Tensor> inputs) {
-  INTACT_TRY(check_inputs(inputs));
-  std::vector<Shape> signature;
-  std::vector<ValueInfo> infos;
-  for (const Tensor& t : inputs) {
-    signature.push_back(t.shape());
-    infos.push_back({t.dtype(), t.shape(), Layout::kPlain, nullptr, nullptr});
-  }
+template <class Make>
+Result<std::shared_ptr<const Plan>> Engine::cached(std::string key, const Make& make) {
   {
     const std::lock_guard lock(mutex_);
     const auto it = std::find_if(plans_.begin(), plans_.end(),
-                                 [&](const auto& entry) { return entry.first == signature; });
+                                 [&](const auto& entry) { return entry.first == key; });
     if (it != plans_.end()) {
       std::rotate(it, it + 1, plans_.end());
       return plans_.back().second;
     }
   }
-  INTACT_ASSIGN(auto plan,
-                make_plan(graph_, infos, {.threads = threads_, .keep_all = false}, packs_));
+  INTACT_ASSIGN(auto plan, make());
+  if (packs_.save()) {
+    INTACT_ASSIGN(plan, make());
+  }
+  // Packing has read the weights of a mapped file; hardly anything will read them again.
+  for (const Value& value : graph_.values)
+    if (value.constant) value.constant->buffer()->drop_pages();
   const std::lock_guard lock(mutex_);
   if (plans_.size() == kMaxPlans) plans_.erase(plans_.begin());
-  plans_.emplace_back(std::move(signature), plan);
+  plans_.emplace_back(std::move(key), plan);
   return plan;
+}
+
+Result<std::shared_ptr<const Plan>> Engine::plan_for(std::span<const Tensor> inputs) {
+  INTACT_TRY(check_inputs(inputs));
+  std::vector<ValueInfo> infos;
+  for (const Tensor& t : inputs)
+    infos.push_back({t.dtype(), t.shape(), Layout::kPlain, nullptr, nullptr});
+  return plan_for_types(infos);
+}
+
+Result<std::shared_ptr<const Plan>> Engine::plan_for_types(std::span<const ValueInfo> inputs) {
+  std::string key;
+  for (const ValueInfo& info : inputs) {
+    append_bytes(key, static_cast<std::int64_t>(info.dtype));
+    append_bytes(key, static_cast<std::int64_t>(info.rank()));
+    for (const std::int64_t n : info.shape) append_bytes(key, n);
+  }
+  return cached(std::move(key), [&] {
+    return make_plan(graph_, inputs, {.threads = threads_, .keep_all = false}, packs_);
+  });
+}
+
+Status Engine::warm_up() {
+  const ScopedFpEnv fp;
+  pack_ahead(graph_, {.threads = threads_, .keep_all = false}, pool_, packs_);
+  packs_.save();
+  std::vector<ValueInfo> inputs;
+  for (const ValueId id : graph_.inputs) {
+    auto info = declared_info(graph_, id);
+    if (!info) return {};
+    inputs.push_back(std::move(*info));
+  }
+  INTACT_TRY(plan_for_types(inputs));
+  return {};
+}
+
+// The plan that follows `plan` in this run. It depends on the awaited values, which are its
+// constants; so few of them are a key like the shapes of inputs, and many are not worth keeping.
+Result<std::shared_ptr<const Plan>> Engine::plan_after(const std::shared_ptr<const Plan>& plan,
+                                                       const Context& context) {
+  std::vector<Tensor> values;
+  std::string key;
+  append_bytes(key, reinterpret_cast<std::int64_t>(plan.get()));
+  for (const ValueId id : plan->awaited) {
+    const auto v = static_cast<std::size_t>(id);
+    Tensor t(plan->infos[v].dtype, plan->infos[v].shape);
+    if (t.bytes() > 0) std::memcpy(t.raw(), context.carried[v], t.bytes());
+    key.append(reinterpret_cast<const char*>(t.raw()), t.bytes());
+    values.push_back(std::move(t));
+  }
+  const auto make = [&] {
+    return continue_plan(graph_, plan, values, {.threads = threads_, .keep_all = false}, packs_);
+  };
+  return key.size() <= kMaxKeyBytes ? cached(std::move(key), make) : make();
+}
+
+// An idle context, one that is bound to a plan for these inputs if there is any.
+std::unique_ptr<Engine::Context> Engine::take_context(std::span<const Tensor> inputs) {
+  const auto suits = [&](const std::unique_ptr<Context>& context) {
+    const auto& known = context->segments[0].plan->input_info;
+    return std::equal(known.begin(), known.end(), inputs.begin(), inputs.end(),
+                      [](const ValueInfo& info, const Tensor& t) {
+                        return info.dtype == t.dtype() && info.shape == t.shape();
+                      });
+  };
+  const std::lock_guard lock(mutex_);
+  if (idle_.empty()) return std::make_unique<Context>();
+  const auto it = std::find_if(idle_.rbegin(), idle_.rend(), suits);
+  if (it != idle_.rend()) std::swap(*it, idle_.back());
+  auto context = std::move(idle_.back());
+  idle_.pop_back();
+  if (it == idle_.rend()) context->segments[0].plan = nullptr;
+  return context;
+}
+
+// Runs the steps of a segment whose pointers are all in place.
+Status Engine::run_steps(const Segment& segment, const RunOptions& options) {
+  using Clock = std::chrono::steady_clock;
+  std::byte* const scratch = segment.arena->data() + segment.plan->scratch_offset;
+  std::byte* const* next = segment.pointers.data();
+  Status status;
+  for (const Step& step : segment.plan->steps) {
+    if (options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed))
+      return fail(ErrorCode::kInterrupted, "interrupted");
+    const std::span<std::byte* const> in(next, step.in.size());
+    const std::span<std::byte* const> out(next + in.size(), step.out.size());
+    next += in.size() + out.size();
+    const auto start = options.profiler != nullptr ? Clock::now() : Clock::time_point{};
+    if (step.fn) step.fn(StepArgs{in, out, scratch, pool_, status});
+    if (!status) return fail(status.error().with_context(describe(*step.node)));
+    if (options.profiler != nullptr) {
+      const std::chrono::duration<double, std::micro> us = Clock::now() - start;
+      (*options.profiler)(step, us.count());
+    }
+    if (options.observer == nullptr) continue;
+    for (std::size_t i = 0; i < out.size(); ++i)
+      if (step.node->outputs[i] != kNoValue)
+        INTACT_TRY((*options.observer)(step.node->outputs[i], step.out_info[i], out[i]));
+  }
+  return {};
+}
+
+// The outputs of a run: the caller's memory where it is bound, else new.
+Result<std::vector<Tensor>> Engine::make_outputs(const Plan& plan,
+                                                 std::span<const Tensor> bound) const {
+  std::vector<Tensor> outputs;
+  outputs.reserve(plan.output_info.size());
+  for (std::size_t i = 0; i < plan.output_info.size(); ++i) {
+    const ValueInfo& info = plan.output_info[i];
+    if (i < bound.size() && bound[i].defined()) {
+      if (bound[i].dtype() != info.dtype || bound[i].shape() != info.shape)
+        return fail(ErrorCode::kDataMismatch,
+                    fmt::format("output '{}' is {} {}; the memory bound to it is {} {}",
+                                graph_.value(graph_.outputs[i]).name, name_of(info.dtype),
+                                to_string(info.shape), name_of(bound[i].dtype()),
+                                to_string(bound[i].shape())));
+      outputs.push_back(bound[i]);
+    } else {
+      const auto buffer = Buffer::allocate_uninitialized(bytes_of(info.dtype, info.size()));
+      outputs.emplace_back(info.dtype, info.shape, buffer);
+    }
+  }
+  return outputs;
+}
+
+Result<std::vector<Tensor>> Engine::run_plans(Context& context, std::span<const Tensor> inputs,
+                                              const RunOptions& options) {
+  context.set_inputs(inputs);
+  for (std::size_t k = 0;; ++k) {
+    Segment& segment = context.segments[k];
+    const Plan& plan = *segment.plan;
+    std::vector<Tensor> outputs;
+    if (plan.last()) {
+      INTACT_ASSIGN(outputs, make_outputs(plan, options.outputs));
+      context.outputs.clear();
+      for (const Tensor& t : outputs) context.outputs.push_back(t.raw());
+    }
+    for (const Segment::Patch& patch : segment.patches)
+      segment.pointers[patch.position] = context.locate(segment, patch.place);
+    INTACT_TRY(run_steps(segment, options));
+    if (plan.last()) {
+      for (std::size_t i = 0; i < outputs.size(); ++i) {
+        const std::byte* source = context.locate(segment, plan.output_place[i]);
+        if (source != nullptr && source != outputs[i].raw() && outputs[i].bytes() > 0)
+          std::memcpy(outputs[i].raw(), source, outputs[i].bytes());
+      }
+      return outputs;
+    }
+    context.carried.resize(graph_.values.size());
+    for (const auto& [id, place] : plan.carried)
+      context.carried[static_cast<std::size_t>(id)] = context.locate(segment, place);
+    INTACT_ASSIGN(auto next, plan_after(segment.plan, context));
+    if (context.segments.size() == k + 1) context.segments.emplace_back();
+    if (context.segments[k + 1].plan != next) context.segments[k + 1].bind(std::move(next));
+  }
 }
 
 Result<std::vector<Tensor>> Engine::run(std::span<const Tensor> inputs, const RunOptions& options) {
   const ScopedFpEnv fp;
-  INTACT_ASSIGN(const auto plan, plan_for(inputs));
-  std::unique_ptr<Context> context;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!idle_.empty()) {
-      context = std::move(idle_.back());
-      idle_.pop_back();
-    }
+  auto context = take_context(inputs);
+  if (context->segments.empty()) context->segments.emplace_back();
+  if (context->segments[0].plan == nullptr) {
+    INTACT_ASSIGN(auto plan, plan_for(inputs));
+    context->segments[0].bind(std::move(plan));
   }
-  if (!context) context = std::make_unique<Context>();
-  if (!context->arena || context->arena->bytes() < plan->arena_bytes) {
-    context->arena.reset();
-    context->arena = Buffer::allocate(plan->arena_bytes);
-  }
-  std::byte* const arena = context->arena->data();
-
-  std::vector<Tensor> outputs;
-  for (const ValueInfo& info : plan->output_info) outputs.emplace_back(info.dtype, info.shape);
-  // Memory of the caller has no slack behind it: kernels read a copy.
-  std::vector<Tensor> held(inputs.begin(), inputs.end());
-  for (Tensor& t : held)
-    if (!t.buffer()->has_slack()) t = t.clone();
-
-  const auto pointer = [&](const Place& place) -> std::byte* {
-    switch (place.kind) {
-      case Place::Kind::kNone:
-        return nullptr;
-      case Place::Kind::kConstant:
-        return plan->constants[place.index].raw();
-      case Place::Kind::kInput:
-        return held[place.index].raw();
-      case Place::Kind::kOutput:
-        return outputs[place.index].raw();
-      case Place::Kind::kArena:
-        return arena + place.offset;
-    }
-    return nullptr;
-  };
-  Status status;
-  for (const Step& step : plan->steps) {
-    if (options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed)) {
-      status = fail(ErrorCode::kInterrupted, "interrupted");
-      break;
-    }
-    context->in.clear();
-    context->out.clear();
-    for (const Place& place : step.in) context->in.push_back(pointer(place));
-    for (const Place& place : step.out) context->out.push_back(pointer(place));
-    const auto start = options.profiler != nullptr ? std::chrono::steady_clock::now()
-                                                   : std::chrono::steady_clock::time_point{};
-    if (step.fn)
-      step.fn(StepArgs{context->in, context->out, arena + plan->scratch_offset, *pool_, status});
-    if (!status) {
-      status = fail(status.error().with_context(describe(*step.node)));
-      break;
-    }
-    if (options.profiler != nullptr) {
-      const std::chrono::duration<double, std::micro> us = std::chrono::steady_clock::now() - start;
-      (*options.profiler)(step, us.count());
-    }
-    if (options.observer == nullptr) continue;
-    for (std::size_t i = 0; i < step.out.size() && status; ++i)
-      if (step.node->outputs[i] != kNoValue)
-        status = (*options.observer)(step.node->outputs[i], step.out_info[i], context->out[i]);
-    if (!status) break;
-  }
-  if (status) {
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-      const Place& place = plan->output_place[i];
-      if (place.kind == Place::Kind::kOutput && place.index == i) continue;
-      const std::byte* source = pointer(place);
-      if (source != nullptr && outputs[i].bytes() > 0)
-        std::memcpy(outputs[i].raw(), source, outputs[i].bytes());
-    }
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    idle_.push_back(std::move(context));
-  }
-  if (!status) return fail(status.error());
+  auto outputs = run_plans(*context, inputs, options);
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(context));
   return outputs;
 }
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "runtime/plan.h"
@@ -20,10 +21,13 @@ namespace intact {
 using Observer = std::function<Status(ValueId, const ValueInfo&, const std::byte*)>;
 
 struct EngineOptions {
-  int threads = 0;  // 0: default_threads().
+  int threads = 0;          // 0: default_threads().
+  std::string cache_dir{};  // Where packed weights are kept (pack_cache.h); empty: nowhere.
 };
 
 struct RunOptions {
+  // Memory for outputs, by graph output; undefined ones, and all when this is empty, are allocated.
+  std::span<const Tensor> outputs;
   const Observer* observer = nullptr;
   const std::atomic<bool>* cancel = nullptr;  // Checked between steps.
   // Called with the index of a step and its time, for profiles.
@@ -39,30 +43,43 @@ class Engine {
   [[nodiscard]] const Graph& graph() const noexcept { return graph_; }
   [[nodiscard]] int threads() const noexcept { return threads_; }
 
+  // Does what needs no data: packs weights on all threads where the model says shapes, and plans
+  // when it says all of its inputs'. A run does what is left. Errors: planning errors.
+  Status warm_up();
+
   // Runs on one tensor a graph input, in order; returns one a graph output.
-  // Errors: kDataMismatch for a wrong type, rank or fixed size, naming the input; planning errors;
-  // kInterrupted.
+  // Errors: kDataMismatch for a wrong type, rank or fixed size, naming the input or the output;
+  // planning errors; kInterrupted.
   Result<std::vector<Tensor>> run(std::span<const Tensor> inputs, const RunOptions& options = {});
 
-  // The plan for inputs of these shapes, made now if it is not cached.
+  // The first plan for inputs of these shapes, made now if it is not cached.
   Result<std::shared_ptr<const Plan>> plan_for(std::span<const Tensor> inputs);
 
   // Checks one tensor a graph input against the model's declared types.
   Status check_inputs(std::span<const Tensor> inputs) const;
 
  private:
+  struct Segment;
   struct Context;
+
+  Result<std::shared_ptr<const Plan>> plan_for_types(std::span<const ValueInfo> inputs);
+  std::unique_ptr<Context> take_context(std::span<const Tensor> inputs);
+  Result<std::shared_ptr<const Plan>> plan_after(const std::shared_ptr<const Plan>& plan,
+                                                 const Context& context);
+  Status run_steps(const Segment& segment, const RunOptions& options);
+  Result<std::vector<Tensor>> make_outputs(const Plan& plan, std::span<const Tensor> bound) const;
+  Result<std::vector<Tensor>> run_plans(Context& context, std::span<const Tensor> inputs,
+                                        const RunOptions& options);
+  template <class Make>
+  Result<std::shared_ptr<const Plan>> cached(std::string key, const Make& make);
 
   Graph graph_;
   int threads_;
-  std::shared_ptr<ThreadPool> pool_;
+  ThreadPool pool_;
   PackCache packs_;
   std::mutex mutex_;
-  std::vector<std::pair<std::vector<Shape>, std::shared_ptr<const Plan>>> plans_;  // Newest last.
+  std::vector<std::pair<std::string, std::shared_ptr<const Plan>>> plans_;  // Newest last.
   std::vector<std::unique_ptr<Context>> idle_;
 };
-
-// Returns the process's pool of that many threads, made at first use and shared while used.
-std::shared_ptr<ThreadPool> shared_pool(int threads);
 
 }  // namespace intact

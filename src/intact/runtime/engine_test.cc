@@ -201,6 +201,37 @@ TEST(Engine, MayBeRunByManyThreadsAtOnce) {
   EXPECT_EQ(wrong, 0);
 }
 
+TEST(Engine, WritesToTheCallersMemory) {
+  auto engine = engine_of(R"(graph "g" {
+  opset 17
+  input %x: float32[N]
+  %a = Neg(%x)
+  %y = Exp(%a)
+  output %y
+  output %a
+  output %x
+})");
+  const auto x = Tensor::of<float>({3}, {0, 1, -2});
+  std::vector<float> y(3, 7.0f);
+  const Tensor bound(Dtype::kFloat32, {3},
+                     Buffer::wrap(std::as_writable_bytes(std::span(y)), nullptr));
+  const std::vector<Tensor> outputs{bound, Tensor(), Tensor()};
+  RunOptions options;
+  options.outputs = outputs;
+  const auto run = engine->run(std::vector{x}, options);
+  ASSERT_TRUE(run.has_value()) << run.error().text();
+  EXPECT_EQ((*run)[0].raw(), bound.raw());
+  EXPECT_EQ(y[0], 1.0f);
+  EXPECT_EQ(floats((*run)[1]), (std::vector<float>{0, -1, 2}));
+  EXPECT_EQ(floats((*run)[2]), (std::vector<float>{0, 1, -2}));
+  EXPECT_NE((*run)[2].raw(), x.raw());
+
+  const auto wrong = engine->run(std::vector{Tensor::of<float>({2}, {1, 2})}, options);
+  ASSERT_FALSE(wrong.has_value());
+  EXPECT_NE(wrong.error().text().find("'y'"), std::string::npos);
+  EXPECT_TRUE(engine->run(std::vector{x}).has_value());
+}
+
 TEST(Engine, StopsWhenAskedTo) {
   auto engine = engine_of(R"(graph "g" {
   opset 17

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <mutex>
 
 #include "runtime/ops/tables.h"
 
@@ -30,22 +28,32 @@ std::vector<std::int64_t> ValueInfo::strides() const {
   return logical;
 }
 
-Result<std::vector<std::int64_t>> OpContext::ints(std::size_t i) const {
+Result<const Tensor*> OpContext::known(std::size_t i) {
   INTACT_TRY(require(i));
-  if (inputs_[i].constant == nullptr)
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("input {} ('{}') decides a shape but depends on data", i,
-                            graph_.value(node_.in(i)).name));
-  return to_int64(*inputs_[i].constant);
-}
-
-Result<std::vector<double>> OpContext::reals(std::size_t i) const {
-  INTACT_TRY(require(i));
-  if (inputs_[i].constant == nullptr)
+  if (inputs_[i].constant == nullptr) {
+    awaited_ = node_.in(i);
     return fail(ErrorCode::kUnsupported,
                 fmt::format("input {} ('{}') must be known before the run, but depends on data", i,
-                            graph_.value(node_.in(i)).name));
-  return to_float64(*inputs_[i].constant);
+                            graph_.value(awaited_).name));
+  }
+  return inputs_[i].constant;
+}
+
+Result<std::vector<std::int64_t>> OpContext::ints(std::size_t i) {
+  INTACT_ASSIGN(const Tensor* values, known(i));
+  return to_int64(*values);
+}
+
+Result<std::vector<double>> OpContext::reals(std::size_t i) {
+  INTACT_ASSIGN(const Tensor* values, known(i));
+  return to_float64(*values);
+}
+
+bool OpContext::constants_are_the_models() const {
+  for (std::size_t i = 0; i < inputs_.size(); ++i)
+    if (inputs_[i].constant != nullptr && has(i) && !graph_.value(node_.in(i)).constant)
+      return false;
+  return true;
 }
 
 Status OpContext::require(std::size_t i) const {
@@ -94,25 +102,6 @@ const OpRow* find_op(std::string_view domain, std::string_view op, std::int64_t 
           (best == nullptr || row.since > best->since))
         best = &row;
   return best;
-}
-
-struct PackCache::State {
-  mutable std::mutex mutex;
-  std::map<std::string, std::shared_ptr<const void>> objects;
-};
-
-std::shared_ptr<PackCache::State> PackCache::make_state() { return std::make_shared<State>(); }
-
-std::shared_ptr<const void> PackCache::find(const std::string& key) const {
-  const std::lock_guard lock(state_->mutex);
-  const auto it = state_->objects.find(key);
-  return it == state_->objects.end() ? nullptr : it->second;
-}
-
-std::shared_ptr<const void> PackCache::put(const std::string& key,
-                                           std::shared_ptr<const void> object) {
-  const std::lock_guard lock(state_->mutex);
-  return state_->objects.emplace(key, std::move(object)).first->second;
 }
 
 }  // namespace intact

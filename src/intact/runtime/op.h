@@ -17,6 +17,7 @@
 #include "base/thread_pool.h"
 #include "intact/result.h"
 #include "ir/graph.h"
+#include "runtime/pack_cache.h"
 
 namespace intact {
 
@@ -56,9 +57,6 @@ struct StepArgs {
 };
 using StepFn = std::function<void(const StepArgs&)>;
 
-// Weights in the form that kernels want, made once a model and shared by all plans and sessions.
-class PackCache;
-
 // One node being planned.
 class OpContext {
  public:
@@ -78,10 +76,11 @@ class OpContext {
   [[nodiscard]] bool has(std::size_t i) const noexcept { return node_.in(i) != kNoValue; }
   [[nodiscard]] const ValueInfo& input(std::size_t i) const { return inputs_[i]; }
 
-  // The values of input i, which must be known while planning.
-  // Errors: kUnsupported when they are not, naming the input.
-  [[nodiscard]] Result<std::vector<std::int64_t>> ints(std::size_t i) const;
-  [[nodiscard]] Result<std::vector<double>> reals(std::size_t i) const;
+  // The elements of input i, without which the node cannot be planned. Where they depend on data
+  // this fails, and the node is planned again when the run has computed them (plan.h).
+  [[nodiscard]] Result<const Tensor*> known(std::size_t i);
+  [[nodiscard]] Result<std::vector<std::int64_t>> ints(std::size_t i);
+  [[nodiscard]] Result<std::vector<double>> reals(std::size_t i);
 
   // Fails unless input i is there (and of that type).
   [[nodiscard]] Status require(std::size_t i) const;
@@ -96,15 +95,18 @@ class OpContext {
   void run(StepFn fn) { fn_ = std::move(fn); }
 
   // Returns the object that `make` returns (Result<std::shared_ptr<T>>), made once a model for this
-  // node and tag.
+  // node and tag; once a plan where constants of the node are not the model's but the plan's.
   template <class T, class Make>
   Result<std::shared_ptr<const T>> packed(std::string_view tag, Make&& make);
+
+  [[nodiscard]] bool constants_are_the_models() const;
 
   // Taken by the planner.
   std::vector<ValueInfo> outputs_;
   std::vector<int> alias_;  // Input whose bytes output i has, or -1.
   std::size_t scratch_bytes_ = 0;
   StepFn fn_;
+  ValueId awaited_ = kNoValue;  // What known() did not find.
 
  private:
   const Graph& graph_;
@@ -127,25 +129,14 @@ const OpRow* find_op(std::string_view domain, std::string_view op, std::int64_t 
 // Returns every row, for documentation and tests.
 std::vector<OpRow> all_ops();
 
-class PackCache {
- public:
-  std::shared_ptr<const void> find(const std::string& key) const;
-  // Keeps the first object given for a key, and returns the one kept.
-  std::shared_ptr<const void> put(const std::string& key, std::shared_ptr<const void> object);
-
- private:
-  struct State;
-  std::shared_ptr<State> state_ = make_state();
-  static std::shared_ptr<State> make_state();
-};
-
 template <class T, class Make>
 Result<std::shared_ptr<const T>> OpContext::packed(std::string_view tag, Make&& make) {
+  if (!constants_are_the_models()) return make();
   // Outputs are unique in a graph, so an output's name identifies the node.
   const std::string key = graph_.value(node_.outputs[0]).name + '\0' + std::string(tag);
-  if (auto found = packs_.find(key)) return std::static_pointer_cast<const T>(found);
+  if (auto found = packs_.find<T>(key)) return found;
   INTACT_ASSIGN(std::shared_ptr<const T> made, make());
-  return std::static_pointer_cast<const T>(packs_.put(key, std::move(made)));
+  return packs_.put<T>(key, std::move(made));
 }
 
 }  // namespace intact

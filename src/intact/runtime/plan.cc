@@ -70,7 +70,7 @@ class Planner {
         places_(graph.values.size()),
         block_(graph.values.size(), -1) {}
 
-  Result<std::shared_ptr<const Plan>> build(std::span<const ValueInfo> inputs) {
+  Result<std::shared_ptr<const Plan>> begin(std::span<const ValueInfo> inputs) {
     add_constants();
     for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
       const auto v = static_cast<std::size_t>(graph_.inputs[i]);
@@ -80,11 +80,27 @@ class Planner {
       places_[v] = {Place::Kind::kInput, i, 0};
       plan_->input_info.push_back(infos_[v]);
     }
-    for (const Node& node : graph_.nodes) {
-      auto status = add_node(node);
-      if (!status) return fail(status.error().with_context(describe(node)));
+    return add_nodes(0);
+  }
+
+  Result<std::shared_ptr<const Plan>> go_on(std::shared_ptr<const Plan> before,
+                                            std::span<const Tensor> awaited) {
+    infos_ = before->infos;
+    plan_->input_info = before->input_info;
+    for (std::size_t i = 0; i < awaited.size(); ++i)
+      keep_constant(at(before->awaited[i]), std::make_shared<Tensor>(awaited[i]));
+    for (std::size_t v = 0; v < infos_.size(); ++v) {
+      if (infos_[v].constant != nullptr)
+        place_constant(v, *infos_[v].constant);
+      else if (infos_[v].dtype != Dtype::kUndefined)
+        places_[v] = {Place::Kind::kCarried, v, 0};
     }
-    return finish();
+    for (std::size_t i = 0; i < graph_.inputs.size(); ++i)
+      if (places_[at(graph_.inputs[i])].kind == Place::Kind::kCarried)
+        places_[at(graph_.inputs[i])] = {Place::Kind::kInput, i, 0};
+    const std::size_t first = before->next_node;
+    plan_->before = std::move(before);
+    return add_nodes(first);
   }
 
  private:
@@ -94,15 +110,35 @@ class Planner {
     for (std::size_t v = 0; v < graph_.values.size(); ++v) {
       const Value& value = graph_.values[v];
       if (!value.constant) continue;
-      set_constant(v, *value.constant, value.quant ? &*value.quant : nullptr);
-      infos_[v].constant = &*value.constant;
+      const Quant* quant = value.quant ? &*value.quant : nullptr;
+      infos_[v] = {value.constant->dtype(), value.constant->shape(), Layout::kPlain, quant,
+                   &*value.constant};
+      place_constant(v, *value.constant);
     }
   }
 
-  void set_constant(std::size_t v, const Tensor& tensor, const Quant* quant) {
-    infos_[v] = {tensor.dtype(), tensor.shape(), Layout::kPlain, quant, nullptr};
+  void place_constant(std::size_t v, const Tensor& tensor) {
     places_[v] = {Place::Kind::kConstant, plan_->constants.size(), 0};
     plan_->constants.push_back(tensor);
+  }
+
+  // Makes value v, whose type is known, a constant of this plan.
+  void keep_constant(std::size_t v, std::shared_ptr<Tensor> tensor) {
+    place_constant(v, *tensor);
+    infos_[v].constant = tensor.get();
+    plan_->computed.push_back(std::move(tensor));
+  }
+
+  Result<std::shared_ptr<const Plan>> add_nodes(std::size_t first) {
+    for (std::size_t n = first; n < graph_.nodes.size(); ++n) {
+      auto status = add_node(graph_.nodes[n]);
+      if (!status) return fail(status.error().with_context(describe(graph_.nodes[n])));
+      if (plan_->last()) continue;
+      plan_->next_node = n;
+      return finish();
+    }
+    plan_->next_node = graph_.nodes.size();
+    return finish();
   }
 
   Status add_node(const Node& node) {
@@ -114,7 +150,13 @@ class Planner {
       all_known &= id == kNoValue || inputs.back().constant != nullptr;
     }
     OpContext context(graph_, node, inputs, options_.threads, packs_);
-    INTACT_TRY(row->plan(context));
+    auto planned = row->plan(context);
+    if (!planned && context.awaited_ != kNoValue &&
+        infos_[at(context.awaited_)].layout == Layout::kPlain) {
+      plan_->awaited.push_back(context.awaited_);
+      return {};
+    }
+    INTACT_TRY(std::move(planned));
     // A row that only looks at shapes (Shape, Size) leaves the values themselves.
     if (all_known || context.outputs_[0].constant != nullptr) {
       INTACT_ASSIGN(const bool done, compute_now(node, context));
@@ -164,9 +206,9 @@ class Planner {
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       if (results[i] == nullptr) continue;
       const auto v = at(node.outputs[i]);
-      set_constant(v, *results[i], context.outputs_[i].quant);
-      plan_->computed.push_back(results[i]);
-      infos_[v].constant = results[i].get();
+      infos_[v] = {results[i]->dtype(), results[i]->shape(), Layout::kPlain,
+                   context.outputs_[i].quant, nullptr};
+      keep_constant(v, std::move(results[i]));
     }
     return true;
   }
@@ -209,18 +251,43 @@ class Planner {
       blocks_[static_cast<std::size_t>(block_[at(id)])].last = now;
   }
 
+  // What nodes from next_node on, or the run's outputs, need of this plan's values.
+  std::vector<ValueId> leaving() const {
+    std::vector<bool> wanted(graph_.values.size(), false);
+    for (std::size_t n = plan_->next_node; n < graph_.nodes.size(); ++n)
+      for (const ValueId id : graph_.nodes[n].inputs)
+        if (id != kNoValue) wanted[at(id)] = true;
+    for (const ValueId id : graph_.outputs) wanted[at(id)] = true;
+    std::vector<ValueId> values;
+    for (std::size_t v = 0; v < wanted.size(); ++v)
+      if (wanted[v] && places_[v].kind != Place::Kind::kNone &&
+          places_[v].kind != Place::Kind::kConstant && places_[v].kind != Place::Kind::kCarried)
+        values.push_back(static_cast<ValueId>(v));
+    return values;
+  }
+
   Result<std::shared_ptr<const Plan>> finish() {
     const auto end = static_cast<std::int32_t>(plan_->steps.size());
-    // An output whose block is its own becomes memory of the run's result; others are copied.
     std::vector<std::int32_t> block_output(blocks_.size(), -1);
-    for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
-      const auto v = at(graph_.outputs[i]);
-      plan_->output_info.push_back(infos_[v]);
-      touch(graph_.outputs[i], end);
-      const std::int32_t b = block_[v];
-      if (b >= 0 && block_output[static_cast<std::size_t>(b)] < 0 &&
-          infos_[v].layout == Layout::kPlain)
-        block_output[static_cast<std::size_t>(b)] = static_cast<std::int32_t>(i);
+    std::vector<ValueId> carried;
+    if (plan_->last()) {
+      // An output whose block is its own becomes memory of the run's result; others are copied, and
+      // so are codes that a step reads: the caller's memory may end where they do.
+      for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
+        const auto v = at(graph_.outputs[i]);
+        plan_->output_info.push_back(infos_[v]);
+        const std::int32_t b = block_[v];
+        if (b < 0 || infos_[v].layout != Layout::kPlain) continue;
+        const Block& block = blocks_[static_cast<std::size_t>(b)];
+        const bool exact = !read_past_end(infos_[v].dtype) || block.last == block.first;
+        std::int32_t& output = block_output[static_cast<std::size_t>(b)];
+        if (exact && output < 0) output = static_cast<std::int32_t>(i);
+      }
+      for (const ValueId id : graph_.outputs) touch(id, end);
+    } else {
+      carried = leaving();
+      for (const ValueId id : carried) touch(id, end);
+      plan_->infos = infos_;
     }
     if (options_.keep_all)
       for (Block& block : blocks_) block.last = end;
@@ -242,7 +309,9 @@ class Planner {
       for (const ValueId id : step_values_[s].first) plan_->steps[s].in.push_back(place_of(id));
       for (const ValueId id : step_values_[s].second) plan_->steps[s].out.push_back(place_of(id));
     }
-    for (const ValueId id : graph_.outputs) plan_->output_place.push_back(place_of(id));
+    if (plan_->last())
+      for (const ValueId id : graph_.outputs) plan_->output_place.push_back(place_of(id));
+    for (const ValueId id : carried) plan_->carried.emplace_back(id, place_of(id));
     return std::shared_ptr<const Plan>(plan_);
   }
 
@@ -259,6 +328,56 @@ class Planner {
 
 }  // namespace
 
+std::optional<ValueInfo> declared_info(const Graph& graph, ValueId id) {
+  const Value& value = graph.value(id);
+  ValueInfo info{value.type.dtype,
+                 {},
+                 value.type.layout,
+                 value.quant ? &*value.quant : nullptr,
+                 value.constant ? &*value.constant : nullptr};
+  if (info.constant != nullptr) {
+    info.dtype = info.constant->dtype();
+    info.shape = info.constant->shape();
+    info.layout = Layout::kPlain;
+    return info;
+  }
+  if (info.dtype == Dtype::kUndefined || !value.type.shape) return std::nullopt;
+  for (const Dim& dim : *value.type.shape) {
+    if (!dim.known()) return std::nullopt;
+    info.shape.push_back(dim.size);
+  }
+  return info;
+}
+
+void pack_ahead(const Graph& graph, const PlanOptions& options, ThreadPool& pool,
+                PackCache& packs) {
+  constexpr std::size_t kWorthwhileBytes = 4096;
+  std::vector<const Node*> nodes;
+  for (const Node& node : graph.nodes)
+    for (const ValueId id : node.inputs)
+      if (id != kNoValue && graph.value(id).constant &&
+          graph.value(id).constant->bytes() >= kWorthwhileBytes) {
+        nodes.push_back(&node);
+        break;
+      }
+  pool.run(nodes.size(), [&](std::size_t n) {
+    const ScopedFpEnv fp;
+    const Node& node = *nodes[n];
+    std::vector<ValueInfo> inputs;
+    for (const ValueId id : node.inputs) {
+      auto info = id == kNoValue ? ValueInfo{} : declared_info(graph, id);
+      if (!info) return;
+      inputs.push_back(std::move(*info));
+    }
+    const auto row = row_for(graph, node);
+    if (!row) return;
+    OpContext context(graph, node, inputs, options.threads, packs);
+    static_cast<void>((*row)->plan(context));
+  });
+}
+
+bool read_past_end(Dtype dtype) noexcept { return bytes_of(dtype, 2) <= 2; }
+
 std::string describe(const Node& node) {
   return fmt::format("node '{}' ({}{}{})", node.name.empty() ? "unnamed" : node.name, node.domain,
                      node.domain.empty() ? "" : ".", node.op);
@@ -267,7 +386,15 @@ std::string describe(const Node& node) {
 Result<std::shared_ptr<const Plan>> make_plan(const Graph& graph, std::span<const ValueInfo> inputs,
                                               const PlanOptions& options, PackCache& packs) {
   const ScopedFpEnv fp;
-  return Planner(graph, options, packs).build(inputs);
+  return Planner(graph, options, packs).begin(inputs);
+}
+
+Result<std::shared_ptr<const Plan>> continue_plan(const Graph& graph,
+                                                  std::shared_ptr<const Plan> before,
+                                                  std::span<const Tensor> awaited,
+                                                  const PlanOptions& options, PackCache& packs) {
+  const ScopedFpEnv fp;
+  return Planner(graph, options, packs).go_on(std::move(before), awaited);
 }
 
 Result<std::vector<Tensor>> evaluate_node(const Graph& graph, const Node& node,

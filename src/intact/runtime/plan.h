@@ -4,11 +4,17 @@
 // output of the run, or an offset in one arena, which values share when their lives do not meet.
 // Values that follow from shapes alone (Shape, Range, and what is computed from them) are computed
 // while planning and are constants of the plan.
+//
+// A node may need the elements of an input to be planned at all: a Reshape to a computed shape, a
+// NonZero. Where they are not known, the plan ends before that node; what it has computed is read,
+// and the next plan goes on with those values as constants. So a run is a chain of plans, of one
+// for most models.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,9 +24,9 @@ namespace intact {
 
 // Where a value's bytes are in a run.
 struct Place {
-  enum class Kind : std::uint8_t { kNone, kConstant, kInput, kOutput, kArena };
+  enum class Kind : std::uint8_t { kNone, kConstant, kInput, kOutput, kArena, kCarried };
   Kind kind = Kind::kNone;
-  std::size_t index = 0;   // Of the input, output or constant.
+  std::size_t index = 0;   // Of the input, output or constant; of a value of an earlier plan.
   std::size_t offset = 0;  // Into the arena.
 };
 
@@ -39,10 +45,19 @@ struct Plan {
   std::vector<Tensor> constants;                  // What Place::kConstant indexes.
   std::vector<std::shared_ptr<Tensor>> computed;  // Owns what was computed while planning.
   std::vector<ValueInfo> input_info;              // By graph input.
-  std::vector<ValueInfo> output_info;             // By graph output.
+  std::vector<ValueInfo> output_info;             // By graph output. Only in the last plan.
   std::vector<Place> output_place;                // kOutput, or where to copy it from.
   std::size_t arena_bytes = 0;                    // Scratch included.
   std::size_t scratch_offset = 0;
+
+  // The rest is empty in the last plan of a run.
+  std::vector<ValueId> awaited;                    // What must be known to go on.
+  std::vector<std::pair<ValueId, Place>> carried;  // What later plans read of this one's values.
+  std::size_t next_node = 0;
+  std::vector<ValueInfo> infos;        // By value.
+  std::shared_ptr<const Plan> before;  // Owns constants that infos point to.
+
+  [[nodiscard]] bool last() const noexcept { return awaited.empty(); }
 };
 
 struct PlanOptions {
@@ -51,10 +66,27 @@ struct PlanOptions {
   bool keep_all = false;
 };
 
+// Returns whether kernels may read elements of this type up to kSlackBytes past the last one: codes
+// are, everything else is read exactly.
+[[nodiscard]] bool read_past_end(Dtype dtype) noexcept;
+
 // Plans the graph for inputs of these types and shapes, one a graph input, in order.
 // Errors: kInvalidModel, kUnsupported, kDataMismatch; `where` names the node.
 Result<std::shared_ptr<const Plan>> make_plan(const Graph& graph, std::span<const ValueInfo> inputs,
                                               const PlanOptions& options, PackCache& packs);
+
+// Goes on after `before`, whose awaited values these are.
+Result<std::shared_ptr<const Plan>> continue_plan(const Graph& graph,
+                                                  std::shared_ptr<const Plan> before,
+                                                  std::span<const Tensor> awaited,
+                                                  const PlanOptions& options, PackCache& packs);
+
+// What the graph declares of a value; nothing where that is not all of it.
+std::optional<ValueInfo> declared_info(const Graph& graph, ValueId id);
+
+// Packs the weights of every node whose types the graph declares, on the pool's threads. Plans find
+// them in `packs`; what goes wrong here goes wrong there again, and is reported there.
+void pack_ahead(const Graph& graph, const PlanOptions& options, ThreadPool& pool, PackCache& packs);
 
 // Returns "node 'name' (op)", as errors name it.
 std::string describe(const Node& node);

@@ -38,6 +38,8 @@ Status declare_output(OpContext& c, Shape shape) {
 struct PackedDepthwise {
   std::vector<float> weights;  // [kernel_h][kernel_w][channels]
   std::vector<float> bias;
+
+  auto fields() { return std::tie(weights, bias); }
 };
 
 Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window, const Tensor& w) {
@@ -292,9 +294,7 @@ Status plan_conv(OpContext& c) {
   INTACT_TRY(c.require(0, Dtype::kFloat32));
   INTACT_TRY(c.require(1, Dtype::kFloat32));
   const ValueInfo x = c.input(0);
-  const Tensor* w = c.input(1).constant;
-  if (w == nullptr)
-    return fail(ErrorCode::kUnsupported, "a convolution whose weights depend on data");
+  INTACT_ASSIGN(const Tensor* w, c.known(1));
   const std::int64_t groups = c.node().get_int("group", 1);
   const std::int64_t in_channels = x.shape[1];
   if (w->rank() != x.rank() || groups < 1 || w->shape()[1] * groups != in_channels ||
@@ -354,9 +354,7 @@ Status plan_conv_transpose(OpContext& c) {
   INTACT_TRY(c.require(0, Dtype::kFloat32));
   INTACT_TRY(c.require(1, Dtype::kFloat32));
   const ValueInfo x = c.input(0);
-  const Tensor* w = c.input(1).constant;
-  if (w == nullptr)
-    return fail(ErrorCode::kUnsupported, "a convolution whose weights depend on data");
+  INTACT_ASSIGN(const Tensor* w, c.known(1));
   INTACT_ASSIGN(const TransposedWindow window, read_transposed_window(c.node(), x, w->shape()));
   const std::int64_t groups = c.node().get_int("group", 1);
   const std::int64_t in_channels = x.shape[1];

@@ -37,12 +37,10 @@ Result<std::shared_ptr<PackedFloatGemm>> pack_float_gemm(const GemmShape& shape,
   return p;
 }
 
-Result<std::vector<float>> read_float_bias(const OpContext& c, std::size_t i,
-                                           std::int64_t channels) {
+Result<std::vector<float>> read_float_bias(OpContext& c, std::size_t i, std::int64_t channels) {
   if (!c.has(i)) return std::vector<float>{};
   INTACT_TRY(c.require(i, Dtype::kFloat32));
-  const Tensor* t = c.input(i).constant;
-  if (t == nullptr) return fail(ErrorCode::kUnsupported, "the bias depends on data");
+  INTACT_ASSIGN(const Tensor* t, c.known(i));
   if (t->size() != channels)
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("a bias of {} for {} channels", t->size(), channels));

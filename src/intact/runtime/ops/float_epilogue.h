@@ -35,13 +35,14 @@ struct PackedFloatGemm {
   GemmShape shape;
   std::shared_ptr<Buffer> packed;
   std::vector<float> bias;  // Empty: none.
+
+  auto fields() { return std::tie(kernel, shape, packed, bias); }
 };
 Result<std::shared_ptr<PackedFloatGemm>> pack_float_gemm(const GemmShape& shape,
                                                          const GemmF32Source& source,
                                                          std::span<const float> bias);
 
 // Reads a float32 constant bias of `channels` elements from input i; empty when absent.
-Result<std::vector<float>> read_float_bias(const OpContext& c, std::size_t i,
-                                           std::int64_t channels);
+Result<std::vector<float>> read_float_bias(OpContext& c, std::size_t i, std::int64_t channels);
 
 }  // namespace intact

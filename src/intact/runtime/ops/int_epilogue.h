@@ -21,6 +21,8 @@ namespace intact {
 struct ChannelMaps {
   std::vector<float> m;
   std::vector<float> c;
+
+  auto fields() { return std::tie(m, c); }
 };
 
 // What all calls of one node share.

@@ -22,6 +22,9 @@ struct PackedIntGemm {
   std::int32_t za = 0;
   ChannelMaps maps;
 
+  auto fields() {
+    return std::tie(kernel, shape, packed, colsum, zb, init, bias, has_zb, za, maps);
+  }
   [[nodiscard]] GemmB operand() const;
 };
 

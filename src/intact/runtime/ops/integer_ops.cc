@@ -57,6 +57,8 @@ struct PackedDwconv {
   const DwconvU8S8Kernel* kernel = nullptr;
   std::shared_ptr<Buffer> packed;
   ChannelMaps maps;
+
+  auto fields() { return std::tie(kernel, packed, maps); }
 };
 
 Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,

@@ -311,10 +311,8 @@ Status plan_pad(OpContext& c) {
   if (c.opset() >= 11) {
     INTACT_ASSIGN(pads, c.ints(1));
     if (c.has(2)) {
-      if (c.input(2).constant == nullptr)
-        return fail(ErrorCode::kUnsupported, "the pad value depends on data");
-      if (c.input(2).constant->size() == 1)
-        std::memcpy(value.data(), c.input(2).constant->raw(), width);
+      INTACT_ASSIGN(const Tensor* given, c.known(2));
+      if (given->size() == 1) std::memcpy(value.data(), given->raw(), width);
     }
     if (c.has(3)) {
       INTACT_ASSIGN(axes, c.ints(3));

@@ -17,6 +17,8 @@ struct PackedWinograd {
   std::shared_ptr<Buffer> packed;
   std::vector<std::int32_t> bias;
   ChannelMaps maps;
+
+  auto fields() { return std::tie(kernel, packed, bias, maps); }
 };
 
 Result<std::shared_ptr<PackedWinograd>> pack_winograd(const Tensor& w, const Wino43Shape& shape,

@@ -1,0 +1,13 @@
+// hash.h: 64-bit hashes of bytes: fingerprints, not cryptography.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace intact {
+
+// Depends on the bytes, their number and the seed; the same on every machine.
+std::uint64_t hash_bytes(std::span<const std::byte> bytes, std::uint64_t seed = 0);
+
+}  // namespace intact
