@@ -8,6 +8,8 @@
 
 #include "api/prepare.h"
 #include "api/sample_tensors.h"
+#include "base/cpu_budget.h"
+#include "base/thread_pool.h"
 #include "calib/decisions.h"
 #include "calib/fingerprint.h"
 #include "calib/hash.h"
@@ -232,10 +234,10 @@ class Quantizer {
     if (file) return take_ranges(*file);
     const std::size_t tensors = placement_.tensors.size();
     std::vector<Result<Range>> found(tensors, Range{});
-    shared_pool(options_.threads > 0 ? options_.threads : default_threads())
-        ->run(tensors, [&](std::size_t i) {
-          found[i] = choose_range(seen_.tensors[i].stats, method, target_);
-        });
+    const ThreadPool pool(options_.threads > 0 ? options_.threads : default_threads());
+    pool.run(tensors, [&](std::size_t i) {
+      found[i] = choose_range(seen_.tensors[i].stats, method, target_);
+    });
     for (std::size_t i = 0; i < tensors; ++i) {
       if (!found[i])
         return fail(found[i].error().with_context(
