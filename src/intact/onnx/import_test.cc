@@ -359,11 +359,10 @@ TEST(Import, MapsExternalData) {
   auto g = import_onnx_file(folder.file("m.onnx"));
   ASSERT_TRUE(g) << g.error().text();
   EXPECT_THAT(to_float64(*g->constant(*g->find_value("small"))), ElementsAre(3, 4));
-  Tensor large = *g->constant(*g->find_value("large"));
+  const Tensor& large = *g->constant(*g->find_value("large"));
   EXPECT_EQ(large.values<float>()[1], 4.0F);
-  large.mutable_values<float>()[1] = 5;  // Reaches this process only.
-  auto again = import_onnx_file(folder.file("m.onnx"));
-  EXPECT_EQ(again->constant(*again->find_value("large"))->values<float>()[1], 4.0F);
+  large.buffer()->drop_pages();  // They are read again.
+  EXPECT_EQ(large.values<float>()[1], 4.0F);
 }
 
 TEST(Import, KeepsWhatItDoesNotKnowForExport) {
