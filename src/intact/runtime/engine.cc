@@ -236,6 +236,7 @@ std::unique_ptr<Engine::Context> Engine::take_context(std::span<const Tensor> in
 // Runs the steps of a segment whose pointers are all in place.
 Status Engine::run_steps(const Segment& segment, const RunOptions& options) {
   using Clock = std::chrono::steady_clock;
+  ThreadPool caller_alone(1);
   std::byte* const scratch = segment.arena->data() + segment.plan->scratch_offset;
   std::byte* const* next = segment.pointers.data();
   Status status;
@@ -246,7 +247,7 @@ Status Engine::run_steps(const Segment& segment, const RunOptions& options) {
     const std::span<std::byte* const> out(next + in.size(), step.out.size());
     next += in.size() + out.size();
     const auto start = options.profiler != nullptr ? Clock::now() : Clock::time_point{};
-    if (step.fn) step.fn(StepArgs{in, out, scratch, pool_, status});
+    if (step.fn) step.fn(StepArgs{in, out, scratch, step.alone ? caller_alone : pool_, status});
     if (!status) return fail(status.error().with_context(describe(*step.node)));
     if (options.profiler != nullptr) {
       const std::chrono::duration<double, std::micro> us = Clock::now() - start;

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/fp_env.h"
+#include "runtime/step_cost.h"
 
 namespace intact {
 namespace {
@@ -241,6 +242,7 @@ class Planner {
     step.out_info = context.outputs_;
     step.fn = std::move(context.fn_);
     step.scratch_bytes = context.scratch_bytes_;
+    step.alone = step_cost_us(node, step.in_info, step.out_info) < kLeastSharedUs;
     plan_->scratch_offset = std::max(plan_->scratch_offset, step.scratch_bytes);
     step_values_.push_back({node.inputs, node.outputs});
     plan_->steps.push_back(std::move(step));

@@ -38,6 +38,7 @@ struct Step {
   std::vector<ValueInfo> out_info;
   StepFn fn;
   std::size_t scratch_bytes = 0;
+  bool alone = false;  // Too short to share (step_cost.h).
 };
 
 struct Plan {

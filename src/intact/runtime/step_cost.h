@@ -1,0 +1,22 @@
+// step_cost.h: about how long a step takes on one thread, to tell which are worth sharing.
+//
+//   cost = multiply-adds / rate + bytes read and written / bandwidth
+//
+// with rates that kernels sustain on small layers (docs/benchmarks.md). Handing half of a step to
+// another core costs some microseconds: a wake-up and the transfer of what it reads between caches.
+// A wrong estimate costs time, never a bit: results do not depend on the number of threads.
+#pragma once
+
+#include <span>
+
+#include "runtime/op.h"
+
+namespace intact {
+
+// Steps below this run on the caller's thread alone.
+inline constexpr double kLeastSharedUs = 5;
+
+double step_cost_us(const Node& node, std::span<const ValueInfo> inputs,
+                    std::span<const ValueInfo> outputs);
+
+}  // namespace intact
