@@ -22,8 +22,8 @@ std::shared_ptr<Buffer> Buffer::allocate_uninitialized(std::size_t bytes) {
   // walked in strides, and would miss the TLB at every step.
   constexpr std::size_t kHugePage = std::size_t{2} << 20;
   const bool huge = total >= kHugePage;
-  void* memory = std::aligned_alloc(huge ? kHugePage : kAlignBytes, total);
-  if (memory == nullptr) throw std::bad_alloc();
+  void* memory = nullptr;
+  if (posix_memalign(&memory, huge ? kHugePage : kAlignBytes, total) != 0) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
   if (huge) madvise(memory, total / kHugePage * kHugePage, MADV_HUGEPAGE);  // A hint: may fail.
 #endif
