@@ -247,14 +247,23 @@ def test_no_python_and_no_numpy(tmp_path: Path) -> None:
 def interrupt(
     arguments: list[object], ready: Callable[[], bool]
 ) -> subprocess.CompletedProcess[str]:
-    process = subprocess.Popen(
-        [str(a) for a in arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    # A shell's background jobs ignore SIGINT, and so would what a test run there starts.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(
+            [str(a) for a in arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     until = time.monotonic() + 60
     while not ready() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
