@@ -79,7 +79,8 @@ class Shares {
       if (cpu >= 0 && static_cast<std::size_t>(cpu) < weights_.size())
         mine = weights_[static_cast<std::size_t>(cpu)];
     }
-    return std::max<std::size_t>(1, left * mine / parts);
+    // A large core among small ones may weigh more than `parts`: never more than what is left.
+    return std::clamp<std::size_t>(left * mine / parts, 1, left);
   }
 
  private:
@@ -167,7 +168,11 @@ struct Region {
   static void retire(Worker& w) noexcept {
     int state = kPosted;
     if (w.state.compare_exchange_strong(state, kSpare, std::memory_order_acq_rel)) return;
-    const auto left = [&] { return w.state.load(std::memory_order_acquire) == kSpare; };
+    // It may have left so long ago that it sleeps.
+    const auto left = [&] {
+      const int now = w.state.load(std::memory_order_acquire);
+      return now == kSpare || now == kAsleep;
+    };
     if (left() || spin_until(left)) return;
     state = kWorking;
     if (w.state.compare_exchange_strong(state, kAwaited, std::memory_order_acq_rel))

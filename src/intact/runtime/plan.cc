@@ -260,10 +260,17 @@ class Planner {
       for (const ValueId id : graph_.nodes[n].inputs)
         if (id != kNoValue) wanted[at(id)] = true;
     for (const ValueId id : graph_.outputs) wanted[at(id)] = true;
+    // Known there already: constants, and what an earlier plan has carried under its own number. A
+    // view of one of these is neither.
+    const auto is_known = [&](std::size_t v) {
+      const Place& place = places_[v];
+      return place.kind == Place::Kind::kConstant ? infos_[v].constant != nullptr
+                                                  : place.kind == Place::Kind::kCarried &&
+                                                        place.index == v;
+    };
     std::vector<ValueId> values;
     for (std::size_t v = 0; v < wanted.size(); ++v)
-      if (wanted[v] && places_[v].kind != Place::Kind::kNone &&
-          places_[v].kind != Place::Kind::kConstant && places_[v].kind != Place::Kind::kCarried)
+      if (wanted[v] && places_[v].kind != Place::Kind::kNone && !is_known(v))
         values.push_back(static_cast<ValueId>(v));
     return values;
   }

@@ -390,8 +390,10 @@ Status plan_conv_transpose(OpContext& c) {
                           bias.begin() + (group + 1) * group_out);
         return pack_float_gemm({n, taps, group_in}, {part.data(), group_in * n, n, 1}, own_bias);
       };
-      INTACT_ASSIGN(auto packed,
-                    c.packed<PackedFloatGemm>(fmt::format("phase{}", convs.size()), pack));
+      // With `output_shape`, pads depend on the image's size, and which phases join on the pads.
+      const std::string tag = fmt::format("phase{}.{}.{}", convs.size(), joined,
+                                          phases[0].kernel.empty() ? -1 : phases[0].kernel[0]);
+      INTACT_ASSIGN(auto packed, c.packed<PackedFloatGemm>(tag, pack));
       const TransposedPhase& phase = phases[0];
       GemmConv conv;
       conv.window = phase.window;

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/epilogue.h"
@@ -36,6 +38,12 @@ struct IntEpilogue {
 
   // True when results go through float rows of their own before they become codes.
   [[nodiscard]] bool through_float() const { return codes_out && !chain.empty(); }
+
+  // The tag of packed weights that hold channel_maps. How much of a chain becomes part of them may
+  // depend on the shape that is planned: an operand [1, n] is a row of [8, n], and all of [1, n].
+  [[nodiscard]] std::string packed_tag(std::string_view name) const {
+    return std::string(name) + (through_float() ? "/reals" : "");
+  }
 
   [[nodiscard]] std::size_t element_bytes() const { return codes_out ? 1 : sizeof(float); }
 

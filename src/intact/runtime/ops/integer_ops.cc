@@ -98,7 +98,7 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
     p->maps = e.channel_maps(scales, bias.reals);
     return p;
   };
-  INTACT_ASSIGN(const auto packed, c.packed<PackedDwconv>("dwconv", pack));
+  INTACT_ASSIGN(const auto packed, c.packed<PackedDwconv>(e.packed_tag("dwconv"), pack));
   const auto pad = zero_line(channels, x_map.zero);
   const std::int64_t batch = x.shape[0];
   const std::int64_t out_h = window.geometry.out_h;
@@ -192,7 +192,7 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
     s.float_bias = bias.reals;
     return pack_int_gemm(s, e);
   };
-  INTACT_ASSIGN(const auto packed, c.packed<PackedIntGemm>("image", pack));
+  INTACT_ASSIGN(const auto packed, c.packed<PackedIntGemm>(e.packed_tag("image"), pack));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   const ImageRows image_rows(x, x_map, window, select_kernel<CodesU8Kernel>(isa));
   // Enough pixels for the kernel to work on, and rows that stay in the first-level cache.
@@ -305,7 +305,8 @@ Status plan_qconv(OpContext& c) {
       s.float_bias = bias.reals;
       return pack_int_gemm(s, e);
     };
-    INTACT_ASSIGN(auto p, c.packed<PackedIntGemm>(fmt::format("gemm{}", g), pack));
+    INTACT_ASSIGN(auto p,
+                  c.packed<PackedIntGemm>(e.packed_tag(fmt::format("gemm{}", g)), pack));
     packed.push_back(std::move(p));
   }
   const WindowGeometry geometry = window.geometry;
@@ -401,7 +402,7 @@ Status plan_qlinear(OpContext& c) {
     s.float_bias = bias.reals;
     return pack_int_gemm(s, e);
   };
-  INTACT_ASSIGN(const auto packed, c.packed<PackedIntGemm>("gemm", pack));
+  INTACT_ASSIGN(const auto packed, c.packed<PackedIntGemm>(e.packed_tag("gemm"), pack));
   const std::int64_t rows = k == 0 ? 0 : x.size() / k;
   const std::size_t scratch = int_gemm_scratch(*packed, e);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
@@ -619,7 +620,10 @@ Status plan_qconv_transpose(OpContext& c) {
       s.float_bias = bias.reals;
       return pack_int_gemm(s, e);
     };
-    INTACT_ASSIGN(auto packed, c.packed<PackedIntGemm>(fmt::format("phase{}", parts.size()), pack));
+    // With `output_shape`, pads depend on the image's size, and which phases join on the pads.
+    const std::string tag = fmt::format("phase{}.{}.{}", parts.size(), run.size(),
+                                        run[0].kernel.empty() ? -1 : run[0].kernel[0]);
+    INTACT_ASSIGN(auto packed, c.packed<PackedIntGemm>(e.packed_tag(tag), pack));
     scratch = std::max(scratch, int_gemm_scratch(*packed, e));
     const std::int64_t columns = packed->shape.n;
     parts.push_back({run[0], columns, std::move(packed)});

@@ -82,7 +82,7 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
   if (w.dtype() != Dtype::kInt8 || source.weights->has_zero() || w.shape()[1] != x.shape[1] ||
       choose_conv_algorithm(shape, isa) != ConvAlgorithm::kWinograd43)
     return false;
-  INTACT_ASSIGN(const auto packed, c.packed<PackedWinograd>("wino43", [&] {
+  INTACT_ASSIGN(const auto packed, c.packed<PackedWinograd>(e.packed_tag("wino43"), [&] {
     return pack_winograd(w, shape, e, source, isa);
   }));
   if (packed->kernel == nullptr) return false;
