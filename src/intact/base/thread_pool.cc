@@ -227,11 +227,14 @@ class Crew {
     spare_.insert(spare_.end(), workers.rbegin(), workers.rend());
   }
 
-  const Shares shares;
+  const Shares shares{};
 
  private:
   // Returns false when the system gives no more threads; then there are fewer.
   bool hire() {
+    // Before the thread starts: nothing may fail once it works with its Worker.
+    spare_.reserve(all_.size() + 1);
+    all_.reserve(all_.size() + 1);
     auto worker = std::make_unique<Worker>();
     // Signals are for the user's threads.
     sigset_t all;
@@ -246,7 +249,6 @@ class Crew {
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (!hired) return false;
-    spare_.reserve(all_.size() + 1);
     spare_.push_back(worker.get());
     all_.push_back(std::move(worker));
     ++living_;

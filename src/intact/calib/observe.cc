@@ -349,7 +349,8 @@ Result<Observations> observe(const Graph& graph, const Placement& placement,
       network.emplace(std::move(made));
       pool = ThreadPool(network->engine->threads());
       // A moving average is one of samples in their order.
-      const std::size_t fit = options.moving_beta ? 1 : kInFlightBytes / network->run_bytes;
+      const std::size_t fit =
+          options.moving_beta ? 1 : kInFlightBytes / std::max<std::size_t>(1, network->run_bytes);
       const auto most = static_cast<std::size_t>(pool.threads());
       while (watchers.size() < std::clamp<std::size_t>(fit, 1, most))
         watchers.emplace_back(*network, options, pool);

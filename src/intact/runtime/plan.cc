@@ -264,9 +264,9 @@ class Planner {
     // view of one of these is neither.
     const auto is_known = [&](std::size_t v) {
       const Place& place = places_[v];
-      return place.kind == Place::Kind::kConstant ? infos_[v].constant != nullptr
-                                                  : place.kind == Place::Kind::kCarried &&
-                                                        place.index == v;
+      return place.kind == Place::Kind::kConstant
+                 ? infos_[v].constant != nullptr
+                 : place.kind == Place::Kind::kCarried && place.index == v;
     };
     std::vector<ValueId> values;
     for (std::size_t v = 0; v < wanted.size(); ++v)

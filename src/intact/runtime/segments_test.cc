@@ -51,6 +51,33 @@ TEST(Segments, ShapesFollowData) {
   }
 }
 
+// The second plan sees a value of the first with other axes, and the third reads it so.
+TEST(Segments, ViewsOfEarlierValuesLast) {
+  auto engine = engine_of(R"(graph "g" {
+  opset 17
+  input %x: float32[N]
+  input %s: int64[R]
+  input %t: int64[Q]
+  const %axes: int64[1] = [0]
+  %a = Neg(%x)
+  %first = Reshape(%a, %s)
+  %seen = Unsqueeze(%a, %axes)
+  %second = Reshape(%first, %t)
+  %y = Add(%seen, %second)
+  output %y
+  output %seen
+})");
+  const auto x = Tensor::of<float>({4}, {1, 2, 3, 4});
+  for (int round = 0; round < 2; ++round) {
+    const auto y = engine->run(std::vector{x, Tensor::of<std::int64_t>({2}, {2, 2}),
+                                           Tensor::of<std::int64_t>({2}, {1, 4})});
+    ASSERT_TRUE(y.has_value()) << y.error().text();
+    EXPECT_EQ((*y)[0].shape(), (Shape{1, 4}));
+    EXPECT_EQ(floats((*y)[0]), (std::vector<float>{-2, -4, -6, -8}));
+    EXPECT_EQ(floats((*y)[1]), (std::vector<float>{-1, -2, -3, -4}));
+  }
+}
+
 TEST(Segments, ShapesMayBeInputs) {
   auto engine = engine_of(R"(graph "g" {
   opset 17

@@ -305,8 +305,7 @@ Status plan_qconv(OpContext& c) {
       s.float_bias = bias.reals;
       return pack_int_gemm(s, e);
     };
-    INTACT_ASSIGN(auto p,
-                  c.packed<PackedIntGemm>(e.packed_tag(fmt::format("gemm{}", g)), pack));
+    INTACT_ASSIGN(auto p, c.packed<PackedIntGemm>(e.packed_tag(fmt::format("gemm{}", g)), pack));
     packed.push_back(std::move(p));
   }
   const WindowGeometry geometry = window.geometry;
