@@ -9,6 +9,7 @@
 #include "api/prepare.h"
 #include "api/sample_tensors.h"
 #include "base/cpu_budget.h"
+#include "base/fp_env.h"
 #include "base/thread_pool.h"
 #include "calib/decisions.h"
 #include "calib/fingerprint.h"
@@ -469,6 +470,7 @@ std::string to_string(Verdict verdict) {
 
 Result<QuantizeResult> quantize(std::span<const std::byte> model, const std::string& folder,
                                 const SampleSource& samples, const QuantizeOptions& options) {
+  const ScopedFpEnv fp;  // Weights that passes fold are part of the answer.
   INTACT_TRY(check_options(options));
   INTACT_ASSIGN(Graph graph, import_onnx(model, {.external_folder = folder}));
   return quantize_graph(std::move(graph), model.size(), samples, options);
@@ -476,6 +478,7 @@ Result<QuantizeResult> quantize(std::span<const std::byte> model, const std::str
 
 Result<QuantizeResult> quantize(const std::string& path, const SampleSource& samples,
                                 const QuantizeOptions& options) {
+  const ScopedFpEnv fp;  // Weights that passes fold are part of the answer.
   INTACT_TRY(check_options(options));
   INTACT_ASSIGN(Graph graph, import_onnx_file(path));
   std::size_t bytes = 0;
@@ -489,6 +492,7 @@ Result<QuantizeResult> quantize(const std::string& path, const SampleSource& sam
 
 Result<std::string> calibrate(const std::string& path, const SampleSource& samples,
                               const QuantizeOptions& options) {
+  const ScopedFpEnv fp;  // Weights that passes fold are part of the answer.
   INTACT_TRY(check_options(options));
   INTACT_ASSIGN(Graph graph, import_onnx_file(path));
   const std::uint64_t hash = hash_graph(graph);
@@ -505,6 +509,7 @@ Result<std::string> merge(const std::string& a, const std::string& b) {
 }
 
 Result<VerifyResult> verify(const std::string& path, const SessionOptions& options) {
+  const ScopedFpEnv fp;  // Weights that passes fold are part of the answer.
   INTACT_ASSIGN(Graph graph, import_onnx_file(path));
   VerifyResult r;
   const auto stored = graph.metadata.find("intact.fingerprint");

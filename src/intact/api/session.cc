@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "api/prepare.h"
+#include "base/fp_env.h"
 #include "onnx/import.h"
 
 namespace intact {
@@ -43,6 +44,7 @@ static Result<std::shared_ptr<Engine>> engine_of(Result<Graph> graph, const Sess
 }
 
 Result<Session> Session::open(const std::string& path, const SessionOptions& options) {
+  const ScopedFpEnv fp;  // Weights that passes fold are part of the answer.
   auto state = std::make_shared<State>();
   auto engine = engine_of(import_onnx_file(path), options, state->inputs, state->outputs);
   if (!engine) {
@@ -55,6 +57,7 @@ Result<Session> Session::open(const std::string& path, const SessionOptions& opt
 
 Result<Session> Session::open(std::span<const std::byte> model, const std::string& folder,
                               const SessionOptions& options) {
+  const ScopedFpEnv fp;  // Weights that passes fold are part of the answer.
   auto state = std::make_shared<State>();
   INTACT_ASSIGN(state->engine, engine_of(import_onnx(model, {.external_folder = folder}), options,
                                          state->inputs, state->outputs));
