@@ -1,35 +1,13 @@
 #include "work.h"
 
 #include "kernels/peak.h"
+#include "runtime/multiply_adds.h"
 
 namespace intact::cli {
-namespace {
-
-// Operators on codes carry a Q in front of the name of the one whose product they form.
-std::string_view product_of(const Node& node) {
-  std::string_view op = node.op;
-  if (op.starts_with('Q')) op.remove_prefix(1);
-  for (const std::string_view known : {"Conv", "ConvTranspose", "Gemm", "Linear", "MatMul"})
-    if (op == known) return known;
-  return {};
-}
-
-}  // namespace
-
 Work work_of(const Step& step) {
-  const std::string_view op = product_of(*step.node);
-  if (op.empty() || step.in_info.size() < 2 || step.out_info.empty()) return {};
-  const ValueInfo &x = step.in_info[0], &w = step.in_info[1], &y = step.out_info[0];
-  double macs = 0;
-  if (op == "Conv" || op == "ConvTranspose") {
-    // Weights of one channel, once for every output (convolution) or input (transposed).
-    macs = static_cast<double>(op == "Conv" ? y.size() : x.size());
-    for (std::size_t d = 1; d < w.rank(); ++d) macs *= static_cast<double>(w.shape[d]);
-  } else if (x.rank() > 0) {
-    const bool trans_a = op == "Gemm" && step.node->get_int("transA", 0) != 0;
-    macs = static_cast<double>(y.size()) *
-           static_cast<double>(trans_a ? x.shape.front() : x.shape.back());
-  }
+  if (step.in_info.size() < 2 || step.out_info.empty()) return {};
+  const double macs = multiply_adds(*step.node, step.in_info[0].shape, step.in_info[1].shape,
+                                    step.out_info[0].shape);
   return step.node->op.starts_with('Q') ? Work{macs, 0} : Work{0, macs};
 }
 

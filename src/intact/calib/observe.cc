@@ -10,6 +10,7 @@
 #include "base/thread_pool.h"
 #include "calib/hash.h"
 #include "calib/run_graph.h"
+#include "runtime/multiply_adds.h"
 
 namespace intact {
 namespace {
@@ -301,20 +302,8 @@ Result<std::map<std::int32_t, double>> count_multiply_adds(const Graph& graph,
   std::map<std::int32_t, double> macs;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const Node& node = graph.nodes[static_cast<std::size_t>(nodes[i])];
-    const Shape& x = shapes[own + 3 * i];
-    const Shape& w = shapes[own + 3 * i + 1];
-    const Shape& y = shapes[own + 3 * i + 2];
-    const auto out = static_cast<double>(num_elements(y));
-    double each = 0;  // Products of one output.
-    if (node.op == "Conv" || node.op == "ConvTranspose") {
-      double kernel = 1;
-      for (std::size_t d = 1; d < w.size(); ++d) kernel *= static_cast<double>(w[d]);
-      macs[nodes[i]] = kernel * (node.op == "Conv" ? out : static_cast<double>(num_elements(x)));
-      continue;
-    }
-    const bool trans_a = node.op == "Gemm" && node.get_int("transA", 0) != 0;
-    if (!x.empty()) each = static_cast<double>(trans_a ? x[0] : x.back());
-    macs[nodes[i]] = out * each;
+    macs[nodes[i]] =
+        multiply_adds(node, shapes[own + 3 * i], shapes[own + 3 * i + 1], shapes[own + 3 * i + 2]);
   }
   return macs;
 }
