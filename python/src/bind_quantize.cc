@@ -67,36 +67,28 @@ nb::dict as_dict(const QuantizeResult& r) {
 }  // namespace
 
 void bind_quantize(nb::module_& m) {
-  m.def("quantize_path", [](const std::string& path, nb::object make_samples,
-                            const nb::dict& options) {
-    PythonSamples samples(std::move(make_samples));
-    QuantizeOptions o = options_of(options);
-    const SampleSource source = samples.source();
-    return as_dict(interruptible<QuantizeResult>(&samples, [&](const std::atomic<bool>& cancel) {
-      o.cancel = &cancel;
-      return quantize(path, source, o);
-    }));
-  });
-  m.def("quantize_bytes", [](const nb::bytes& model, nb::object make_samples,
-                             const nb::dict& options) {
-    PythonSamples samples(std::move(make_samples));
-    QuantizeOptions o = options_of(options);
-    const SampleSource source = samples.source();
-    const std::span bytes(reinterpret_cast<const std::byte*>(model.c_str()), model.size());
-    return as_dict(interruptible<QuantizeResult>(&samples, [&](const std::atomic<bool>& cancel) {
-      o.cancel = &cancel;
-      return quantize(bytes, "", source, o);
-    }));
-  });
+  m.def("quantize_path",
+        [](const std::string& path, nb::object make_samples, const nb::dict& options) {
+          PythonSamples samples(std::move(make_samples));
+          QuantizeOptions o = options_of(options);
+          return as_dict(on_samples<QuantizeResult>(
+              samples, o, [&](const SampleSource& source) { return quantize(path, source, o); }));
+        });
+  m.def("quantize_bytes",
+        [](const nb::bytes& model, nb::object make_samples, const nb::dict& options) {
+          PythonSamples samples(std::move(make_samples));
+          QuantizeOptions o = options_of(options);
+          const std::span bytes(reinterpret_cast<const std::byte*>(model.c_str()), model.size());
+          return as_dict(on_samples<QuantizeResult>(samples, o, [&](const SampleSource& source) {
+            return quantize(bytes, "", source, o);
+          }));
+        });
   m.def("calibrate_path",
         [](const std::string& path, nb::object make_samples, const nb::dict& options) {
           PythonSamples samples(std::move(make_samples));
           QuantizeOptions o = options_of(options);
-          const SampleSource source = samples.source();
-          return interruptible<std::string>(&samples, [&](const std::atomic<bool>& cancel) {
-            o.cancel = &cancel;
-            return calibrate(path, source, o);
-          });
+          return on_samples<std::string>(
+              samples, o, [&](const SampleSource& source) { return calibrate(path, source, o); });
         });
   m.def("merge_texts",
         [](const std::string& a, const std::string& b) { return take(merge(a, b)); });

@@ -188,12 +188,8 @@ void bind_reports(nb::module_& m) {
               return nb::cast<double>(score(dict_of(outputs), dict_of(targets)));
             });
           };
-        const SampleSource source = samples.source();
-        return as_list(
-            interruptible<std::vector<Evaluation>>(&samples, [&](const std::atomic<bool>& cancel) {
-              o.cancel = &cancel;
-              return evaluate(models, source, o);
-            }));
+        return as_list(on_samples<std::vector<Evaluation>>(
+            samples, o, [&](const SampleSource& source) { return evaluate(models, source, o); }));
       },
       nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg());
   m.def("compare_paths", [](const std::string& float_model, const std::string& quantized,
@@ -201,9 +197,7 @@ void bind_reports(nb::module_& m) {
     PythonSamples samples(std::move(make_samples));
     CompareOptions o;
     o.threads = threads;
-    const SampleSource source = samples.source();
-    return as_dict(interruptible<CompareResult>(&samples, [&](const std::atomic<bool>& cancel) {
-      o.cancel = &cancel;
+    return as_dict(on_samples<CompareResult>(samples, o, [&](const SampleSource& source) {
       return compare(float_model, quantized, source, o);
     }));
   });
@@ -213,18 +207,16 @@ void bind_reports(nb::module_& m) {
     return as_dict(interruptible<Inspection>(
         nullptr, [&](const std::atomic<bool>&) { return inspect(path, o); }));
   });
-  m.def("inspect_data", [](const Session& session, nb::object make_samples,
-                           const std::string& contact_sheet) {
-    PythonSamples samples(std::move(make_samples));
-    InspectDataOptions o;
-    o.contact_sheet = contact_sheet;
-    const SampleSource source = samples.source();
-    const auto r = interruptible<DataInspection>(&samples, [&](const std::atomic<bool>& cancel) {
-      o.cancel = &cancel;
-      return inspect_data(session, source, o);
-    });
-    return nb::make_tuple(r.samples, as_list(r));
-  });
+  m.def("inspect_data",
+        [](const Session& session, nb::object make_samples, const std::string& contact_sheet) {
+          PythonSamples samples(std::move(make_samples));
+          InspectDataOptions o;
+          o.contact_sheet = contact_sheet;
+          const auto r = on_samples<DataInspection>(samples, o, [&](const SampleSource& source) {
+            return inspect_data(session, source, o);
+          });
+          return nb::make_tuple(r.samples, as_list(r));
+        });
 }
 
 }  // namespace intact::python

@@ -63,4 +63,14 @@ T interruptible(PythonSamples* samples, const Fn& fn) {
   return take(std::move(*result));
 }
 
+// The same for work(source) on these samples; the interrupt sets options.cancel.
+template <class T, class Options, class Fn>
+T on_samples(PythonSamples& samples, Options& options, const Fn& work) {
+  const SampleSource source = samples.source();
+  return interruptible<T>(&samples, [&](const std::atomic<bool>& cancel) {
+    options.cancel = &cancel;
+    return work(source);
+  });
+}
+
 }  // namespace intact::python
