@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "api/sample_tensors.h"
+
 namespace intact {
 namespace {
 
@@ -31,10 +33,6 @@ std::vector<InputSpec> specs_of(const Session& session) {
     specs.push_back({input.name, dtype_from_name(input.dtype).value_or(Dtype::kFloat32),
                      input.shape, input.has_shape});
   return specs;
-}
-
-OwnedTensor owned(const Tensor& t) {
-  return {std::string(name_of(t.dtype())), t.shape(), t.raw(), t.bytes(), t.buffer()};
 }
 
 SampleSource samples_of(std::shared_ptr<Dataset> data) {

@@ -17,6 +17,4 @@ SampleSource samples_of(std::shared_ptr<Dataset> data);
 // What a sample holds beyond the inputs of a model.
 Target target_of(const SampleInputs& sample, const Session& session);
 
-OwnedTensor owned(const Tensor& tensor);
-
 }  // namespace intact

@@ -446,6 +446,7 @@ std::uint64_t hash_graph(const Graph& graph) {
 
 Result<QuantizeResult> quantize_graph(Graph graph, std::size_t bytes, const SampleSource& samples,
                                       const QuantizeOptions& options) {
+  const ScopedFpEnv fp;  // The calling thread works on ranges and fits too.
   const std::uint64_t hash = hash_graph(graph);
   Quantizer quantizer(std::move(graph), bytes, hash, samples, options);
   quantizer.samples_source_present_ = static_cast<bool>(samples.next);
@@ -470,7 +471,6 @@ std::string to_string(Verdict verdict) {
 
 Result<QuantizeResult> quantize(std::span<const std::byte> model, const std::string& folder,
                                 const SampleSource& samples, const QuantizeOptions& options) {
-  const ScopedFpEnv fp;  // Weights that passes fold are part of the answer.
   INTACT_TRY(check_options(options));
   INTACT_ASSIGN(Graph graph, import_onnx(model, {.external_folder = folder}));
   return quantize_graph(std::move(graph), model.size(), samples, options);
@@ -478,7 +478,6 @@ Result<QuantizeResult> quantize(std::span<const std::byte> model, const std::str
 
 Result<QuantizeResult> quantize(const std::string& path, const SampleSource& samples,
                                 const QuantizeOptions& options) {
-  const ScopedFpEnv fp;  // Weights that passes fold are part of the answer.
   INTACT_TRY(check_options(options));
   INTACT_ASSIGN(Graph graph, import_onnx_file(path));
   std::size_t bytes = 0;
@@ -492,7 +491,7 @@ Result<QuantizeResult> quantize(const std::string& path, const SampleSource& sam
 
 Result<std::string> calibrate(const std::string& path, const SampleSource& samples,
                               const QuantizeOptions& options) {
-  const ScopedFpEnv fp;  // Weights that passes fold are part of the answer.
+  const ScopedFpEnv fp;  // The calling thread works on ranges and fits too.
   INTACT_TRY(check_options(options));
   INTACT_ASSIGN(Graph graph, import_onnx_file(path));
   const std::uint64_t hash = hash_graph(graph);
@@ -509,7 +508,6 @@ Result<std::string> merge(const std::string& a, const std::string& b) {
 }
 
 Result<VerifyResult> verify(const std::string& path, const SessionOptions& options) {
-  const ScopedFpEnv fp;  // Weights that passes fold are part of the answer.
   INTACT_ASSIGN(Graph graph, import_onnx_file(path));
   VerifyResult r;
   const auto stored = graph.metadata.find("intact.fingerprint");

@@ -4,6 +4,11 @@
 
 namespace intact {
 
+OwnedTensor owned(const Tensor& tensor) {
+  return {std::string(name_of(tensor.dtype())), tensor.shape(), tensor.raw(), tensor.bytes(),
+          tensor.buffer()};
+}
+
 SampleReader::SampleReader(const Graph& graph) {
   for (const ValueId id : graph.inputs)
     inputs_.push_back({graph.value(id).name, graph.value(id).type.dtype});

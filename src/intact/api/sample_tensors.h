@@ -1,4 +1,4 @@
-// sample_tensors.h: samples of the public face as the tensors that a graph takes.
+// sample_tensors.h: samples of the public face as the tensors that a graph takes, and back.
 #pragma once
 
 #include <string>
@@ -8,6 +8,9 @@
 #include "ir/graph.h"
 
 namespace intact {
+
+// A tensor as the public face hands it out; shares its memory.
+OwnedTensor owned(const Tensor& tensor);
 
 class SampleReader {
  public:

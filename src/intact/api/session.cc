@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "api/prepare.h"
-#include "base/fp_env.h"
+#include "api/sample_tensors.h"
 #include "onnx/import.h"
 
 namespace intact {
@@ -44,7 +44,6 @@ static Result<std::shared_ptr<Engine>> engine_of(Result<Graph> graph, const Sess
 }
 
 Result<Session> Session::open(const std::string& path, const SessionOptions& options) {
-  const ScopedFpEnv fp;  // Weights that passes fold are part of the answer.
   auto state = std::make_shared<State>();
   auto engine = engine_of(import_onnx_file(path), options, state->inputs, state->outputs);
   if (!engine) {
@@ -57,7 +56,6 @@ Result<Session> Session::open(const std::string& path, const SessionOptions& opt
 
 Result<Session> Session::open(std::span<const std::byte> model, const std::string& folder,
                               const SessionOptions& options) {
-  const ScopedFpEnv fp;  // Weights that passes fold are part of the answer.
   auto state = std::make_shared<State>();
   INTACT_ASSIGN(state->engine, engine_of(import_onnx(model, {.external_folder = folder}), options,
                                          state->inputs, state->outputs));
@@ -114,11 +112,10 @@ Result<std::vector<OwnedTensor>> Session::run_ordered(std::span<const TensorView
   options.cancel = cancel;
   options.outputs = bound;
   INTACT_ASSIGN(auto results, state_->engine->run(given, options));
-  std::vector<OwnedTensor> owned;
-  owned.reserve(results.size());
-  for (Tensor& t : results)
-    owned.push_back({std::string(name_of(t.dtype())), t.shape(), t.raw(), t.bytes(), t.buffer()});
-  return owned;
+  std::vector<OwnedTensor> made;
+  made.reserve(results.size());
+  for (const Tensor& t : results) made.push_back(owned(t));
+  return made;
 }
 
 Result<std::vector<OwnedTensor>> Session::run(const std::map<std::string, TensorView>& inputs,
