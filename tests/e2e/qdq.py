@@ -274,6 +274,15 @@ class Region:
         )
 
     @property
+    def is_exact(self) -> bool:
+        """Whether it reads codes and inputs of the model only, and multiplies codes only."""
+        given = {i.name for i in self.file.model.graph.input}
+        products = [n for n in self.nodes if n.op_type in MACS]
+        return all(leaf in self.codes or leaf in given for leaf in self.leaves) and all(
+            self.file.is_dequantized(v) for n in products for v in n.input[:2]
+        )
+
+    @property
     def is_direct(self) -> bool:
         """Whether only Relu and Clip stand between one accumulator and the Q: equation (6)."""
         kinds = [n.op_type for n in self.nodes]
@@ -291,7 +300,9 @@ class Region:
         codes = values[self.q.output[0]]
         real, error = self._evaluate(values)
         scale = self._constant(self.q.input[1]).astype(np.float64)
-        zero = self._constant(self.q.input[2]).astype(np.int64)
+        zero = np.int64(0)
+        if len(self.q.input) > 2:
+            zero = self._constant(self.q.input[2]).astype(np.int64)
         limits = np.iinfo(codes.dtype)
         if scale.size > 1:
             raise Unsupported("per-channel activations")
@@ -370,10 +381,11 @@ class Region:
                     assert a.get("alpha", 1.0) == 1.0 and a.get("beta", 1.0) == 1.0
                     x, w = (x.T if a.get("transA") else x), (w.T if a.get("transB") else w)
                     sw = sw.T if sw.ndim == 2 and a.get("transB") else sw
-                real, bias_shape = np.matmul(x, w) * (sx * sw), (1, -1)
+                real, bias_shape = np.matmul(x, w) * (sx * sw), None
             error = 2 * np.abs(real)
             if len(n.input) > 2 and n.input[2]:
-                bias = get(n.input[2])[0].reshape(bias_shape)
+                bias = get(n.input[2])[0]
+                bias = bias if bias_shape is None else bias.reshape(bias_shape)
                 real = real + bias
                 error = error + 2 * np.abs(bias) + np.abs(real)
             return real, error * EPS

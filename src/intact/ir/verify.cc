@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <unordered_set>
 #include <utility>
 
+#include "ir/intact_ops.h"
 #include "ir/text.h"
 
 namespace intact {
@@ -92,6 +95,22 @@ Status check_value(const Value& v) {
   return {};
 }
 
+// Nodes that compute with codes, and how many of their first inputs are codes: without a map of
+// them (Value::quant) such a node means nothing.
+struct IntegerNode {
+  std::string_view op;
+  std::size_t codes;
+};
+constexpr std::array kIntegerNodes{
+    IntegerNode{"QConv", 2},
+    IntegerNode{"QConvTranspose", 2},
+    IntegerNode{"QLinear", 2},
+    IntegerNode{"QMatMul", 2},
+    IntegerNode{"QGather", 1},
+    IntegerNode{"QAveragePool", 1},
+    IntegerNode{"QGlobalAveragePool", 1},
+};
+
 class Verifier {
  public:
   explicit Verifier(const Graph& g) : g_(g), defined_(g.values.size(), false) {}
@@ -141,6 +160,7 @@ class Verifier {
       INTACT_TRY(in_range(id));
       INTACT_TRY(use(id));
     }
+    INTACT_TRY(check_codes(node));
     if (node.num_captured < 0 || static_cast<std::size_t>(node.num_captured) > node.inputs.size())
       return wrong(
           fmt::format("{} captured values of {} inputs", node.num_captured, node.inputs.size()));
@@ -165,6 +185,20 @@ class Verifier {
     if (!has_body && captured > 0) return wrong("captured values without a body");
     for (const ValueId id : node.outputs)
       if (id != kNoValue) INTACT_TRY(define(id, "an output of this node"));
+    return {};
+  }
+
+  Status check_codes(const Node& node) const {
+    if (node.domain != kIntactDomain) return {};
+    const auto* row = std::find_if(kIntegerNodes.begin(), kIntegerNodes.end(),
+                                   [&](const IntegerNode& n) { return n.op == node.op; });
+    if (row == kIntegerNodes.end()) return {};
+    for (std::size_t i = 0; i < row->codes; ++i) {
+      // A convolution may quantize its image itself.
+      if (i == 0 && node.has("x_scale")) continue;
+      if (node.in(i) == kNoValue || !g_.value(node.in(i)).quant)
+        return wrong(fmt::format("input {} of {} has no map of its codes", i, node.op));
+    }
     return {};
   }
 

@@ -7,6 +7,7 @@
 // - Channels-last values have a known rank of at least 3. Sizes are >= 0 or unknown.
 // - Quant: an integer value; as many scales as zero points: one (axis -1) or the size of the axis;
 //   scales finite and > 0; zero points are codes of the type.
+// - Integer nodes of our own domain (intact.QConv...) know the maps of the codes that they read.
 // - Attributes hold a tensor or graph where they say so. Bodies (graph.h, Node::num_captured) take
 //   at least the captured values and are verified too.
 // Whether a node has the inputs and attributes that its operator asks for is not known here: the

@@ -111,6 +111,8 @@ INSTANTIATE_TEST_SUITE_P(
                "the scale nan"},
         Damage{"zero point", [](Graph& g) { named(g, "q").quant->zero_point[0] = 256; },
                "zero point 256, not a code of uint8"},
+        Damage{"integer node", [](Graph& g) { g.nodes[0].op = "QAveragePool"; },
+               "input 0 of QAveragePool has no map of its codes"},
         Damage{"captured count", [](Graph& g) { g.nodes[2].num_captured = 3; },
                "3 captured values of 2 inputs"},
         Damage{"captured omitted", [](Graph& g) { g.nodes[2].inputs[1] = kNoValue; },

@@ -1,6 +1,24 @@
 #include "passes/codes.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace intact {
+namespace {
+
+// Whether the map has as many scales as the axis of the tensor that it speaks of has indices; makes
+// the axis count from the front. A tensor of unknown shape fits none.
+bool fits_axis(const Graph& graph, ValueId v, Quant& map) {
+  const auto& shape = graph.value(v).type.shape;
+  if (!shape) return false;
+  const auto rank = static_cast<int>(shape->size());
+  if (map.axis < 0) map.axis += rank;
+  if (map.axis < 0 || map.axis >= rank) return false;
+  const Dim& dim = (*shape)[static_cast<std::size_t>(map.axis)];
+  return dim.known() && static_cast<std::size_t>(dim.size) == map.scale.size();
+}
+
+}  // namespace
 
 std::optional<Quant> map_of(const Graph& graph, const Node& node, Dtype* dtype) {
   const Tensor* scale = graph.constant(node.in(1));
@@ -13,6 +31,8 @@ std::optional<Quant> map_of(const Graph& graph, const Node& node, Dtype* dtype) 
   Quant map;
   const auto scales = scale->values<float>();
   map.scale.assign(scales.begin(), scales.end());
+  if (!std::all_of(scales.begin(), scales.end(), [](float s) { return std::isfinite(s) && s > 0; }))
+    return std::nullopt;
   map.zero_point.assign(scales.size(), 0);
   *dtype = zero != nullptr ? zero->dtype() : static_cast<Dtype>(node.get_int("output_dtype", 0));
   if (*dtype == Dtype::kUndefined) {
@@ -27,7 +47,9 @@ std::optional<Quant> map_of(const Graph& graph, const Node& node, Dtype* dtype) 
     const auto zeros = to_int64(*zero);
     map.zero_point.assign(zeros.begin(), zeros.end());
   }
-  if (scales.size() != 1) map.axis = static_cast<int>(node.get_int("axis", 1));
+  if (scales.size() == 1) return map;
+  map.axis = static_cast<int>(node.get_int("axis", 1));
+  if (!fits_axis(graph, node.in(0), map)) return std::nullopt;
   return map;
 }
 
@@ -57,6 +79,8 @@ std::optional<Quant> quantize_map(const Graph& graph, const Node& node) {
   Dtype dtype = Dtype::kUndefined;
   auto map = map_of(graph, node, &dtype);
   if (!map || dtype != Dtype::kUint8 || map->scale.size() != 1) return std::nullopt;
+  const auto& known = graph.value(node.out(0)).quant;
+  if (known && *known != *map) return std::nullopt;
   return map;
 }
 

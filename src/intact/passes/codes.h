@@ -18,19 +18,21 @@ struct Dequantized {
   [[nodiscard]] bool per_tensor() const { return map.scale.size() == 1; }
 };
 
-// The map of a QuantizeLinear or DequantizeLinear node; nothing when scale or zero point are not
-// constant, the scale has blocks, or the types are not float32 and an 8-bit or 32-bit integer.
+// The map of a QuantizeLinear or DequantizeLinear node. Nothing when scale or zero point are not
+// constant, a scale is not a positive number, the scale has blocks or does not fit the axis, or the
+// types are not float32 and an 8-bit or 32-bit integer.
 std::optional<Quant> map_of(const Graph& graph, const Node& node, Dtype* dtype);
 
 std::optional<Dequantized> dequantized(const Editor& editor, ValueId value);
 // The same for computed uint8 codes with one map: what integer kernels read.
 std::optional<Dequantized> dequantized_codes(const Editor& editor, ValueId value);
 
-// A QuantizeLinear to uint8 with one constant map: its map.
+// A QuantizeLinear to uint8 with one constant map: its map. Nothing when readers of its codes have
+// been told another: such a Q stays a node of its own.
 std::optional<Quant> quantize_map(const Graph& graph, const Node& node);
 
 // Writes the map on the value, where all who read its codes agree. Returns false when the value has
-// another map already.
-bool annotate(Graph& graph, ValueId codes, const Quant& map);
+// another map already: then no integer node may be made of it.
+[[nodiscard]] bool annotate(Graph& graph, ValueId codes, const Quant& map);
 
 }  // namespace intact

@@ -178,6 +178,11 @@ bool Editor::replace_uses(ValueId from, ValueId to) {
   if (uses_.is_output[index(from)] &&
       (is_input_[index(to)] || uses_.is_output[index(to)] || graph_.constant(to) != nullptr))
     return false;
+  if (const auto& map = graph_.value(from).quant) {
+    auto& known = graph_.value(to).quant;
+    if (known && *known != *map) return false;
+    known = map;
+  }
   // What the model declares of an output is its interface, whoever computes it.
   if (uses_.is_output[index(from)]) {
     const Layout layout = graph_.value(to).type.layout;

@@ -56,9 +56,10 @@ class Editor {
   // unused.
   void set_constant(ValueId value, Tensor tensor);
 
-  // Lets every reader of `from` read `to`, and removes what computed only `from`. Returns false and
-  // does nothing when a name would be lost: `from` is a graph output and `to` is an input, an
-  // output or a constant.
+  // Lets every reader of `from` read `to`, and removes what computed only `from`. The map of codes
+  // that readers of `from` rely on goes along. Returns false and does nothing when a name would be
+  // lost (`from` is a graph output and `to` is an input, an output or a constant), or when `to` has
+  // another map.
   bool replace_uses(ValueId from, ValueId to);
 
   [[nodiscard]] bool changed() const noexcept { return changed_; }

@@ -179,13 +179,12 @@ void fuse_from(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
     if (head.op != "QMatMul")
       while (head.inputs.size() < 3) head.inputs.push_back(kNoValue);
   }
-  std::optional<Quant> out_map;
   ValueId result = y;
   while (editor.single_use(y)) {
     const std::int32_t r = editor.readers(y)[0];
     const Node reader = editor.node(r);
-    if (auto map = quantize_map(editor.graph(), reader); map && reader.in(0) == y) {
-      out_map = map;
+    if (auto map = quantize_map(editor.graph(), reader);
+        map && reader.in(0) == y && annotate(editor.graph(), reader.out(0), *map)) {
       taken.push_back(r);
       result = reader.out(0);
       break;
@@ -225,7 +224,6 @@ void fuse_from(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
     const std::int32_t last = taken.back();
     editor.rewrite(last, std::move(head));
   }
-  if (out_map) annotate(editor.graph(), result, *out_map);
   editor.graph().value(result).type.layout = layout;
 }
 
@@ -237,8 +235,9 @@ void requantize(Editor& editor, std::int32_t n) {
   const auto codes = dequantized_codes(editor, node.in(0));
   if (!codes) return;
   if (codes->map == *map && editor.replace_uses(node.out(0), codes->codes)) return;
-  annotate(editor.graph(), codes->codes, codes->map);
-  annotate(editor.graph(), node.out(0), *map);
+  if (!annotate(editor.graph(), codes->codes, codes->map) ||
+      !annotate(editor.graph(), node.out(0), *map))
+    return;
   Node table = intact_node(editor.graph(), "Chain", {codes->codes});
   table.name = node.name;
   editor.graph().value(node.out(0)).type.layout = editor.graph().value(codes->codes).type.layout;

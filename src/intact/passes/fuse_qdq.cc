@@ -15,6 +15,7 @@
 #include "passes/codes.h"
 #include "passes/patterns.h"
 #include "passes/registry.h"
+#include "passes/shape_analysis.h"
 
 namespace intact {
 namespace {
@@ -25,15 +26,11 @@ ValueId weight_codes(Editor& editor, ValueId value, int axis, Quant* map) {
   if (!w || w->dtype == Dtype::kInt32 || editor.graph().constant(w->codes) == nullptr)
     return kNoValue;
   Quant m = w->map;
-  if (!w->per_tensor()) {
-    const auto rank = static_cast<int>(editor.graph().constant(w->codes)->rank());
-    if (m.axis < 0) m.axis += rank;
-    if (m.axis != axis) return kNoValue;
-  }
+  if (!w->per_tensor() && m.axis != axis) return kNoValue;
   ValueId codes = w->codes;
   if (!annotate(editor.graph(), codes, m)) {
     codes = editor.add_constant("", *editor.graph().constant(codes));
-    annotate(editor.graph(), codes, m);
+    editor.graph().value(codes).quant = m;
   }
   *map = m;
   return codes;
@@ -80,8 +77,7 @@ void fuse_conv(Editor& editor, std::int32_t n) {
   const ValueId w = weight_codes(editor, node.in(1), transposed ? 1 : 0, &w_map);
   if (w == kNoValue) return;
   const ValueId bias = bias_of(editor, node.in(2), x->map, w_map, &ok);
-  if (!ok) return;
-  annotate(editor.graph(), x->codes, x->map);
+  if (!ok || !annotate(editor.graph(), x->codes, x->map)) return;
   Node q = intact_node(editor.graph(), "Q" + node.op, {x->codes, w});
   if (bias != kNoValue) q.inputs.push_back(bias);
   q.name = node.name;
@@ -98,19 +94,22 @@ ValueId transposed_codes(Editor& editor, ValueId codes, Quant map) {
     for (std::int64_t j = 0; j < cols; ++j) t.raw()[j * rows + i] = w.raw()[i * cols + j];
   if (map.axis >= 0) map.axis = 1 - map.axis;
   const ValueId id = editor.add_constant("", std::move(t));
-  annotate(editor.graph(), id, map);
+  editor.graph().value(id).quant = std::move(map);
   return id;
 }
 
-void fuse_linear_codes(Editor& editor, std::int32_t n) {
+void fuse_linear_codes(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
   const Node node = editor.node(n);
   const auto x = dequantized_codes(editor, node.in(0));
   if (!x) return;
   if (node.is("MatMul")) {
     if (const auto b = dequantized_codes(editor, node.in(1));
         b && editor.graph().constant(b->codes) == nullptr) {
-      annotate(editor.graph(), x->codes, x->map);
-      annotate(editor.graph(), b->codes, b->map);
+      // The columns of the product must be the last axis of its result.
+      if (known.rank(node.in(0)) < 2 || known.rank(node.in(1)) < 2) return;
+      if (!annotate(editor.graph(), x->codes, x->map) ||
+          !annotate(editor.graph(), b->codes, b->map))
+        return;
       Node q = intact_node(editor.graph(), "QMatMul", {x->codes, b->codes});
       q.name = node.name;
       editor.rewrite(n, std::move(q));
@@ -128,9 +127,12 @@ void fuse_linear_codes(Editor& editor, std::int32_t n) {
   const ValueId bias =
       node.op == "Gemm" ? bias_of(editor, node.in(2), x->map, w_map, &ok) : kNoValue;
   const std::int64_t channels = editor.graph().constant(w)->shape()[turn ? 0 : 1];
-  if (!ok || (bias != kNoValue && editor.graph().constant(bias)->size() != channels)) return;
+  const auto by_channel = [&](const Tensor& t) {  // A bias may also vary along the rows.
+    return t.size() == channels && t.rank() > 0 && t.shape().back() == channels;
+  };
+  if (!ok || (bias != kNoValue && !by_channel(*editor.graph().constant(bias)))) return;
+  if (!annotate(editor.graph(), x->codes, x->map)) return;
   if (turn) w = transposed_codes(editor, w, w_map);
-  annotate(editor.graph(), x->codes, x->map);
   Node q = intact_node(editor.graph(), "QLinear", {x->codes, w});
   if (bias != kNoValue) q.inputs.push_back(bias);
   q.name = node.name;
@@ -155,8 +157,9 @@ void fuse_average(Editor& editor, std::int32_t n) {
   const std::int32_t reader = editor.readers(node.out(0))[0];
   const Node q = editor.node(reader);
   const auto map = quantize_map(editor.graph(), q);
-  if (!map || !annotate(editor.graph(), q.out(0), *map)) return;
-  annotate(editor.graph(), x->codes, x->map);
+  if (!map || !annotate(editor.graph(), q.out(0), *map) ||
+      !annotate(editor.graph(), x->codes, x->map))
+    return;
   editor.graph().value(q.out(0)).type.layout = editor.graph().value(node.out(0)).type.layout;
   Node pool = intact_node(editor.graph(), "Q" + node.op, {x->codes});
   pool.name = node.name;
@@ -167,6 +170,7 @@ void fuse_average(Editor& editor, std::int32_t n) {
 }  // namespace
 
 Status fuse_qdq(Graph& graph, PassContext&) {
+  const ShapeAnalysis known(graph);
   Editor editor(graph);
   const std::int32_t count = editor.num_nodes();
   for (std::int32_t n = 0; n < count; ++n) {
@@ -174,7 +178,7 @@ Status fuse_qdq(Graph& graph, PassContext&) {
     if (node.is("Conv") || node.is("ConvTranspose"))
       fuse_conv(editor, n);
     else if (node.is("MatMul") || node.is("Gemm"))
-      fuse_linear_codes(editor, n);
+      fuse_linear_codes(editor, known, n);
     else if (node.is("Gather"))
       fuse_gather(editor, n);
     else if (node.is("AveragePool") || node.is("GlobalAveragePool"))

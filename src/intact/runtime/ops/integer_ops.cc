@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "kernels/dwconv_u8s8.h"
+#include "runtime/ops/batches.h"
 #include "runtime/ops/image_rows.h"
 #include "runtime/ops/int_gemm.h"
 #include "runtime/ops/tables.h"
@@ -443,22 +444,9 @@ Status plan_qmatmul(OpContext& c) {
   const ValueInfo b = c.input(1);
   INTACT_ASSIGN(const TensorMap a_map, tensor_map(a, "the left operand"));
   INTACT_ASSIGN(const TensorMap b_map, tensor_map(b, "the right operand"));
-  if (a.rank() < 2 || b.rank() < 2 || a.shape.back() != b.shape[b.rank() - 2])
-    return fail(ErrorCode::kInvalidModel,
-                fmt::format("{} times {}", to_string(a.shape), to_string(b.shape)));
-  const std::int64_t m = a.shape[a.rank() - 2];
-  const std::int64_t k = a.shape.back();
-  const std::int64_t n = b.shape.back();
-  const std::span<const std::int64_t> a_batch(a.shape.data(), a.rank() - 2);
-  const std::span<const std::int64_t> b_batch(b.shape.data(), b.rank() - 2);
-  INTACT_ASSIGN(Shape shape, broadcast(a_batch, b_batch));
-  const std::int64_t batch = num_elements(shape);
-  const bool same = num_elements(a_batch) == batch && num_elements(b_batch) == batch;
-  if (!same && num_elements(b_batch) != 1)
-    return fail(ErrorCode::kUnsupported, fmt::format("a broadcast product of {} and {}",
-                                                     to_string(a.shape), to_string(b.shape)));
-  shape.insert(shape.end(), {m, n});
-  INTACT_TRY(declare_output(c, shape, Layout::kPlain));
+  INTACT_ASSIGN(const BatchedProduct p, read_batches(a, b));
+  const auto [m, k, n] = std::array{p.m, p.k, p.n};
+  INTACT_TRY(declare_output(c, p.shape, Layout::kPlain));
   INTACT_ASSIGN(const IntEpilogue e, read_int_epilogue(c, c.outputs_[0]));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   const GemmU8S8Kernel* kernel = &select_kernel<GemmU8S8Kernel>(isa);
@@ -480,7 +468,7 @@ Status plan_qmatmul(OpContext& c) {
   const auto maps = std::make_shared<ChannelMaps>(e.channel_maps(scales, {}));
   c.run([=](const StepArgs& args) {
     const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
-    args.pool.run(static_cast<std::size_t>(batch), [&](std::size_t t) {
+    args.pool.run(p.a_offset.size(), [&](std::size_t t) {
       const auto i = static_cast<std::int64_t>(t);
       std::byte* own = args.scratch + ThreadPool::worker() * scratch;
       auto* packed = reinterpret_cast<std::int8_t*>(own);
@@ -489,7 +477,7 @@ Status plan_qmatmul(OpContext& c) {
       };
       std::memset(own + packed_bytes, 0, 4 * column_bytes);
       GemmBSource source;
-      source.b = args.input<std::uint8_t>(1) + (same ? i : 0) * k * n;
+      source.b = args.input<std::uint8_t>(1) + p.b_offset[t];
       source.is_unsigned = true;
       source.k_bytes = n;
       source.n_bytes = 1;
@@ -498,7 +486,7 @@ Status plan_qmatmul(OpContext& c) {
       kernel->make_init(gemm, nullptr, a_map.zero, column(0), column(2));
       GemmU8S8Args g;
       g.shape = gemm;
-      g.a = args.input<std::uint8_t>(0) + i * m * k;
+      g.a = args.input<std::uint8_t>(0) + p.a_offset[t];
       g.a_row_bytes = k;
       g.b.packed = packed;
       g.b.colsum = column(0);

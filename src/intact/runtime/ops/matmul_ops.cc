@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "runtime/ops/batches.h"
 #include "runtime/ops/float_epilogue.h"
 #include "runtime/ops/tables.h"
 
@@ -107,56 +108,14 @@ Status plan_linear(OpContext& c) {
   return plan_constant_right(c, *w, false, bias, std::move(out), rows);
 }
 
-// Matrices [..., M, K] and [..., K, N] with their batch strides after broadcasting.
-struct BatchedProduct {
-  std::int64_t m, k, n;
-  Shape batch;
-  std::vector<std::int64_t> a_offset, b_offset;  // Elements, one a batch entry.
-};
-
-Result<BatchedProduct> read_batches(const ValueInfo& a, const ValueInfo& b) {
-  Shape sa = a.shape, sb = b.shape;
-  if (sa.empty() || sb.empty()) return fail(ErrorCode::kInvalidModel, "MatMul of a scalar");
-  if (sa.size() == 1) sa.insert(sa.begin(), 1);
-  if (sb.size() == 1) sb.push_back(1);
-  BatchedProduct p;
-  p.m = sa[sa.size() - 2];
-  p.k = sa.back();
-  p.n = sb.back();
-  if (sb[sb.size() - 2] != p.k) return fail(mismatch(a, b).error());
-  const Shape ba(sa.begin(), sa.end() - 2), bb(sb.begin(), sb.end() - 2);
-  INTACT_ASSIGN(p.batch, broadcast(ba, bb));
-  const auto offsets = [&](const Shape& own, std::int64_t matrix) {
-    std::vector<std::int64_t> at;
-    const auto strides = row_major_strides(own);
-    const std::int64_t count = num_elements(p.batch);
-    for (std::int64_t i = 0; i < count; ++i) {
-      std::int64_t rest = i, offset = 0;
-      for (std::size_t d = p.batch.size(); d-- > 0;) {
-        const std::int64_t index = rest % p.batch[d];
-        rest /= p.batch[d];
-        const std::size_t lead = p.batch.size() - own.size();
-        if (d >= lead && own[d - lead] != 1) offset += index * strides[d - lead];
-      }
-      at.push_back(offset * matrix);
-    }
-    return at;
-  };
-  p.a_offset = offsets(ba, p.m * p.k);
-  p.b_offset = offsets(bb, p.k * p.n);
-  return p;
-}
-
 Status plan_matmul(OpContext& c) {
   INTACT_TRY(c.require(0));
   const ValueInfo a = c.input(0);
   const ValueInfo b = c.input(1);
   INTACT_TRY(c.require(1, a.dtype));
   INTACT_ASSIGN(const BatchedProduct p, read_batches(a, b));
-  Shape out = p.batch;
-  if (a.rank() > 1) out.push_back(p.m);
-  if (b.rank() > 1) out.push_back(p.n);
-  const std::int64_t batch = num_elements(p.batch);
+  Shape out = p.shape;
+  const std::int64_t batch = p.count();
   if (a.dtype == Dtype::kFloat32 && b.constant != nullptr && b.rank() == 2) {
     return plan_constant_right(c, *b.constant, false, {}, std::move(out),
                                a.size() / std::max<std::int64_t>(1, p.k));
