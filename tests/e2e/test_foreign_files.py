@@ -116,7 +116,7 @@ class Writer:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.rng = np.random.default_rng(7)
-        self.shape = shape
+        self.shape: tuple[int, ...] | None = shape
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, np.ndarray] = {}
 
@@ -127,6 +127,12 @@ class Writer:
             helper.make_node(op, names, [out], name=f"n{len(self.nodes)}", **attributes)
         )
         return out
+
+    def many(self, op: str, count: int, *inputs: str) -> list[str]:
+        """A node with several outputs."""
+        first = self(op, *inputs)
+        self.nodes[-1].output.extend(f"{first}.{i}" for i in range(1, count))
+        return list(self.nodes[-1].output)
 
     def constant(self, value: np.ndarray) -> str:
         name = f"c{len(self.constants)}"
@@ -172,6 +178,10 @@ class Writer:
 
     def kind(self, value: str) -> int:
         node = next(n for n in self.nodes if value in n.output)
+        if node.op_type in ("ConvInteger", "MatMulInteger"):
+            return int(TensorProto.INT32)
+        if node.op_type == "DynamicQuantizeLinear":
+            return int(TensorProto.FLOAT if value.endswith(".1") else TensorProto.UINT8)
         if node.op_type != "QuantizeLinear":
             return int(TensorProto.FLOAT)
         zero = self.constants[node.input[2]] if len(node.input) > 2 else np.uint8(0)
@@ -304,6 +314,25 @@ def signals(w: Writer) -> list[str]:
 
 
 @habit(IMAGE)
+def ranges_found_while_it_runs(w: Writer) -> list[str]:
+    codes, scale, zero = w.many("DynamicQuantizeLinear", 3, "x")
+    weights = w.rng.integers(-127, 128, size=(8, 4, 3, 3)).astype(np.int8)
+    sums = w("ConvInteger", codes, weights, zero, np.int8(3), group=2, pads=[1, 0, 1, 2])
+    reals = w("Mul", w("Cast", sums, to=int(TensorProto.FLOAT)), w("Mul", scale, np.float32(0.01)))
+    return [w("Relu", reals), sums]
+
+
+@habit((2, 5, 33))
+def products_with_ranges_found(w: Writer) -> list[str]:
+    codes, scale, zero = w.many("DynamicQuantizeLinear", 3, "x")
+    weights = w.rng.integers(-127, 128, size=(33, 21)).astype(np.int8)
+    zeros = w.rng.integers(-9, 9, size=21).astype(np.int8)
+    sums = w("MatMulInteger", codes, weights, zero, zeros)
+    turned = w("Transpose", codes, perm=[0, 2, 1])
+    return [sums, w("MatMulInteger", codes, turned, zero, zero), scale, codes]
+
+
+@habit(IMAGE)
 def transposed_in_groups(w: Writer) -> list[str]:
     x = w.qdq("x")
     a = w("ConvTranspose", x, w.weights(8, 4, 2, 2, axis=1), group=2, strides=[2, 2])
@@ -340,3 +369,12 @@ def test_habits_of_exporters(name: str, tmp_path: Path) -> None:
         difference = np.abs(a.astype(np.float64) - b.astype(np.float64))
         assert difference.max() <= step and np.count_nonzero(difference) <= 0.002 * a.size + 1
     check_codes(path, x)
+
+
+def test_a_rank_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    writer = Writer(IMAGE)
+    out = writer.q(writer("Conv", writer.qdq("x"), writer.weights(8, 8, 1, 1)), 0.05)
+    writer.shape = None
+    session = intact.InferenceSession(writer.model([out]))
+    with pytest.raises(intact.UnsupportedError, match=r"Conv.*declare the model's input shapes"):
+        session.run(None, {"x": np.zeros(IMAGE, np.float32)})

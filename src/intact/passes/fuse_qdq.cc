@@ -66,8 +66,9 @@ ValueId bias_of(Editor& editor, ValueId value, const Quant& x, const Quant& w, b
   return editor.add_constant("", from_float64(Dtype::kFloat32, codes->shape(), values));
 }
 
-void fuse_conv(Editor& editor, std::int32_t n) {
+void fuse_conv(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
   const Node node = editor.node(n);
+  if (known.rank(node.in(0)) < 3) return;  // Channels-last is for images of known rank.
   const auto x = dequantized_codes(editor, node.in(0));
   Quant w_map;
   bool ok = false;
@@ -150,8 +151,9 @@ void fuse_gather(Editor& editor, std::int32_t n) {
   editor.rewrite(n, std::move(q));
 }
 
-void fuse_average(Editor& editor, std::int32_t n) {
+void fuse_average(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
   const Node node = editor.node(n);
+  if (known.rank(node.in(0)) < 3) return;
   const auto x = dequantized_codes(editor, node.in(0));
   if (!x || !editor.single_use(node.out(0))) return;
   const std::int32_t reader = editor.readers(node.out(0))[0];
@@ -176,13 +178,13 @@ Status fuse_qdq(Graph& graph, PassContext&) {
   for (std::int32_t n = 0; n < count; ++n) {
     const Node& node = editor.node(n);
     if (node.is("Conv") || node.is("ConvTranspose"))
-      fuse_conv(editor, n);
+      fuse_conv(editor, known, n);
     else if (node.is("MatMul") || node.is("Gemm"))
       fuse_linear_codes(editor, known, n);
     else if (node.is("Gather"))
       fuse_gather(editor, n);
     else if (node.is("AveragePool") || node.is("GlobalAveragePool"))
-      fuse_average(editor, n);
+      fuse_average(editor, known, n);
   }
   return editor.finish();
 }

@@ -99,6 +99,12 @@ void quantize(RuleContext& c) {
   c.set(0, dtype, c.in(0).shape);
 }
 
+void dynamic_quantize(RuleContext& c) {
+  c.set(0, Dtype::kUint8, c.in(0).shape);
+  c.set(1, c.in(0).dtype, Dims{});
+  c.set(2, Dtype::kUint8, Dims{});
+}
+
 void dequantize(RuleContext& c) { c.set(0, c.in(1).dtype, c.in(0).shape); }
 
 constexpr NamedRule kRules[] = {
@@ -118,6 +124,7 @@ constexpr NamedRule kRules[] = {
     {"DequantizeLinear", dequantize},
     {"Div", arithmetic},
     {"Dropout", dropout},
+    {"DynamicQuantizeLinear", dynamic_quantize},
     {"Elu", like_first},
     {"Equal", comparison},
     {"Erf", like_first},

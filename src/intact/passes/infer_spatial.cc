@@ -64,7 +64,7 @@ Dim slide(RuleContext& c, const Dim& in, const Window& w, std::size_t i, bool ce
 void conv(RuleContext& c) {
   const auto& x = c.in(0).shape;
   const auto& weight = c.in(1).shape;
-  const Dtype dtype = c.in(0).dtype;
+  const Dtype dtype = c.node.is("ConvInteger") ? Dtype::kInt32 : c.in(0).dtype;
   if (!x || x->size() < 3) return c.set(0, dtype);
   const std::size_t n = x->size() - 2;
   Ints kernel = c.node.get_ints("kernel_shape");
@@ -185,6 +185,7 @@ constexpr NamedRule kRules[] = {
     {"AveragePool", pool},
     {"BatchNormalization", like_input},
     {"Conv", conv},
+    {"ConvInteger", conv},
     {"ConvTranspose", conv_transpose},
     {"DepthToSpace", depth_to_space},
     {"GlobalAveragePool", global_pool},

@@ -3,10 +3,12 @@
 namespace intact {
 namespace {
 
-// Operators on codes carry a Q in front of the name of the one whose product they form.
+// Operators on codes carry a Q in front of the name of the one whose product they
+// form, or Integer behind it.
 std::string_view product_of(const Node& node) {
   std::string_view op = node.op;
   if (op.starts_with('Q')) op.remove_prefix(1);
+  if (op.ends_with("Integer")) op.remove_suffix(std::string_view("Integer").size());
   for (const std::string_view known : {"Conv", "ConvTranspose", "Gemm", "Linear", "MatMul"})
     if (op == known) return known;
   return {};

@@ -21,13 +21,6 @@ std::size_t align(std::size_t bytes) {
   return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
 }
 
-Status require_image(const OpContext& c) {
-  INTACT_TRY(c.require(0));
-  INTACT_CHECK(c.input(0).layout == Layout::kChannelsLast, "node '{}' ({}) reads a plain image",
-               c.node().name, c.node().op);
-  return {};
-}
-
 // Codes when the output value carries a map of them.
 Status declare_output(OpContext& c, Shape shape) {
   const bool codes = c.graph().value(c.node().outputs[0]).quant.has_value();

@@ -19,6 +19,7 @@ std::span<const OpRow> conv_ops();       // Conv, ConvTranspose, pools
 std::span<const OpRow> resize_ops();
 std::span<const OpRow> select_ops();    // NonZero, Compress: as long as the data says
 std::span<const OpRow> quantize_ops();  // QuantizeLinear, DequantizeLinear
+std::span<const OpRow> dynamic_ops();   // DynamicQuantizeLinear, MatMulInteger, ConvInteger
 std::span<const OpRow> chain_ops();     // intact.Chain
 std::span<const OpRow> integer_ops();   // intact.Q*: what passes/fuse_qdq makes
 

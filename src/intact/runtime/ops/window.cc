@@ -21,6 +21,19 @@ Shape Window::out_shape(std::int64_t batch, std::int64_t channels) const {
   return {batch, channels, geometry.out_h, geometry.out_w};
 }
 
+Status require_image(const OpContext& c) {
+  INTACT_TRY(c.require(0));
+  const ValueInfo& x = c.input(0);
+  if (x.rank() < 3)
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("{} is no image [N, C, ...]", to_string(x.shape)));
+  if (x.layout != Layout::kChannelsLast)
+    return fail(
+        ErrorCode::kUnsupported,
+        "the rank of its image is known only when it runs; declare the model's input shapes");
+  return {};
+}
+
 Result<Window> read_window(const Node& node, const ValueInfo& x, std::vector<std::int64_t> kernel) {
   if (x.rank() < 3 || x.rank() > 4)
     return fail(ErrorCode::kUnsupported, fmt::format("{} of a rank-{} tensor; intact takes one or "

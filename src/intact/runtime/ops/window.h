@@ -20,6 +20,10 @@ struct Window {
   [[nodiscard]] Shape out_shape(std::int64_t batch, std::int64_t channels) const;
 };
 
+// Fails unless input 0 is there, channels-last. passes/assign_layout sees to it wherever the rank
+// is known when the model is opened. Errors: kInvalidModel for a rank below 3, kUnsupported.
+Status require_image(const OpContext& c);
+
 // Reads strides, pads, dilations, auto_pad, ceil_mode and kernel_shape (or `kernel`, the spatial
 // sizes of the weights, when not empty) for the spatial sizes of x.
 // Errors: kInvalidModel for attributes that contradict each other or give an empty output;
