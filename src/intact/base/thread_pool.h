@@ -1,7 +1,10 @@
 // thread_pool.h: the tasks of one call shared among the process's workers.
 //
-// A parallel region is `count` tasks, numbered; which thread takes which is not defined, so tasks
-// must not depend on it: results are the same for any number of threads.
+// A parallel region is `count` tasks, numbered. The numbers are cut into one contiguous share a
+// thread, the same for equal counts and teams: steps whose tasks go over the same rows find them in
+// the caches of the core that wrote them. Who has done its own share takes from others', so which
+// thread does which task is not defined, and tasks must not depend on it: results are the same for
+// any number of threads.
 //
 // The workers are one crew for the whole process, however many pools there are. A caller works too,
 // together with the workers that nobody else uses at that moment; when all are taken it works
@@ -9,7 +12,6 @@
 // sleep. A forked child has a crew of its own.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <type_traits>
@@ -22,7 +24,14 @@ class ThreadPool {
   static constexpr int kMaxThreads = 256;
 
   // `threads` counts the caller: 1 runs everything on the caller's thread.
-  explicit ThreadPool(int threads) noexcept : threads_(std::clamp(threads, 1, kMaxThreads)) {}
+  explicit ThreadPool(int threads) noexcept;
+  ~ThreadPool();
+  ThreadPool(ThreadPool&&) noexcept;
+  ThreadPool& operator=(ThreadPool&&) noexcept;
+
+  // From now on workers stay from one region to the next, for as long as this object lives: regions
+  // start faster, and a share has the same core each time. One thread at a time may use it then.
+  void keep_workers();
 
   [[nodiscard]] int threads() const noexcept { return threads_; }
 
@@ -43,11 +52,14 @@ class ThreadPool {
   // Within a task of run(): the number of the thread, in [0, threads()); for memory of one's own.
   static std::size_t worker() noexcept;
 
+  struct Team;
+
  private:
   using RangeFn = void (*)(const void* task, std::size_t first, std::size_t last);
   void run_range(std::size_t count, RangeFn call, const void* task) const;
 
   int threads_;
+  std::unique_ptr<Team> kept_;
 };
 
 }  // namespace intact

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -57,6 +58,55 @@ TEST(ThreadPool, TwoThreadsWorkTogether) {
   std::atomic<int> here{0};
   // Each task waits for the other: on one thread this would not end.
   pool.run(2, [&](std::size_t) {
+    ++here;
+    while (here < 2) std::this_thread::yield();
+  });
+}
+
+TEST(ThreadPool, AShareStaysWithItsThread) {
+  ThreadPool pool(2);
+  pool.keep_workers();
+  std::array<std::thread::id, 2> first;
+  for (int round = 0; round < 100; ++round) {
+    std::array<std::thread::id, 2> now;
+    std::atomic<int> here{0};
+    pool.run(2, [&](std::size_t i) {
+      EXPECT_EQ(ThreadPool::worker(), i);
+      now[i] = std::this_thread::get_id();
+      ++here;
+      while (here < 2) std::this_thread::yield();
+    });
+    if (round == 0) first = now;
+    EXPECT_EQ(now, first);
+    EXPECT_EQ(now[0], std::this_thread::get_id());
+  }
+}
+
+TEST(ThreadPool, WhoIsDoneTakesFromOthers) {
+  const ThreadPool pool(2);
+  // Shares of 8, the first half of which is taken at once: who comes first holds that up until the
+  // other thread has done its own share and the rest of this one.
+  std::atomic<int> done{0};
+  std::atomic<bool> held{false};
+  pool.run(16, [&](std::size_t i) {
+    if (i % 8 == 0 && !held.exchange(true))
+      while (done < 12) std::this_thread::yield();
+    ++done;
+  });
+  EXPECT_EQ(done, 16);
+}
+
+TEST(ThreadPool, KeptWorkersReturn) {
+  {
+    ThreadPool first(3);
+    first.keep_workers();
+    EXPECT_TRUE(runs_every_task_once(first));
+    // All workers are kept: others work alone meanwhile.
+    std::thread([] { EXPECT_TRUE(runs_every_task_once(ThreadPool(3))); }).join();
+    EXPECT_TRUE(runs_every_task_once(first));
+  }
+  std::atomic<int> here{0};
+  ThreadPool(2).run(2, [&](std::size_t) {
     ++here;
     while (here < 2) std::this_thread::yield();
   });
@@ -157,6 +207,9 @@ TEST(ThreadPool, WorkersRoundToNearest) {
 TEST(ThreadPool, AForkedChildHasItsOwnWorkers) {
   const ThreadPool pool(3);
   EXPECT_TRUE(runs_every_task_once(pool));
+  ThreadPool keeping(2);
+  keeping.keep_workers();
+  EXPECT_TRUE(runs_every_task_once(keeping));
   // Another thread is in the middle of regions when the fork happens.
   std::atomic<bool> stop{false};
   std::thread busy([&] {
@@ -166,11 +219,13 @@ TEST(ThreadPool, AForkedChildHasItsOwnWorkers) {
     const pid_t child = fork();
     if (child == 0) {
       alarm(20);
-      std::atomic<int> here{0};
-      pool.run(2, [&](std::size_t) {
-        ++here;
-        while (here < 2) std::this_thread::yield();
-      });
+      for (const ThreadPool* each : {&pool, static_cast<const ThreadPool*>(&keeping)}) {
+        std::atomic<int> here{0};
+        each->run(2, [&](std::size_t) {
+          ++here;
+          while (here < 2) std::this_thread::yield();
+        });
+      }
       _exit(runs_every_task_once(pool) ? 0 : 1);
     }
     int status = -1;

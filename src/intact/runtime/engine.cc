@@ -234,7 +234,7 @@ std::unique_ptr<Engine::Context> Engine::take_context(std::span<const Tensor> in
 }
 
 // Runs the steps of a segment whose pointers are all in place.
-Status Engine::run_steps(const Segment& segment, const RunOptions& options) {
+Status Engine::run_steps(const Segment& segment, ThreadPool& pool, const RunOptions& options) {
   using Clock = std::chrono::steady_clock;
   ThreadPool caller_alone(1);
   std::byte* const scratch = segment.arena->data() + segment.plan->scratch_offset;
@@ -247,7 +247,7 @@ Status Engine::run_steps(const Segment& segment, const RunOptions& options) {
     const std::span<std::byte* const> out(next + in.size(), step.out.size());
     next += in.size() + out.size();
     const auto start = options.profiler != nullptr ? Clock::now() : Clock::time_point{};
-    if (step.fn) step.fn(StepArgs{in, out, scratch, step.alone ? caller_alone : pool_, status});
+    if (step.fn) step.fn(StepArgs{in, out, scratch, step.alone ? caller_alone : pool, status});
     if (!status) return fail(status.error().with_context(describe(*step.node)));
     if (options.profiler != nullptr) {
       const std::chrono::duration<double, std::micro> us = Clock::now() - start;
@@ -286,6 +286,9 @@ Result<std::vector<Tensor>> Engine::make_outputs(const Plan& plan,
 
 Result<std::vector<Tensor>> Engine::run_plans(Context& context, std::span<const Tensor> inputs,
                                               const RunOptions& options) {
+  ThreadPool pool(threads_);
+  // An observer shares its own work out between the steps.
+  if (options.observer == nullptr) pool.keep_workers();
   context.set_inputs(inputs);
   for (std::size_t k = 0;; ++k) {
     Segment& segment = context.segments[k];
@@ -298,7 +301,7 @@ Result<std::vector<Tensor>> Engine::run_plans(Context& context, std::span<const 
     }
     for (const Segment::Patch& patch : segment.patches)
       segment.pointers[patch.position] = context.locate(segment, patch.place);
-    INTACT_TRY(run_steps(segment, options));
+    INTACT_TRY(run_steps(segment, pool, options));
     if (plan.last()) {
       for (std::size_t i = 0; i < outputs.size(); ++i) {
         const std::byte* source = context.locate(segment, plan.output_place[i]);

@@ -66,7 +66,7 @@ class Engine {
   std::unique_ptr<Context> take_context(std::span<const Tensor> inputs);
   Result<std::shared_ptr<const Plan>> plan_after(const std::shared_ptr<const Plan>& plan,
                                                  const Context& context);
-  Status run_steps(const Segment& segment, const RunOptions& options);
+  Status run_steps(const Segment& segment, ThreadPool& pool, const RunOptions& options);
   Result<std::vector<Tensor>> make_outputs(const Plan& plan, std::span<const Tensor> bound) const;
   Result<std::vector<Tensor>> run_plans(Context& context, std::span<const Tensor> inputs,
                                         const RunOptions& options);
