@@ -1,7 +1,9 @@
 # ISA level -> compiler flags. A kernel file named *_<level>.cc is compiled with that level's flags
 # and only on its processor family.
 set(INTACT_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mtune=znver3)
-set(INTACT_ISA_FLAGS_avxvnni -mavx2 -mfma -mf16c -mavxvnni -mtune=znver3)
+# Their VNNI words name their encoding themselves (kernels/isa/vnni256.h).
+set(INTACT_ISA_FLAGS_avxvnni ${INTACT_ISA_FLAGS_avx2})
+set(INTACT_ISA_FLAGS_avx512dot ${INTACT_ISA_FLAGS_avx2})
 set(INTACT_ISA_FLAGS_avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c
   -mprefer-vector-width=512 -mtune=znver4)
 if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13 OR (CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 16))
@@ -14,7 +16,7 @@ endif()
 set(INTACT_ISA_FLAGS_avx512vnni ${INTACT_ISA_FLAGS_avx512} -mavx512vnni -mavx512vbmi)
 set(INTACT_ISA_FLAGS_neondot -march=armv8.2-a+dotprod+fp16)
 set(INTACT_ISA_FLAGS_neon "")
-set(INTACT_ISA_X86 avx2 avxvnni avx512 avx512vnni)
+set(INTACT_ISA_X86 avx2 avxvnni avx512 avx512dot avx512vnni)
 set(INTACT_ISA_ARM neon neondot)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

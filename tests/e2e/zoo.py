@@ -105,7 +105,7 @@ def isas() -> list[str]:
     """The instruction sets to compare: those of this processor, scalar first."""
     if not CLI.exists():  # Asked while tests are collected: they fail for themselves.
         return ["scalar"]
-    wanted = ["scalar", "avx2", "avx512vnni", "neon", "neondot"]
+    wanted = ["scalar", "avx2", "avxvnni", "avx512dot", "avx512vnni", "neon", "neondot"]
     return [i for i in wanted if run("host", env={"INTACT_ISA": i}).returncode == 0]
 
 

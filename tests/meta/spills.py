@@ -24,7 +24,7 @@ MIN_OPS = 8
 MIN_SHARE = 0.25
 MAX_INSTRUCTIONS = 140
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
-INSTRUCTION = re.compile(r"^\s+([0-9a-f]+):\s+(\S+)\s*(.*)$")
+INSTRUCTION = re.compile(r"^\s+([0-9a-f]+):\s+(?:\{e?vex\} )?(\S+)\s*(.*)$")
 OPS = re.compile(
     r"^(vpdpbusds?|vpdpwssds?|vpdpb[su][su]ds?|vpmaddwd|vpmaddubsw|vfn?madd\d+[ps][sd]|vdpbf16ps"
     r"|[su]dot|usdot|[su]mmla|fmla|[su]mlal2?|bfmmla|bfdot)$"

@@ -21,6 +21,7 @@ Rates rates_of(IsaLevel isa) noexcept {
       return {
           .bytes = 61, .pairs = 31, .lanes16 = 32, .tile_in = 9, .tile_out = 17, .output = 0.55};
     case IsaLevel::kAvxVnni:
+    case IsaLevel::kAvx512Dot:
       return {
           .bytes = 58, .pairs = 28, .lanes16 = 16, .tile_in = 12, .tile_out = 24, .output = 1.2};
     case IsaLevel::kAvx2:

@@ -18,9 +18,9 @@
 namespace intact {
 namespace {
 
-constexpr std::array kAllLevels{IsaLevel::kScalar, IsaLevel::kAvx2,       IsaLevel::kAvxVnni,
-                                IsaLevel::kAvx512, IsaLevel::kAvx512Vnni, IsaLevel::kNeon,
-                                IsaLevel::kNeonDot};
+constexpr std::array kAllLevels{IsaLevel::kScalar, IsaLevel::kAvx2,      IsaLevel::kAvxVnni,
+                                IsaLevel::kAvx512, IsaLevel::kAvx512Dot, IsaLevel::kAvx512Vnni,
+                                IsaLevel::kNeon,   IsaLevel::kNeonDot};
 
 #if defined(__x86_64__)
 IsaLevel ask_processor() noexcept {
@@ -30,8 +30,8 @@ IsaLevel ask_processor() noexcept {
   if (!avx2) return IsaLevel::kScalar;
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  if (avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi"))
-    return IsaLevel::kAvx512Vnni;
+  if (avx512 && __builtin_cpu_supports("avx512vnni"))
+    return __builtin_cpu_supports("avx512vbmi") ? IsaLevel::kAvx512Vnni : IsaLevel::kAvx512Dot;
   if (avx512) return IsaLevel::kAvx512;
   unsigned a = 0;
   unsigned b = 0;
@@ -84,6 +84,8 @@ std::string_view name_of(IsaLevel isa) noexcept {
       return "avxvnni";
     case IsaLevel::kAvx512:
       return "avx512";
+    case IsaLevel::kAvx512Dot:
+      return "avx512dot";
     case IsaLevel::kAvx512Vnni:
       return "avx512vnni";
     case IsaLevel::kNeon:
@@ -100,8 +102,11 @@ bool isa_covers(IsaLevel machine, IsaLevel kernel) noexcept {
     case IsaLevel::kAvxVnni:
     case IsaLevel::kAvx512:
       return kernel == IsaLevel::kAvx2;
-    case IsaLevel::kAvx512Vnni:
+    case IsaLevel::kAvx512Dot:
       return kernel == IsaLevel::kAvx2 || kernel == IsaLevel::kAvx512;
+    case IsaLevel::kAvx512Vnni:
+      return kernel == IsaLevel::kAvx2 || kernel == IsaLevel::kAvx512 ||
+             kernel == IsaLevel::kAvx512Dot;
     case IsaLevel::kNeonDot:
       return kernel == IsaLevel::kNeon;
     default:

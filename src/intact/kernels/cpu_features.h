@@ -3,8 +3,8 @@
 // A level is a promise about instructions, not a product name. Levels of one processor family form
 // a tree; a machine of some level runs every kernel of that level and of the levels below it:
 //
-//   scalar < avx2 < avxvnni                scalar < neon < neondot
-//   scalar < avx2 < avx512 < avx512vnni
+//   scalar < avx2 < avxvnni                             scalar < neon < neondot
+//   scalar < avx2 < avx512 < avx512dot < avx512vnni
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,13 @@ enum class IsaLevel : std::uint8_t {
   kAvx2,        // AVX2, FMA, F16C.
   kAvxVnni,     // kAvx2 and the 256-bit VEX form of VNNI.
   kAvx512,      // kAvx2 and AVX-512 F, BW, VL, DQ.
-  kAvx512Vnni,  // kAvx512 and VNNI, VBMI.
+  kAvx512Dot,   // kAvx512 and VNNI.
+  kAvx512Vnni,  // kAvx512Dot and VBMI.
   kNeon,        // ARMv8.0 Advanced SIMD.
   kNeonDot,     // ARMv8.2 dot product and half precision.
 };
 
-// Returns "scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "neon" or "neondot".
+// Returns "scalar", "avx2", "avxvnni", "avx512", "avx512dot", "avx512vnni", "neon" or "neondot".
 std::string_view name_of(IsaLevel isa) noexcept;
 
 // Returns true when a machine of level `machine` executes kernels of level `kernel`.

@@ -344,7 +344,9 @@ TEST(GemmU8S8, SelectionIsAPureFunctionOfTheLevel) {
   EXPECT_EQ(select_kernel<GemmU8S8Kernel>(IsaLevel::kScalar).name, "gemm_u8s8/scalar");
 #if defined(__x86_64__)
   EXPECT_EQ(select_kernel<GemmU8S8Kernel>(IsaLevel::kAvx2).name, "gemm_u8s8/avx2");
+  EXPECT_EQ(select_kernel<GemmU8S8Kernel>(IsaLevel::kAvxVnni).name, "gemm_u8s8/avxvnni");
   EXPECT_EQ(select_kernel<GemmU8S8Kernel>(IsaLevel::kAvx512).name, "gemm_u8s8/avx2");
+  EXPECT_EQ(select_kernel<GemmU8S8Kernel>(IsaLevel::kAvx512Dot).name, "gemm_u8s8/avx512dot");
   EXPECT_EQ(select_kernel<GemmU8S8Kernel>(IsaLevel::kAvx512Vnni).name, "gemm_u8s8/avx512vnni");
 #endif
 }

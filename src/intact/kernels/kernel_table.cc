@@ -12,11 +12,14 @@ namespace intact {
 
 // The rows, each defined in the ISA file of its name.
 #if defined(__x86_64__)
-extern const GemmU8S8Kernel kGemmU8S8Avx512Vnni, kGemmU8S8Avx2;
-extern const DwconvU8S8Kernel kDwconvU8S8Avx512Vnni, kDwconvU8S8Avx2;
+extern const GemmU8S8Kernel kGemmU8S8Avx512Vnni, kGemmU8S8Avx512Dot, kGemmU8S8AvxVnni,
+    kGemmU8S8Avx2;
+extern const DwconvU8S8Kernel kDwconvU8S8Avx512Vnni, kDwconvU8S8Avx512Dot, kDwconvU8S8AvxVnni,
+    kDwconvU8S8Avx2;
 extern const PoolU8Kernel kPoolU8Avx512Vnni, kPoolU8Avx2;
 extern const CodesU8Kernel kCodesU8Avx512Vnni, kCodesU8Avx2;
-extern const Wino43U8S8Kernel kWino43U8S8Avx512Vnni, kWino43U8S8Avx2;
+extern const Wino43U8S8Kernel kWino43U8S8Avx512Vnni, kWino43U8S8Avx512Dot, kWino43U8S8AvxVnni,
+    kWino43U8S8Avx2;
 #elif defined(__aarch64__)
 extern const GemmU8S8Kernel kGemmU8S8NeonDot;
 extern const DwconvU8S8Kernel kDwconvU8S8NeonDot;
@@ -34,7 +37,7 @@ template <>
 std::span<const GemmU8S8Kernel* const> kernel_rows<GemmU8S8Kernel>() noexcept {
   static constexpr std::array kRows {
 #if defined(__x86_64__)
-    &kGemmU8S8Avx512Vnni, &kGemmU8S8Avx2,
+    &kGemmU8S8Avx512Vnni, &kGemmU8S8Avx512Dot, &kGemmU8S8AvxVnni, &kGemmU8S8Avx2,
 #elif defined(__aarch64__)
     &kGemmU8S8NeonDot,
 #endif
@@ -47,7 +50,7 @@ template <>
 std::span<const DwconvU8S8Kernel* const> kernel_rows<DwconvU8S8Kernel>() noexcept {
   static constexpr std::array kRows {
 #if defined(__x86_64__)
-    &kDwconvU8S8Avx512Vnni, &kDwconvU8S8Avx2,
+    &kDwconvU8S8Avx512Vnni, &kDwconvU8S8Avx512Dot, &kDwconvU8S8AvxVnni, &kDwconvU8S8Avx2,
 #elif defined(__aarch64__)
     &kDwconvU8S8NeonDot,
 #endif
@@ -86,7 +89,7 @@ template <>
 std::span<const Wino43U8S8Kernel* const> kernel_rows<Wino43U8S8Kernel>() noexcept {
   static constexpr std::array kRows {
 #if defined(__x86_64__)
-    &kWino43U8S8Avx512Vnni, &kWino43U8S8Avx2,
+    &kWino43U8S8Avx512Vnni, &kWino43U8S8Avx512Dot, &kWino43U8S8AvxVnni, &kWino43U8S8Avx2,
 #elif defined(__aarch64__)
     &kWino43U8S8NeonDot,
 #endif

@@ -7,8 +7,10 @@
 namespace intact {
 
 #if defined(__x86_64__)
-extern const PeakKernel kPeakU8S8Avx512Vnni, kPeakF32Avx512, kPeakU8S8Avx2, kPeakF32Avx2;
-constexpr std::array kRows{&kPeakU8S8Avx512Vnni, &kPeakF32Avx512, &kPeakU8S8Avx2, &kPeakF32Avx2};
+extern const PeakKernel kPeakU8S8Avx512Vnni, kPeakU8S8Avx512Dot, kPeakU8S8AvxVnni, kPeakU8S8Avx2;
+extern const PeakKernel kPeakF32Avx512, kPeakF32Avx2;
+constexpr std::array kRows{&kPeakU8S8Avx512Vnni, &kPeakU8S8Avx512Dot, &kPeakU8S8AvxVnni,
+                           &kPeakU8S8Avx2,       &kPeakF32Avx512,     &kPeakF32Avx2};
 #elif defined(__aarch64__)
 extern const PeakKernel kPeakU8S8NeonDot, kPeakF32Neon;
 constexpr std::array kRows{&kPeakU8S8NeonDot, &kPeakF32Neon};

@@ -8,6 +8,7 @@
 
 #include "base/cpu_budget.h"
 #include "base/fp_env.h"
+#include "kernels/self_check.h"
 
 namespace intact {
 namespace {
@@ -182,6 +183,8 @@ Result<std::shared_ptr<const Plan>> Engine::plan_for_types(std::span<const Value
 
 Status Engine::warm_up() {
   const ScopedFpEnv fp;
+  INTACT_ASSIGN(const IsaLevel isa, host_isa());
+  INTACT_TRY(self_check(isa));
   pack_ahead(graph_, {.threads = threads_, .keep_all = false}, pool_, packs_);
   packs_.save();
   std::vector<ValueInfo> inputs;
