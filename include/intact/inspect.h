@@ -31,9 +31,12 @@ struct Inspection {
   // Conv, ConvTranspose, Gemm and MatMul after folding; `integer`: it is, or would be. Figures that
   // only a run can give are 0.
   std::vector<NodeReport> products;
+  // Why a session would refuse the model, one sentence; empty when it opens. Then there are no
+  // products.
+  std::string problem;
 };
 
-// Errors: those of opening the model; kInvalidArgument (options).
+// Errors: those of reading the file; kInvalidArgument (options).
 Result<Inspection> inspect(const std::string& path, const InspectOptions& options = {});
 
 // Of all values over all samples.

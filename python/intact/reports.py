@@ -116,6 +116,7 @@ class Inspection:
     metadata: dict[str, str]
     quantized: bool
     products: list[Product]
+    problem: str = ""  # Why a session would refuse the model; empty when it opens.
     samples: int = 0
     data: list[InputData] = field(default_factory=list)
 

@@ -76,6 +76,7 @@ nb::dict as_dict(const Inspection& r) {
     products.append(row);
   }
   d["products"] = products;
+  d["problem"] = r.problem;
   return d;
 }
 

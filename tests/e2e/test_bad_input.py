@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import small
 import zoo
@@ -146,11 +147,33 @@ def test_models(name: str, tmp_path: Path) -> None:
     for verb, out in (("quantize", "q.onnx"), ("run", "q.npz")):
         refuse(tmp_path, verb, model, "--data", data, "-o", tmp_path / out, says=says)
     with pytest.raises((ValueError, OSError)) as caught:
-        intact.InferenceSession(model).run(None, {"x": small.samples(1)})
+        intact.InferenceSession(model)
     for words in says:
         assert words in str(caught.value)
     if name == "unknown operator":
         assert isinstance(caught.value, intact.UnsupportedError)
+
+
+@pytest.mark.parametrize("kind", ["types", "unknown"])
+def test_inspect_shows_what_no_session_opens(kind: str, tmp_path: Path) -> None:
+    name = {"types": "types that do not fit", "unknown": "unknown operator"}[kind]
+    result = zoo.run("inspect", small.save(tmp_path, kind))
+    assert result.returncode == 0 and "Conv" in result.stdout
+    assert len(result.stderr.splitlines()) == 1 and "warning" in result.stderr
+    for words in MODELS[name][1]:
+        assert words in result.stderr
+    assert intact.inspect(tmp_path / "m.onnx").problem
+
+
+def test_sizes_of_minus_one_are_unknown(tmp_path: Path) -> None:
+    model = small.network()
+    for value in (model.graph.input[0], model.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = -1
+    r1 = onnx.helper.make_tensor_value_info("r1", onnx.TensorProto.FLOAT, [-1, 8, -1, -1])
+    model.graph.value_info.append(r1)
+    x = small.samples(3)
+    y = intact.InferenceSession(model).run(None, {"x": x})[0]
+    assert np.array_equal(y, intact.InferenceSession(small.network()).run(None, {"x": x})[0])
 
 
 @pytest.mark.parametrize("name", DATA)

@@ -34,6 +34,10 @@ void print(const Flags& f, const Inspection& r) {
   for (const auto& [type, size] : r.constant_bytes)
     fmt::print("  stored  {:<10} {}\n", type, human_bytes(static_cast<double>(size)));
   for (const auto& [op, count] : r.operators) fmt::print("  {:>6}  {}\n", count, op);
+  if (!r.problem.empty()) {
+    fmt::print(stderr, "intact: warning: no session opens this model: {}\n", r.problem);
+    return;
+  }
   std::size_t integer = 0;
   for (const NodeReport& p : r.products) integer += p.integer ? 1 : 0;
   fmt::print("{} {} of {} Conv, ConvTranspose, Gemm and MatMul\n",
@@ -78,6 +82,7 @@ Json to_json(const Flags& f, const Inspection& r) {
   for (const auto& v : r.outputs) json["outputs"].push_back(describe(v));
   json["metadata"] = r.metadata;
   json["quantized"] = r.quantized;
+  if (!r.problem.empty()) json["problem"] = r.problem;
   json["products"] = Json::array();
   for (const NodeReport& p : r.products)
     json["products"].push_back(
@@ -117,7 +122,7 @@ int run_inspect(Flags& f) {
     add_data(json, *d);
     if (!f.common.quiet()) print(*d, f.data_options.contact_sheet);
   }
-  if (!f.common.quiet() && !r->quantized)
+  if (!f.common.quiet() && !r->quantized && r->problem.empty())
     fmt::print("next    intact quantize {} --data {}\n", f.model,
                f.data.path.empty() ? "samples/" : f.data.path);
   if (auto status = f.common.write("inspect", json); !status) return refuse(status.error());

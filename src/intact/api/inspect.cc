@@ -127,13 +127,12 @@ Result<Inspection> inspect(const std::string& path, const InspectOptions& option
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("target '{}' is not known; choose any or tensorrt", options.target));
   INTACT_ASSIGN(Graph graph, import_onnx_file(path));
-  INTACT_ASSIGN(const Session session, Session::open(path));
   Inspection r;
   r.opset = graph.opset();
   r.producer = graph.producer_name;
   r.nodes = static_cast<std::int64_t>(graph.nodes.size());
-  r.inputs = session.inputs();
-  r.outputs = session.outputs();
+  for (const ValueId id : graph.inputs) r.inputs.push_back(describe_value(graph.value(id)));
+  for (const ValueId id : graph.outputs) r.outputs.push_back(describe_value(graph.value(id)));
   r.metadata = graph.metadata;
   for (const Node& node : graph.nodes) {
     ++r.operators[node.domain.empty() ? node.op : node.domain + "." + node.op];
@@ -144,6 +143,10 @@ Result<Inspection> inspect(const std::string& path, const InspectOptions& option
     r.parameters += v.constant->size();
     r.constant_bytes[std::string(name_of(v.constant->dtype()))] +=
         static_cast<std::int64_t>(v.constant->bytes());
+  }
+  if (const auto opened = prepare(graph.clone(), {}); !opened) {
+    r.problem = opened.error().text();
+    return r;
   }
   if (r.quantized) {
     r.products = products_that_are(graph);

@@ -1,5 +1,6 @@
 #include "api/prepare.h"
 
+#include "passes/check_types.h"
 #include "passes/pass.h"
 #include "passes/pipeline.h"
 #include "runtime/plan.h"
@@ -18,8 +19,10 @@ PassContext pass_context() {
 }  // namespace
 
 Result<std::shared_ptr<Engine>> prepare(Graph graph, const EngineOptions& options) {
+  INTACT_TRY(check_types(graph));
   PassContext context = pass_context();
   INTACT_TRY(run_passes(graph, session_pipeline(), context));
+  INTACT_TRY(check_operators(graph));
   graph.compact();
   auto engine = std::make_shared<Engine>(std::move(graph), options);
   INTACT_TRY(engine->warm_up());
@@ -27,8 +30,10 @@ Result<std::shared_ptr<Engine>> prepare(Graph graph, const EngineOptions& option
 }
 
 Status prepare_for_quantization(Graph& graph) {
+  INTACT_TRY(check_types(graph));
   PassContext context = pass_context();
   INTACT_TRY(run_passes(graph, quantize_pipeline(), context));
+  INTACT_TRY(check_operators(graph));
   graph.compact();
   return {};
 }

@@ -8,10 +8,11 @@
 
 namespace intact {
 
-// Runs the session pipeline and makes the engine.
+// Runs the session pipeline and makes the engine. Errors: those of check_types (passes) and
+// check_operators (runtime), before anything is run, and of planning.
 Result<std::shared_ptr<Engine>> prepare(Graph graph, const EngineOptions& options);
 
-// Runs the pipeline that comes before quantization; the result is ONNX again.
+// Runs the pipeline that comes before quantization; the result is ONNX again. Errors as above.
 Status prepare_for_quantization(Graph& graph);
 
 }  // namespace intact

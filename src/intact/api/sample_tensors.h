@@ -12,6 +12,9 @@ namespace intact {
 // A tensor as the public face hands it out; shares its memory.
 OwnedTensor owned(const Tensor& tensor);
 
+// A graph input or output as the public face describes it.
+ValueDescription describe_value(const Value& value);
+
 class SampleReader {
  public:
   explicit SampleReader(const Graph& graph);

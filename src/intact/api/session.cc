@@ -16,23 +16,6 @@ struct Session::State {
   std::vector<ValueDescription> outputs;
 };
 
-namespace {
-
-ValueDescription describe_value(const Value& value) {
-  ValueDescription d;
-  d.name = value.name;
-  d.dtype = std::string(name_of(value.type.dtype));
-  d.has_shape = value.type.shape.has_value();
-  if (!d.has_shape) return d;
-  for (const Dim& dim : *value.type.shape) {
-    d.shape.push_back(dim.known() ? dim.size : -1);
-    d.symbols.push_back(dim.known() ? std::string() : dim.symbol);
-  }
-  return d;
-}
-
-}  // namespace
-
 static Result<std::shared_ptr<Engine>> engine_of(Result<Graph> graph, const SessionOptions& options,
                                                  std::vector<ValueDescription>& inputs,
                                                  std::vector<ValueDescription>& outputs) {

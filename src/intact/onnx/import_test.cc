@@ -158,6 +158,7 @@ TEST(Import, TakesShapesTypesAndAttributes) {
   auto& dims = *x.mutable_type()->mutable_tensor_type()->mutable_shape();
   dims.add_dim()->set_dim_param("past + 1");
   dims.add_dim();
+  dims.add_dim()->set_dim_value(-1);
   add_value(*g.mutable_output(), "z", {});
   add_value(*g.mutable_value_info(), "y", {3}, T::INT8);
   auto& n = add_node(g, "Conv", {"x", ""}, {"y", "", "u"}, "c");
@@ -175,7 +176,7 @@ TEST(Import, TakesShapesTypesAndAttributes) {
   add_node(g, "Relu", {"u"}, {"z"});
   EXPECT_EQ(print_graph(imported(m)), R"(graph "g" {
   opset 17
-  input %x: float32[1,"past + 1",?]
+  input %x: float32[1,"past + 1",?,?]
   %y: int8[3], _, %u = Conv(%x, _) {activations=["s"], epsilon=0.25, group=-1, mode="a\x00b", old=[5], scales=floats[], strides=[3, 3], value=tensor<float32[]> 1} @c
   %z: float32[] = Relu(%u)
   output %z

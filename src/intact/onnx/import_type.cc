@@ -32,7 +32,8 @@ Result<ValueType> type_from_onnx(const proto::TypeProto& type, bool strict) {
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("it has {} dimensions; the limit is {}", rank, kMaxRank));
   for (const auto& dim : tensor.shape().dim()) {
-    if (dim.has_dim_value()) {
+    // Some exporters write -1 where they know no size.
+    if (dim.has_dim_value() && dim.dim_value() != -1) {
       if (dim.dim_value() < 0)
         return fail(ErrorCode::kInvalidModel,
                     fmt::format("dimension {} is {}; write a name such as 'N' for a size that is "

@@ -385,6 +385,13 @@ void pack_ahead(const Graph& graph, const PlanOptions& options, ThreadPool& pool
   });
 }
 
+Status check_operators(const Graph& graph) {
+  for (const Node& node : graph.nodes)
+    if (const auto row = row_for(graph, node); !row)
+      return fail(row.error().with_context(describe(node)));
+  return {};
+}
+
 bool read_past_end(Dtype dtype) noexcept { return bytes_of(dtype, 2) <= 2; }
 
 std::string describe(const Node& node) {

@@ -89,6 +89,10 @@ std::optional<ValueInfo> declared_info(const Graph& graph, ValueId id);
 // them in `packs`; what goes wrong here goes wrong there again, and is reported there.
 void pack_ahead(const Graph& graph, const PlanOptions& options, ThreadPool& pool, PackCache& packs);
 
+// Fails for the first node that no row of the table of operators runs. Errors: kUnsupported, naming
+// node, operator, domain and opset.
+Status check_operators(const Graph& graph);
+
 // Returns "node 'name' (op)", as errors name it.
 std::string describe(const Node& node);
 
