@@ -39,6 +39,10 @@ Rates rates_of(IsaLevel isa) noexcept {
 
 // Bytes a cycle at which weights arrive that fit no cache of a core's own.
 constexpr double kWeightStream = 8;
+// Transformed weights take 8 times the memory; layers of more bytes than kManyBytes would make up
+// most of a session. They must be faster by this factor.
+constexpr double kManyBytes = 2 << 20;
+constexpr double kWorthManyBytes = 1.5;
 // Tiles that one pass over the weights of a point serves, and a loop's own cost in steps.
 constexpr double kTileRows = 6;
 constexpr double kLoopSteps = 2;
@@ -60,9 +64,12 @@ ConvAlgorithm choose_conv_algorithm(const Wino43Shape& s, IsaLevel isa) noexcept
   // The first rows of tiles wait for the weights, the others find them in L1.
   const double first = std::min(tiles, kTileRows);
   const double step = 36 * n * (c + 2 * kLoopSteps) / r.pairs;
-  const double weights = 36 * n * c * 2 / kWeightStream;
+  const double weight_bytes = 36 * n * c * 2;
+  const double weights = weight_bytes / kWeightStream;
   const double products = std::max(first * step, weights) + (tiles - first) * step;
-  return transforms + products < direct ? ConvAlgorithm::kWinograd43 : ConvAlgorithm::kDirect;
+  const double gain = weight_bytes > kManyBytes ? kWorthManyBytes : 1;
+  return gain * (transforms + products) < direct ? ConvAlgorithm::kWinograd43
+                                                 : ConvAlgorithm::kDirect;
 }
 
 }  // namespace intact

@@ -16,7 +16,7 @@ Wino43Shape layer(std::int64_t size, std::int64_t in, std::int64_t out, int stri
 TEST(ChooseConvAlgorithm, TakesWinogradWhereItSavesTime) {
   for (const IsaLevel isa : {IsaLevel::kAvx512Vnni, IsaLevel::kAvx2, IsaLevel::kAvx512}) {
     EXPECT_EQ(choose_conv_algorithm(layer(56, 64, 64), isa), ConvAlgorithm::kWinograd43);
-    EXPECT_EQ(choose_conv_algorithm(layer(14, 256, 256), isa), ConvAlgorithm::kWinograd43);
+    EXPECT_EQ(choose_conv_algorithm(layer(28, 128, 128), isa), ConvAlgorithm::kWinograd43);
     EXPECT_EQ(choose_conv_algorithm(layer(40, 32, 32), isa), ConvAlgorithm::kWinograd43);
   }
 }
@@ -29,6 +29,13 @@ TEST(ChooseConvAlgorithm, TakesTheDirectKernelElsewhere) {
             ConvAlgorithm::kDirect);  // All transform.
   EXPECT_EQ(choose_conv_algorithm(layer(7, 512, 512), isa),
             ConvAlgorithm::kDirect);  // 19 MB of weights for four tiles.
+}
+
+TEST(ChooseConvAlgorithm, ManyWeightsMustPayForTheirMemory) {
+  EXPECT_EQ(choose_conv_algorithm(layer(14, 256, 256), IsaLevel::kAvx512Vnni),
+            ConvAlgorithm::kDirect);
+  EXPECT_EQ(choose_conv_algorithm(layer(14, 256, 256), IsaLevel::kAvx2),
+            ConvAlgorithm::kWinograd43);
 }
 
 }  // namespace

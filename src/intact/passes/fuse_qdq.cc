@@ -1,7 +1,7 @@
 // fuse_qdq: products whose operands are codes become integer products.
 //
 //   Conv(DQ(x), DQ(w), DQ(b))      -> intact.QConv(x, w, b)            ConvTranspose likewise
-//   MatMul | Gemm (DQ(x), DQ(w))   -> intact.QLinear(x, w[K, N], b?)
+//   MatMul | Gemm (DQ(x), DQ(w))   -> intact.QLinear(x, w, b?)
 //   MatMul(DQ(a), DQ(b))           -> intact.QMatMul(a, b)
 //   Gather(DQ(table), i)           -> intact.QGather(table, i)
 //   AveragePool | GlobalAveragePool between DQ and Q -> intact.QAveragePool | QGlobalAveragePool
@@ -86,19 +86,6 @@ void fuse_conv(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
   editor.rewrite(n, std::move(q));
 }
 
-// [N, K] codes as [K, N].
-ValueId transposed_codes(Editor& editor, ValueId codes, Quant map) {
-  const Tensor w = *editor.graph().constant(codes);
-  const std::int64_t rows = w.shape()[0], cols = w.shape()[1];
-  Tensor t(w.dtype(), {cols, rows});
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t j = 0; j < cols; ++j) t.raw()[j * rows + i] = w.raw()[i * cols + j];
-  if (map.axis >= 0) map.axis = 1 - map.axis;
-  const ValueId id = editor.add_constant("", std::move(t));
-  editor.graph().value(id).quant = std::move(map);
-  return id;
-}
-
 void fuse_linear_codes(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
   const Node node = editor.node(n);
   const auto x = dequantized_codes(editor, node.in(0));
@@ -120,21 +107,21 @@ void fuse_linear_codes(Editor& editor, const ShapeAnalysis& known, std::int32_t 
              (node.in(2) != kNoValue && node.get_float("beta", 1) != 1)) {
     return;
   }
-  const bool turn = node.op == "Gemm" && node.get_int("transB", 0) != 0;
+  const bool trans_b = node.op == "Gemm" && node.get_int("transB", 0) != 0;
   Quant w_map;
-  ValueId w = weight_codes(editor, node.in(1), turn ? 0 : 1, &w_map);
+  const ValueId w = weight_codes(editor, node.in(1), trans_b ? 0 : 1, &w_map);
   if (w == kNoValue || editor.graph().constant(w)->rank() != 2) return;
   bool ok = true;
   const ValueId bias =
       node.op == "Gemm" ? bias_of(editor, node.in(2), x->map, w_map, &ok) : kNoValue;
-  const std::int64_t channels = editor.graph().constant(w)->shape()[turn ? 0 : 1];
+  const std::int64_t channels = editor.graph().constant(w)->shape()[trans_b ? 0 : 1];
   const auto by_channel = [&](const Tensor& t) {  // A bias may also vary along the rows.
     return t.size() == channels && t.rank() > 0 && t.shape().back() == channels;
   };
   if (!ok || (bias != kNoValue && !by_channel(*editor.graph().constant(bias)))) return;
   if (!annotate(editor.graph(), x->codes, x->map)) return;
-  if (turn) w = transposed_codes(editor, w, w_map);
   Node q = intact_node(editor.graph(), "QLinear", {x->codes, w});
+  if (trans_b) q.attributes["transB"] = std::int64_t{1};
   if (bias != kNoValue) q.inputs.push_back(bias);
   q.name = node.name;
   editor.rewrite(n, std::move(q));

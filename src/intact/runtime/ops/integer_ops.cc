@@ -2,8 +2,8 @@
 //
 //   intact.QConv(x, w, bias?, residual?)   as Conv        attributes: Conv's, chain.h
 //          with few channels x may be plain, and reals with attributes x_scale and x_zero_point
-//   intact.QLinear(x, w, bias?, residual?) as MatMul with a constant [K, N] right side
-//   intact.QMatMul(a, b)                   as MatMul of two computed values
+//   intact.QLinear(x, w, bias?, residual?) as MatMul with a constant right side [K, N], or [N, K]
+//   with transB intact.QMatMul(a, b)                   as MatMul of two computed values
 //   intact.QConvTranspose(x, w, bias?)     as ConvTranspose, one group
 //   intact.QGather(table, index)           rows of constant codes, as reals
 //
@@ -377,12 +377,13 @@ Status plan_qlinear(OpContext& c) {
   const Tensor* w = c.input(1).constant;
   INTACT_CHECK(w != nullptr && x.layout == Layout::kPlain,
                "node '{}': QLinear wants constant weights", c.node().name);
-  if (w->rank() != 2 || x.rank() < 1 || x.shape.back() != w->shape()[0])
+  const std::size_t k_axis = c.node().get_int("transB", 0) != 0 ? 1 : 0;
+  if (w->rank() != 2 || x.rank() < 1 || x.shape.back() != w->shape()[k_axis])
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("{} times {}", to_string(x.shape), to_string(w->shape())));
   INTACT_ASSIGN(const TensorMap x_map, tensor_map(x, "the input"));
-  const std::int64_t k = w->shape()[0];
-  const std::int64_t n = w->shape()[1];
+  const std::int64_t k = w->shape()[k_axis];
+  const std::int64_t n = w->shape()[1 - k_axis];
   INTACT_ASSIGN(const WeightMap weights, weight_map(c.input(1), n));
   INTACT_ASSIGN(const Bias bias, read_bias(c, n));
   Shape shape = x.shape;
@@ -394,8 +395,8 @@ Status plan_qlinear(OpContext& c) {
     s.shape = {n, 1, k};
     s.b.b = w->raw();
     s.b.is_unsigned = w->dtype() == Dtype::kUint8;
-    s.b.k_bytes = n;
-    s.b.n_bytes = 1;
+    s.b.k_bytes = k_axis == 0 ? n : 1;
+    s.b.n_bytes = k_axis == 0 ? 1 : k;
     s.weights = &weights;
     s.x = x_map;
     s.int_bias = bias.codes;
