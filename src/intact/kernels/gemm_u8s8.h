@@ -89,7 +89,8 @@ struct GemmU8S8Args {
 struct GemmU8S8Kernel {
   std::string_view name;
   IsaLevel isa;
-  std::int32_t tile_m;  // Rows of the largest register tile: split rows in multiples of it.
+  std::int32_t tile_m;       // Rows of the register tile: split rows in multiples of it.
+  std::int32_t tile_panels;  // Panels of the register tile: split panels in multiples of it.
   // Bytes of packed B, a multiple of 64; the kernel needs them 64-byte aligned.
   std::size_t (*packed_bytes)(const GemmShape& shape);
   // Packs panels [panel_begin, panel_end) of B and their part of the statistics.

@@ -7,7 +7,8 @@ extern const GemmU8S8Kernel kGemmU8S8Avx512Dot;
 constinit const GemmU8S8Kernel kGemmU8S8Avx512Dot = {
     .name = "gemm_u8s8/avx512dot",
     .isa = IsaLevel::kAvx512Dot,
-    .tile_m = GemmLayout<Avx512Dot>::kBlockUnit,
+    .tile_m = Avx512Dot::kTileM[Avx512Dot::kMaxPanels],
+    .tile_panels = Avx512Dot::kMaxPanels,
     .packed_bytes = &GemmU8S8<Avx512Dot>::packed_bytes,
     .pack_b = &GemmU8S8<Avx512Dot>::pack_b,
     .make_init = &GemmU8S8<Avx512Dot>::make_init,

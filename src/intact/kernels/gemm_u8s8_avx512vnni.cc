@@ -7,7 +7,8 @@ extern const GemmU8S8Kernel kGemmU8S8Avx512Vnni;
 constinit const GemmU8S8Kernel kGemmU8S8Avx512Vnni = {
     .name = "gemm_u8s8/avx512vnni",
     .isa = IsaLevel::kAvx512Vnni,
-    .tile_m = GemmLayout<Avx512Vnni>::kBlockUnit,
+    .tile_m = Avx512Vnni::kTileM[Avx512Vnni::kMaxPanels],
+    .tile_panels = Avx512Vnni::kMaxPanels,
     .packed_bytes = &GemmU8S8<Avx512Vnni>::packed_bytes,
     .pack_b = &GemmU8S8<Avx512Vnni>::pack_b,
     .make_init = &GemmU8S8<Avx512Vnni>::make_init,

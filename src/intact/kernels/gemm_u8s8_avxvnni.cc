@@ -7,7 +7,8 @@ extern const GemmU8S8Kernel kGemmU8S8AvxVnni;
 constinit const GemmU8S8Kernel kGemmU8S8AvxVnni = {
     .name = "gemm_u8s8/avxvnni",
     .isa = IsaLevel::kAvxVnni,
-    .tile_m = GemmLayout<AvxVnni>::kBlockUnit,
+    .tile_m = AvxVnni::kTileM[AvxVnni::kMaxPanels],
+    .tile_panels = AvxVnni::kMaxPanels,
     .packed_bytes = &GemmU8S8<AvxVnni>::packed_bytes,
     .pack_b = &GemmU8S8<AvxVnni>::pack_b,
     .make_init = &GemmU8S8<AvxVnni>::make_init,

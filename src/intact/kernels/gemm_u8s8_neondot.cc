@@ -7,7 +7,8 @@ extern const GemmU8S8Kernel kGemmU8S8NeonDot;
 constinit const GemmU8S8Kernel kGemmU8S8NeonDot = {
     .name = "gemm_u8s8/neondot",
     .isa = IsaLevel::kNeonDot,
-    .tile_m = GemmLayout<NeonDot>::kBlockUnit,
+    .tile_m = NeonDot::kTileM[NeonDot::kMaxPanels],
+    .tile_panels = NeonDot::kMaxPanels,
     .packed_bytes = &GemmU8S8<NeonDot>::packed_bytes,
     .pack_b = &GemmU8S8<NeonDot>::pack_b,
     .make_init = &GemmU8S8<NeonDot>::make_init,

@@ -68,6 +68,7 @@ void run(const GemmU8S8Args& a) {
 constinit const GemmU8S8Kernel kGemmU8S8Int64 = {.name = "gemm_u8s8/int64",
                                                  .isa = IsaLevel::kScalar,
                                                  .tile_m = 1,
+                                                 .tile_panels = 1,
                                                  .packed_bytes = &packed_bytes,
                                                  .pack_b = &pack_b,
                                                  .make_init = &make_init,

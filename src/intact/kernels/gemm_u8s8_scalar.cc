@@ -6,7 +6,8 @@ namespace intact {
 extern const GemmU8S8Kernel kGemmU8S8Scalar;
 constinit const GemmU8S8Kernel kGemmU8S8Scalar = {.name = "gemm_u8s8/scalar",
                                                   .isa = IsaLevel::kScalar,
-                                                  .tile_m = GemmLayout<Scalar>::kBlockUnit,
+                                                  .tile_m = Scalar::kTileM[Scalar::kMaxPanels],
+                                                  .tile_panels = Scalar::kMaxPanels,
                                                   .packed_bytes = &GemmU8S8<Scalar>::packed_bytes,
                                                   .pack_b = &GemmU8S8<Scalar>::pack_b,
                                                   .make_init = &GemmU8S8<Scalar>::make_init,

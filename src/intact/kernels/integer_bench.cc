@@ -179,7 +179,7 @@ Call winograd(const Layer& x, const Wino43U8S8Kernel& kernel) {
   a.out_pixel_bytes = x.s.n;
   a.out_row_bytes = x.s.n * x.s.window.out_w;
   a.epilogue = x.e;
-  a.row_end = x.s.window.out_h;
+  a.tile_end = wino43_tiles(x.s.window);
   a.panel_end = panels_of(x.s.n);
   a.scratch = scratch->data;
   return [=, &kernel] { (void)packed, (void)scratch, kernel.run(a); };

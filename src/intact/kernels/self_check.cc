@@ -56,7 +56,6 @@ Args image_args(const Problem& p, const std::byte* packed, Sums& out, std::byte*
   a.out_pixel_bytes = kChannels * static_cast<std::ptrdiff_t>(sizeof(std::int32_t));
   a.out_row_bytes = a.out_pixel_bytes * kImage;
   a.epilogue.kind = EpilogueKind::kRaw;
-  a.row_end = kImage;
   a.scratch = scratch;
   return a;
 }
@@ -112,6 +111,7 @@ Sums sums_of(const DwconvU8S8Kernel& kernel, const Problem& p) {
   Sums out(kImage * kImage * kChannels);
   auto a = image_args<DwconvU8S8Args>(p, packed->data(), out, scratch->data());
   a.shape.channels = kChannels;
+  a.row_end = kImage;
   kernel.run(a);
   return out;
 }
@@ -126,6 +126,7 @@ Sums sums_of(const Wino43U8S8Kernel& kernel, const Problem& p) {
   Sums out(kImage * kImage * kChannels);
   auto a = image_args<Wino43U8S8Args>(p, packed->data(), out, scratch->data());
   a.shape.in_channels = a.shape.out_channels = kChannels;
+  a.tile_end = wino43_tiles(p.window);
   a.za = kZero;
   a.bias = p.bias.data();
   a.panel_end = panels_of(kChannels);

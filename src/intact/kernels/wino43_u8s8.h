@@ -41,6 +41,13 @@ struct Wino43Shape {
   WindowGeometry window;  // 3 x 3, stride 1, dilation 1.
 };
 
+[[nodiscard]] constexpr std::int64_t wino43_tiles_x(const WindowGeometry& g) {
+  return (g.out_w + 3) / 4;
+}
+[[nodiscard]] constexpr std::int64_t wino43_tiles(const WindowGeometry& g) {
+  return (g.out_h + 3) / 4 * wino43_tiles_x(g);
+}
+
 struct Wino43U8S8Args {
   Wino43Shape shape;
   const std::uint8_t* in = nullptr;  // Pixel (0, 0). Up to 64 bytes after a pixel are read.
@@ -54,9 +61,9 @@ struct Wino43U8S8Args {
   std::ptrdiff_t out_row_bytes = 0;
   std::ptrdiff_t out_pixel_bytes = 0;
   Epilogue epilogue;  // Row = output pixel index oy * out_w + ox.
-  // The part to compute: output rows (best cut at multiples of 4), panels of 16 channels.
-  std::int64_t row_begin = 0;
-  std::int64_t row_end = 0;
+  // The part to compute: tiles of 4 x 4 outputs, numbered by rows, and panels of 16 channels.
+  std::int64_t tile_begin = 0;
+  std::int64_t tile_end = 0;
   std::int64_t panel_begin = 0;
   std::int64_t panel_end = 0;
   std::byte* scratch = nullptr;  // scratch_bytes(shape), 64-byte aligned, one a thread.
@@ -65,6 +72,8 @@ struct Wino43U8S8Args {
 struct Wino43U8S8Kernel {
   std::string_view name;
   IsaLevel isa;
+  std::int32_t tile_m;  // Tiles and panels that are worked on together: split in multiples.
+  std::int32_t tile_panels;
   std::size_t (*packed_bytes)(const Wino43Shape& shape);  // A multiple of 64.
   // Packs panels [panel_begin, panel_end) of s8 weights without zero point; taps are [3][3].
   void (*pack)(const Wino43Shape& shape, const GemmBSource& weights, std::int64_t panel_begin,

@@ -243,7 +243,7 @@ struct Wino43U8S8 {
         EpilogueRows<Isa>::is_plain(e, g.n, g.cols) || EpilogueRows<Isa>::is_summed(e, g.n, g.cols);
     for (std::int64_t t = 0; t < g.tiles;) {
       const std::int64_t tx = (g.first_tile + t) % g.tiles_x;
-      const std::int64_t oy = a.row_begin + (g.first_tile + t) / g.tiles_x * 4;
+      const std::int64_t oy = (g.first_tile + t) / g.tiles_x * 4;
       const std::int64_t ox = tx * 4;
       std::int64_t run = g.tiles - t < Layout::kRunTiles ? g.tiles - t : Layout::kRunTiles;
       if (g.tiles_x - tx < run) run = g.tiles_x - tx;
@@ -255,7 +255,8 @@ struct Wino43U8S8 {
                    g.acc + i * 4 * kCols + v * Isa::kLanes, row_stride, kCols);
       t += run;
       r.rows = out_w - ox < run * 4 ? out_w - ox : run * 4;
-      const std::int64_t height = a.row_end - oy < 4 ? a.row_end - oy : 4;
+      const std::int64_t out_h = a.shape.window.out_h;
+      const std::int64_t height = out_h - oy < 4 ? out_h - oy : 4;
       for (std::int64_t y = 0; y < height; ++y) {
         r.acc = g.acc + y * row_stride;
         r.row = (oy + y) * out_w + ox;
@@ -286,10 +287,10 @@ struct Wino43U8S8 {
   }
 
   static void run(const Wino43U8S8Args& a) {
-    if (a.row_begin >= a.row_end || a.panel_begin >= a.panel_end) return;
+    if (a.tile_begin >= a.tile_end || a.panel_begin >= a.panel_end) return;
     const Layout l(a.shape);
-    const std::int64_t tiles_x = (a.shape.window.out_w + 3) / 4;
-    const std::int64_t tiles = (a.row_end - a.row_begin + 3) / 4 * tiles_x;
+    const std::int64_t tiles_x = wino43_tiles_x(a.shape.window);
+    const std::int64_t tiles = a.tile_end - a.tile_begin;
     // Blocks of about equal size, in whole register tiles.
     const std::int64_t blocks = (tiles + l.max_tiles() - 1) / l.max_tiles();
     const std::int64_t block = ((tiles + blocks - 1) / blocks + 5) / 6 * 6;
@@ -306,13 +307,13 @@ struct Wino43U8S8 {
     t.panel_bytes = l.panel_bytes();
     t.bytes = l.steps * 4;
     t.m = reinterpret_cast<std::int32_t*>(a.scratch + Layout::kAccBytes);
-    for (std::int64_t t0 = 0; t0 < tiles; t0 += block) {
+    for (std::int64_t t0 = a.tile_begin; t0 < a.tile_end; t0 += block) {
       g.first_tile = t0;
-      g.tiles = tiles - t0 < block ? tiles - t0 : block;
+      g.tiles = a.tile_end - t0 < block ? a.tile_end - t0 : block;
       const std::int64_t v_bytes = l.v_bytes(g.tiles);
       for (std::int64_t i = 0; i < g.tiles; ++i) {
         const std::uint8_t* p[36];
-        find_pixels(a, a.row_begin + (t0 + i) / tiles_x * 4, (t0 + i) % tiles_x * 4, p);
+        find_pixels(a, (t0 + i) / tiles_x * 4, (t0 + i) % tiles_x * 4, p);
         tile_in(p, a.shape.in_channels, a.za, v + i * l.v_pitch, v_bytes);
       }
       for (std::int64_t panel = a.panel_begin; panel < a.panel_end;) {

@@ -7,6 +7,8 @@ extern const Wino43U8S8Kernel kWino43U8S8Avx512Dot;
 constinit const Wino43U8S8Kernel kWino43U8S8Avx512Dot = {
     .name = "wino43_u8s8/avx512dot",
     .isa = IsaLevel::kAvx512Dot,
+    .tile_m = Avx512Dot::kTileM[Avx512Dot::kMaxPanels],
+    .tile_panels = Avx512Dot::kMaxPanels,
     .packed_bytes = &Wino43U8S8<Avx512Dot>::packed_bytes,
     .pack = &Wino43U8S8<Avx512Dot>::pack,
     .scratch_bytes = &Wino43U8S8<Avx512Dot>::scratch_bytes,

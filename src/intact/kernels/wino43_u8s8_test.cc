@@ -145,8 +145,8 @@ void check(const Case& c) {
     kernel->pack(s, source, panels / 2, panels, packed.data());
     Guarded<std::byte> got(bytes_of(row_gap), 0, 4);
     Guarded<std::byte> scratch(static_cast<std::int64_t>(kernel->scratch_bytes(s)), 0, 64);
-    // In parts, as threads and fused strips would: rows first, then panels.
-    const auto run = [&](std::int64_t row0, std::int64_t row1, std::int64_t p0, std::int64_t p1) {
+    // In parts, as threads and fused strips would: tiles first, then panels.
+    const auto run = [&](std::int64_t tile0, std::int64_t tile1, std::int64_t p0, std::int64_t p1) {
       Wino43U8S8Args a;
       a.shape = s;
       a.in = in.data();
@@ -160,17 +160,17 @@ void check(const Case& c) {
       a.out_row_bytes = out_row;
       a.out_pixel_bytes = out_pixel;
       a.epilogue = e;
-      a.row_begin = row0;
-      a.row_end = row1;
+      a.tile_begin = tile0;
+      a.tile_end = tile1;
       a.panel_begin = p0;
       a.panel_end = p1;
       a.scratch = scratch.data();
       kernel->run(a);
     };
-    const std::int64_t cut = g.out_h / 3;
+    const std::int64_t tiles = wino43_tiles(g), cut = tiles / 3;
     run(0, cut, 0, panels);
-    run(cut, g.out_h, panels / 3, panels);
-    run(cut, g.out_h, 0, panels / 3);
+    run(cut, tiles, panels / 3, panels);
+    run(cut, tiles, 0, panels / 3);
     for (std::int64_t p = 0; p < pixels; ++p)
       for (std::int64_t b = 0; b < out_pixel; ++b) {
         const bool gap_byte = b >= c.out_channels * element;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "runtime/ops/tables.h"
+#include "runtime/step_cost.h"
 
 namespace intact {
 
@@ -86,6 +87,16 @@ Status OpContext::view(std::size_t i, std::size_t j, Shape shape, Layout layout)
                to_string(inputs_[j].shape), to_string(shape));
   alias_[i] = static_cast<int>(j);
   return output(i, inputs_[j].dtype, std::move(shape), layout);
+}
+
+std::int64_t OpContext::parts(std::int64_t of) const {
+  constexpr double kTaskUs = 25;
+  const double us = step_cost_us(node_, inputs_, outputs_);
+  if (threads_ == 1 || us < kLeastSharedUs) return 1;
+  const auto a_thread =
+      std::clamp<std::int64_t>(static_cast<std::int64_t>(us / threads_ / kTaskUs), 1, 4);
+  const std::int64_t pieces = std::max<std::int64_t>(1, of);
+  return (threads_ * a_thread + pieces - 1) / pieces;
 }
 
 std::vector<OpRow> all_ops() {

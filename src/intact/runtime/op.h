@@ -92,6 +92,10 @@ class OpContext {
   Status view(std::size_t i, std::size_t j, Shape shape, Layout layout = Layout::kPlain);
   // Asks for scratch memory while the step runs.
   void scratch(std::size_t bytes) { scratch_bytes_ = bytes; }
+  // How many tasks each of `of` equal pieces of the step is worth cutting into, when outputs are
+  // declared. All together: one where sharing takes longer than it saves (step_cost.h), else one a
+  // thread, and some a thread where that is long enough to even out what other programs take.
+  [[nodiscard]] std::int64_t parts(std::int64_t of = 1) const;
   void run(StepFn fn) { fn_ = std::move(fn); }
 
   // Returns the object that `make` returns (Result<std::shared_ptr<T>>), made once a model for this

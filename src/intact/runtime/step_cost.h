@@ -3,7 +3,8 @@
 //   cost = multiply-adds / rate + bytes read and written / bandwidth
 //
 // with rates that kernels sustain on small layers (docs/benchmarks.md). Handing half of a step to
-// another core costs some microseconds: a wake-up and the transfer of what it reads between caches.
+// another core costs a quarter of a microsecond, and keeping a step on one core the transfer of the
+// half that the other wrote.
 // A wrong estimate costs time, never a bit: results do not depend on the number of threads.
 #pragma once
 
@@ -14,7 +15,7 @@
 namespace intact {
 
 // Steps below this run on the caller's thread alone.
-inline constexpr double kLeastSharedUs = 5;
+inline constexpr double kLeastSharedUs = 1;
 
 double step_cost_us(const Node& node, std::span<const ValueInfo> inputs,
                     std::span<const ValueInfo> outputs);

@@ -55,19 +55,21 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
   const auto* kernel = &select_kernel<WindowF32Kernel>(isa);
   const WindowGeometry g = window.geometry;
   const std::int64_t batch = x.shape[0];
-  const std::int64_t rows_a_task =
-      std::max<std::int64_t>(1, g.out_h / (c.threads() > 1 ? c.threads() * 4 : 1));
-  const std::int64_t tasks = (g.out_h + rows_a_task - 1) / rows_a_task;
+  const Cut cut = Cut::of(g.out_h, c.parts(batch));
+  // Rows that are worked on again stay in the first-level cache until then.
+  constexpr std::int64_t kStripElements = 8192;
+  const std::int64_t row_elements = g.out_w * channels;
+  const std::int64_t strip_rows =
+      e.codes_out || !e.chain.empty()
+          ? std::clamp<std::int64_t>(kStripElements / std::max<std::int64_t>(1, row_elements), 1,
+                                     std::max<std::int64_t>(1, cut.largest()))
+          : std::max<std::int64_t>(1, cut.largest());
   const std::size_t strip =
-      e.codes_out
-          ? align(static_cast<std::size_t>(rows_a_task * g.out_w * channels) * sizeof(float))
-          : 0;
+      e.codes_out ? align(static_cast<std::size_t>(strip_rows * row_elements) * sizeof(float)) : 0;
   c.scratch(strip * static_cast<std::size_t>(c.threads()));
   c.run([=](const StepArgs& args) {
-    args.pool.run(static_cast<std::size_t>(batch * tasks), [&](std::size_t t) {
-      const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
-      const std::int64_t first = static_cast<std::int64_t>(t) % tasks * rows_a_task;
-      const std::int64_t offset = (image * g.out_h + first) * g.out_w * channels;
+    const auto run_rows = [&](std::int64_t image, std::int64_t first, std::int64_t last) {
+      const std::int64_t offset = (image * g.out_h + first) * row_elements;
       // Rows that become codes live in scratch until then.
       float* rows = e.codes_out
                         ? reinterpret_cast<float*>(args.scratch + ThreadPool::worker() * strip)
@@ -82,7 +84,7 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
       a.out_pixel_stride = channels;
       a.out_row_stride = channels * g.out_w;
       a.row_begin = first;
-      a.row_end = std::min(g.out_h, first + rows_a_task);
+      a.row_end = last;
       a.weights = packed->weights.data();
       a.epilogue.bias = packed->bias.empty() ? nullptr : packed->bias.data();
       a.epilogue.lo = e.lo;
@@ -99,6 +101,12 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
       if (e.codes_out)
         Chain::store_codes(e.chain.codes_kernel(), e.code, rows, channels, piece.rows, channels,
                            args.output<std::uint8_t>(0) + offset, channels);
+    };
+    args.pool.run(static_cast<std::size_t>(batch * cut.parts), [&](std::size_t t) {
+      const std::int64_t image = static_cast<std::int64_t>(t) / cut.parts;
+      const std::int64_t end = cut.end(static_cast<std::int64_t>(t) % cut.parts);
+      std::int64_t row = cut.begin(static_cast<std::int64_t>(t) % cut.parts);
+      for (; row < end; row += strip_rows) run_rows(image, row, std::min(end, row + strip_rows));
     });
   });
   return {};
@@ -240,30 +248,26 @@ Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e
     std::int64_t begin, end, panel_begin, panel_end;
   };
   std::vector<Task> tasks;
+  const std::int64_t wanted = c.parts(batch * static_cast<std::int64_t>(convs.size()));
   for (std::size_t i = 0; i < convs.size(); ++i) {
     const GemmConv& conv = convs[i];
     const ConvScratch own(conv);
     conv_bytes = std::max(conv_bytes, own.pointers + own.edges);
     max_n = std::max(max_n, padded_n(conv.b->shape.n));
     const std::int64_t rows = conv.window.out_h * conv.window.out_w;
-    const std::int64_t panels = panels_of(conv.b->shape.n);
-    const std::int64_t tile = conv.b->kernel->tile_m;
-    std::int64_t share =
-        std::max<std::int64_t>(tile, rows / (c.threads() > 1 ? c.threads() * 2 : 1));
-    share = (std::min(share, kMaxRows) + tile - 1) / tile * tile;
-    const std::int64_t row_tasks = (rows + share - 1) / share;
-    const std::int64_t panel_step = conv.b->kernel->tile_panels;
-    const std::int64_t panel_tasks =
-        batch * row_tasks >= c.threads() || conv.out_pixels > 1
-            ? 1
-            : std::clamp<std::int64_t>(panels / panel_step, 1, c.threads());
-    for (std::int64_t r = 0; r < row_tasks; ++r)
-      for (std::int64_t p = 0; p < panel_tasks; ++p)
-        tasks.push_back({i, r * share, std::min(rows, (r + 1) * share), panels * p / panel_tasks,
-                         panels * (p + 1) / panel_tasks});
+    const ProductCut cut =
+        cut_float_gemm(*conv.b->kernel, rows, conv.b->shape.n, wanted, conv.out_pixels == 1);
+    for (std::int64_t t = 0; t < cut.tasks(); ++t) {
+      const std::int64_t r = cut.row_part(t), p = cut.panel_part(t);
+      tasks.push_back(
+          {i, cut.rows.begin(r), cut.rows.end(r), cut.panels.begin(p), cut.panels.end(p)});
+    }
     total += rows;
   }
   if (total == 0) return {};
+  // Phases of a transposed convolution fill the same rows: side by side.
+  std::stable_sort(tasks.begin(), tasks.end(),
+                   [](const Task& a, const Task& b) { return a.begin < b.begin; });
   const std::size_t scratch =
       conv_bytes +
       (e.codes_out ? align(static_cast<std::size_t>(kMaxRows * max_n) * sizeof(float)) : 0);
@@ -434,9 +438,10 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
   const bool codes = x.dtype == Dtype::kUint8;
   INTACT_TRY(c.output(0, x.dtype, window.out_shape(batch, channels), Layout::kChannelsLast));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
-  const std::int64_t rows_a_task =
-      std::max<std::int64_t>(1, g.out_h / (c.threads() > 1 ? c.threads() * 4 : 1));
-  const std::int64_t tasks = (g.out_h + rows_a_task - 1) / rows_a_task;
+  // One row, as in a global pool, is cut by channels.
+  const Cut rows = Cut::of(g.out_h, c.parts(batch));
+  const Cut columns = Cut::of(channels, g.out_h == 1 ? c.parts(batch) : 1, 64);
+  const std::int64_t tasks = rows.parts * columns.parts;
   if (codes) {
     const auto* kernel = &select_kernel<PoolU8Kernel>(isa);
     PoolU8Args base;
@@ -462,11 +467,15 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
     c.run([=](const StepArgs& args) {
       args.pool.run(static_cast<std::size_t>(batch * tasks), [&](std::size_t t) {
         const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
+        const std::int64_t column = static_cast<std::int64_t>(t) % tasks / rows.parts;
         PoolU8Args a = base;
-        a.in = args.input<std::uint8_t>(0) + image * g.in_h * a.in_row_bytes;
-        a.out = args.output<std::uint8_t>(0) + image * g.out_h * a.out_row_bytes;
-        a.row_begin = static_cast<std::int64_t>(t) % tasks * rows_a_task;
-        a.row_end = std::min(g.out_h, a.row_begin + rows_a_task);
+        a.channels = columns.end(column) - columns.begin(column);
+        a.in =
+            args.input<std::uint8_t>(0) + image * g.in_h * a.in_row_bytes + columns.begin(column);
+        a.out = args.output<std::uint8_t>(0) + image * g.out_h * a.out_row_bytes +
+                columns.begin(column);
+        a.row_begin = rows.begin(static_cast<std::int64_t>(t) % rows.parts);
+        a.row_end = rows.end(static_cast<std::int64_t>(t) % rows.parts);
         a.scratch = args.scratch + ThreadPool::worker() * scratch;
         kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
       });
@@ -478,16 +487,17 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
   c.run([=, pad_bottom = window.pad_bottom, pad_right = window.pad_right](const StepArgs& args) {
     args.pool.run(static_cast<std::size_t>(batch * tasks), [&](std::size_t t) {
       const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
+      const std::int64_t column = static_cast<std::int64_t>(t) % tasks / rows.parts;
       WindowF32Args a;
-      a.channels = channels;
+      a.channels = columns.end(column) - columns.begin(column);
       a.window = g;
       a.in_pixel_stride = a.out_pixel_stride = channels;
       a.in_row_stride = channels * g.in_w;
       a.out_row_stride = channels * g.out_w;
-      a.in = args.input<float>(0) + image * g.in_h * a.in_row_stride;
-      a.out = args.output<float>(0) + image * g.out_h * a.out_row_stride;
-      a.row_begin = static_cast<std::int64_t>(t) % tasks * rows_a_task;
-      a.row_end = std::min(g.out_h, a.row_begin + rows_a_task);
+      a.in = args.input<float>(0) + image * g.in_h * a.in_row_stride + columns.begin(column);
+      a.out = args.output<float>(0) + image * g.out_h * a.out_row_stride + columns.begin(column);
+      a.row_begin = rows.begin(static_cast<std::int64_t>(t) % rows.parts);
+      a.row_end = rows.end(static_cast<std::int64_t>(t) % rows.parts);
       a.include_pad = include_pad;
       a.pad_bottom = pad_bottom;
       a.pad_right = pad_right;

@@ -15,6 +15,7 @@
 #include "kernels/gemm_f32.h"
 #include "runtime/op.h"
 #include "runtime/ops/chain.h"
+#include "runtime/ops/cut.h"
 
 namespace intact {
 
@@ -41,6 +42,10 @@ struct PackedFloatGemm {
 Result<std::shared_ptr<PackedFloatGemm>> pack_float_gemm(const GemmShape& shape,
                                                          const GemmF32Source& source,
                                                          std::span<const float> bias);
+
+// How a product of `rows` rows is cut into about `wanted` tasks, by rows alone or by panels too.
+ProductCut cut_float_gemm(const GemmF32Kernel& kernel, std::int64_t rows, std::int64_t n,
+                          std::int64_t wanted, bool by_panels = true);
 
 // Reads a float32 constant bias of `channels` elements from input i; empty when absent.
 Result<std::vector<float>> read_float_bias(OpContext& c, std::size_t i, std::int64_t channels);

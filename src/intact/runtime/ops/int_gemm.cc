@@ -92,13 +92,9 @@ std::size_t int_gemm_scratch(const PackedIntGemm& b, const IntEpilogue& epilogue
   return align(b.kernel->scratch_bytes(b.shape)) + pointer_bytes(b.shape) + strip_bytes(epilogue);
 }
 
-std::int64_t int_gemm_rows_a_task(const PackedIntGemm& b, std::int64_t rows, int threads) {
-  const std::int64_t tile = b.kernel->tile_m;
-  // Two tasks a thread even out the ends; a task of few rows wastes its pass over the weights.
-  std::int64_t share = rows / (threads > 1 ? threads * 2 : 1);
-  share = std::clamp<std::int64_t>(share, std::min<std::int64_t>(rows, 4 * tile), kMaxRows);
-  return std::max<std::int64_t>(1,
-                                std::min(kMaxRows / tile * tile, (share + tile - 1) / tile * tile));
+ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t wanted) {
+  return ProductCut::of(rows, panels_of(b.shape.n), wanted, b.kernel->tile_m,
+                        b.kernel->tile_panels);
 }
 
 void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const IntGemmRows& rows,

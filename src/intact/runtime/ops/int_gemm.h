@@ -8,6 +8,7 @@
 
 #include "kernels/conv_rows.h"
 #include "kernels/gemm_u8s8.h"
+#include "runtime/ops/cut.h"
 #include "runtime/ops/int_epilogue.h"
 
 namespace intact {
@@ -80,7 +81,7 @@ void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const Int
                   const IntGemmOut& out, const StepArgs& step, std::int64_t begin, std::int64_t end,
                   std::int64_t panel_begin, std::int64_t panel_end, std::byte* scratch);
 
-// Rows a task takes: enough to use the packed weights well, few enough to share.
-std::int64_t int_gemm_rows_a_task(const PackedIntGemm& b, std::int64_t rows, int threads);
+// How a call is cut into about `wanted` tasks.
+ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t wanted);
 
 }  // namespace intact

@@ -107,21 +107,18 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
   const std::size_t kernel_scratch =
       (packed->kernel->scratch_bytes(shape) + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
   const bool through_float = e.through_float();
-  const std::int64_t rows_a_task =
-      through_float ? 1
-                    : std::max<std::int64_t>(1, out_h / (c.threads() > 1 ? c.threads() * 4 : 1));
+  const Cut rows = Cut::of(out_h, c.parts(batch));
   const std::size_t strip =
       through_float ? static_cast<std::size_t>(padded_n(channels) * out_w) * sizeof(float) : 0;
   const std::size_t scratch =
       kernel_scratch + (strip + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
-  const std::int64_t tasks_an_image = (out_h + rows_a_task - 1) / rows_a_task;
   c.run([=, window = window.geometry](const StepArgs& args) {
     const auto out_pixel =
         static_cast<std::ptrdiff_t>(channels) * static_cast<std::ptrdiff_t>(e.element_bytes());
-    args.pool.run(static_cast<std::size_t>(batch * tasks_an_image), [&](std::size_t t) {
-      const std::int64_t image = static_cast<std::int64_t>(t) / tasks_an_image;
-      const std::int64_t first = static_cast<std::int64_t>(t) % tasks_an_image * rows_a_task;
+    args.pool.run(static_cast<std::size_t>(batch * rows.parts), [&](std::size_t t) {
+      const std::int64_t image = static_cast<std::int64_t>(t) / rows.parts;
+      const std::int64_t part = static_cast<std::int64_t>(t) % rows.parts;
       std::byte* own = args.scratch + ThreadPool::worker() * scratch;
       DwconvU8S8Args a;
       a.shape = shape;
@@ -137,8 +134,6 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
       a.out = image_out;
       a.out_pixel_bytes = out_pixel;
       a.out_row_bytes = out_pixel * out_w;
-      a.row_begin = first;
-      a.row_end = std::min(out_h, first + rows_a_task);
       a.scratch = own;
       if (e.residual_input >= 0) {
         a.epilogue.r = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) +
@@ -149,11 +144,17 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
       if (through_float) {
         a.out_pixel_bytes = channels * static_cast<std::ptrdiff_t>(sizeof(float));
         a.out_row_bytes = a.out_pixel_bytes * out_w;
-        a.out = reinterpret_cast<std::byte*>(floats) - first * a.out_row_bytes;
       }
-      packed->kernel->run(a);
-      e.finish_pixels(static_cast<float*>(a.out) + first * out_w * channels, image_out, image,
-                      first * out_w, (a.row_end - first) * out_w, out_h * out_w, channels, args);
+      // What goes through float stays in a strip of one row.
+      const std::int64_t step = through_float ? 1 : rows.end(part) - rows.begin(part);
+      for (std::int64_t first = rows.begin(part); first < rows.end(part); first += step) {
+        a.row_begin = first;
+        a.row_end = first + step;
+        if (through_float) a.out = reinterpret_cast<std::byte*>(floats) - first * a.out_row_bytes;
+        packed->kernel->run(a);
+        e.finish_pixels(static_cast<float*>(a.out) + first * out_w * channels, image_out, image,
+                        first * out_w, step * out_w, out_h * out_w, channels, args);
+      }
     });
   });
   return {};
@@ -196,24 +197,20 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
   INTACT_ASSIGN(const auto packed, c.packed<PackedIntGemm>(e.packed_tag("image"), pack));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   const ImageRows image_rows(x, x_map, window, select_kernel<CodesU8Kernel>(isa));
-  // Enough pixels for the kernel to work on, and rows that stay in the first-level cache.
+  const Cut cut = Cut::of(outer.out_h, c.parts(batch));
+  // Worked on at a time: enough pixels for the kernel, and rows that stay in the first-level cache.
   constexpr std::int64_t kPixels = 1024;
-  const std::int64_t share = (outer.out_h + 2 * c.threads() - 1) / (2 * c.threads());
-  const std::int64_t rows_a_task = std::clamp<std::int64_t>(
-      (kPixels + outer.out_w - 1) / outer.out_w, 1, c.threads() > 1 ? share : outer.out_h);
-  const std::int64_t tasks_an_image = (outer.out_h + rows_a_task - 1) / rows_a_task;
+  const std::int64_t strip_rows =
+      std::clamp<std::int64_t>((kPixels + outer.out_w - 1) / outer.out_w, 1, cut.largest());
   const auto align = [](std::size_t bytes) {
     return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
   };
-  const std::size_t slab = align(image_rows.scratch_bytes(rows_a_task));
+  const std::size_t slab = align(image_rows.scratch_bytes(strip_rows));
   const std::size_t scratch = slab + int_gemm_scratch(*packed, e);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   c.run([=, outer = window.geometry](const StepArgs& args) {
     const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
-    args.pool.run(static_cast<std::size_t>(batch * tasks_an_image), [&](std::size_t t) {
-      const std::int64_t image = static_cast<std::int64_t>(t) / tasks_an_image;
-      const std::int64_t first = static_cast<std::int64_t>(t) % tasks_an_image * rows_a_task;
-      const std::int64_t last = std::min(outer.out_h, first + rows_a_task);
+    const auto run_strip = [&](std::int64_t image, std::int64_t first, std::int64_t last) {
       std::byte* own = args.scratch + ThreadPool::worker() * scratch;
       auto* rows = reinterpret_cast<std::uint8_t*>(own);
       image_rows.fill(args, image, first, last, rows);
@@ -240,6 +237,12 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
         out.residual_row_bytes = out_channels;
       }
       run_int_gemm(*packed, e, a, out, args, 0, a.count, 0, panels_of(out_channels), own + slab);
+    };
+    args.pool.run(static_cast<std::size_t>(batch * cut.parts), [&](std::size_t t) {
+      const std::int64_t image = static_cast<std::int64_t>(t) / cut.parts;
+      const std::int64_t end = cut.end(static_cast<std::int64_t>(t) % cut.parts);
+      std::int64_t row = cut.begin(static_cast<std::int64_t>(t) % cut.parts);
+      for (; row < end; row += strip_rows) run_strip(image, row, std::min(end, row + strip_rows));
     });
   });
   return {};
@@ -322,50 +325,40 @@ Status plan_qconv(OpContext& c) {
   const bool one_span = pointwise && e.chain.empty();
   const std::int64_t spans = one_span ? 1 : batch;
   const std::int64_t rows = one_span ? pixels * batch : pixels;
-  const std::int64_t rows_a_task = int_gemm_rows_a_task(*packed[0], rows, c.threads());
-  const std::int64_t row_tasks = (rows + rows_a_task - 1) / rows_a_task;
-  const std::int64_t panels = panels_of(group_out);
-  // Few rows: the panels are shared out too.
-  const std::int64_t panel_tasks =
-      spans * row_tasks * groups >= c.threads() ? 1 : std::min<std::int64_t>(c.threads(), panels);
+  const ProductCut cut = cut_int_gemm(*packed[0], rows, c.parts(spans * groups));
   c.run([=, packed = std::move(packed)](const StepArgs& args) {
     const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
-    args.pool.run(
-        static_cast<std::size_t>(spans * groups * row_tasks * panel_tasks), [&](std::size_t t) {
-          auto rest = static_cast<std::int64_t>(t);
-          const std::int64_t panel_task = rest % panel_tasks;
-          rest /= panel_tasks;
-          const std::int64_t row_task = rest % row_tasks;
-          rest /= row_tasks;
-          const std::int64_t g = rest % groups;
-          const std::int64_t image = rest / groups;
-          IntGemmRows a;
-          a.count = rows;
-          a.a = args.input<std::uint8_t>(0) + image * geometry.in_h * geometry.in_w * in_channels +
-                g * group_in;
-          a.row_bytes = in_channels;
-          if (!pointwise) {
-            a.window = &geometry;
-            a.in_pixel_bytes = in_channels;
-            a.in_row_bytes = in_channels * geometry.in_w;
-            a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
-          }
-          IntGemmOut out;
-          out.row_bytes = out_channels * element;
-          out.out = args.out[0] + image * pixels * out.row_bytes + g * group_out * element;
-          if (e.residual_input >= 0) {
-            out.residual = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) +
-                           image * pixels * out_channels + g * group_out;
-            out.residual_row_bytes = out_channels;
-          }
-          out.offset = image * pixels * out_channels + g * group_out;
-          out.image = image;
-          out.channel = g * group_out;
-          run_int_gemm(*packed[static_cast<std::size_t>(g)], e, a, out, args,
-                       row_task * rows_a_task, std::min(rows, (row_task + 1) * rows_a_task),
-                       panels * panel_task / panel_tasks, panels * (panel_task + 1) / panel_tasks,
-                       args.scratch + ThreadPool::worker() * scratch);
-        });
+    args.pool.run(static_cast<std::size_t>(spans * groups * cut.tasks()), [&](std::size_t t) {
+      const std::int64_t task = static_cast<std::int64_t>(t) % cut.tasks();
+      const std::int64_t product = static_cast<std::int64_t>(t) / cut.tasks();
+      const std::int64_t row_part = cut.row_part(task), panel_part = cut.panel_part(task);
+      const std::int64_t g = product % groups, image = product / groups;
+      IntGemmRows a;
+      a.count = rows;
+      a.a = args.input<std::uint8_t>(0) + image * geometry.in_h * geometry.in_w * in_channels +
+            g * group_in;
+      a.row_bytes = in_channels;
+      if (!pointwise) {
+        a.window = &geometry;
+        a.in_pixel_bytes = in_channels;
+        a.in_row_bytes = in_channels * geometry.in_w;
+        a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
+      }
+      IntGemmOut out;
+      out.row_bytes = out_channels * element;
+      out.out = args.out[0] + image * pixels * out.row_bytes + g * group_out * element;
+      if (e.residual_input >= 0) {
+        out.residual = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) +
+                       image * pixels * out_channels + g * group_out;
+        out.residual_row_bytes = out_channels;
+      }
+      out.offset = image * pixels * out_channels + g * group_out;
+      out.image = image;
+      out.channel = g * group_out;
+      run_int_gemm(*packed[static_cast<std::size_t>(g)], e, a, out, args, cut.rows.begin(row_part),
+                   cut.rows.end(row_part), cut.panels.begin(panel_part), cut.panels.end(panel_part),
+                   args.scratch + ThreadPool::worker() * scratch);
+    });
   });
   return {};
 }
@@ -407,16 +400,12 @@ Status plan_qlinear(OpContext& c) {
   const std::int64_t rows = k == 0 ? 0 : x.size() / k;
   const std::size_t scratch = int_gemm_scratch(*packed, e);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
-  const std::int64_t rows_a_task = int_gemm_rows_a_task(*packed, rows, c.threads());
-  const std::int64_t row_tasks = (rows + rows_a_task - 1) / rows_a_task;
-  const std::int64_t panels = panels_of(n);
-  const std::int64_t panel_tasks =
-      row_tasks >= c.threads() ? 1 : std::min<std::int64_t>(c.threads(), panels);
+  const ProductCut cut = cut_int_gemm(*packed, rows, c.parts());
   c.run([=](const StepArgs& args) {
     const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
-    args.pool.run(static_cast<std::size_t>(row_tasks * panel_tasks), [&](std::size_t t) {
-      const std::int64_t row_task = static_cast<std::int64_t>(t) / panel_tasks;
-      const std::int64_t panel_task = static_cast<std::int64_t>(t) % panel_tasks;
+    args.pool.run(static_cast<std::size_t>(cut.tasks()), [&](std::size_t t) {
+      const std::int64_t row_part = cut.row_part(static_cast<std::int64_t>(t));
+      const std::int64_t panel_part = cut.panel_part(static_cast<std::int64_t>(t));
       IntGemmRows a;
       a.count = rows;
       a.a = args.input<std::uint8_t>(0);
@@ -428,9 +417,8 @@ Status plan_qlinear(OpContext& c) {
         out.residual = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input));
         out.residual_row_bytes = n;
       }
-      run_int_gemm(*packed, e, a, out, args, row_task * rows_a_task,
-                   std::min(rows, (row_task + 1) * rows_a_task), panels * panel_task / panel_tasks,
-                   panels * (panel_task + 1) / panel_tasks,
+      run_int_gemm(*packed, e, a, out, args, cut.rows.begin(row_part), cut.rows.end(row_part),
+                   cut.panels.begin(panel_part), cut.panels.end(panel_part),
                    args.scratch + ThreadPool::worker() * scratch);
     });
   });
@@ -625,6 +613,8 @@ Status plan_qconv_transpose(OpContext& c) {
   std::vector<Task> tasks;  // One row of a part each: their pixels are evenly spaced.
   for (std::size_t i = 0; i < parts.size(); ++i)
     for (std::int64_t y = 0; y < parts[i].phase.window.out_h; ++y) tasks.push_back({i, y});
+  std::stable_sort(tasks.begin(), tasks.end(),
+                   [](const Task& a, const Task& b) { return a.y < b.y; });
   c.run([=, parts = std::move(parts), tasks = std::move(tasks)](const StepArgs& args) {
     const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
     args.pool.run(tasks.size() * static_cast<std::size_t>(batch), [&](std::size_t t) {

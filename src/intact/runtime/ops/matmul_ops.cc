@@ -15,23 +15,6 @@ std::size_t align(std::size_t bytes) {
   return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
 }
 
-// How one product's rows and panels are shared out.
-struct Tasks {
-  std::int64_t row_share, row_tasks, panel_tasks, panels;
-  Tasks(const GemmF32Kernel& kernel, std::int64_t rows, std::int64_t n, std::int64_t batch,
-        int threads) {
-    panels = panels_of(n);
-    const std::int64_t tile = kernel.tile_m;
-    row_share =
-        std::max<std::int64_t>(1, rows / (threads > 1 && batch < threads ? threads * 2 : 1));
-    row_share = (std::min<std::int64_t>(row_share, 192) + tile - 1) / tile * tile;
-    row_tasks = rows == 0 ? 0 : (rows + row_share - 1) / row_share;
-    panel_tasks = batch * row_tasks >= threads
-                      ? 1
-                      : std::clamp<std::int64_t>(panels / kernel.tile_panels, 1, threads);
-  }
-};
-
 // y = act(clamp(x w + bias + residual)) with constant w [K, N] (or transposed), x [..., K].
 Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed,
                            std::span<const float> bias, Shape out_shape, std::int64_t rows) {
@@ -46,16 +29,15 @@ Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed,
     return pack_float_gemm({n, 1, k}, source, bias);
   };
   INTACT_ASSIGN(const auto packed, c.packed<PackedFloatGemm>("gemm", pack));
-  const Tasks share(*packed->kernel, rows, n, 1, c.threads());
+  const ProductCut cut = cut_float_gemm(*packed->kernel, rows, n, c.parts());
+  // Rows that are worked on again stay in the second-level cache until then.
+  constexpr std::int64_t kStripRows = 192;
+  const std::int64_t strip_rows = std::clamp<std::int64_t>(cut.rows.largest(), 1, kStripRows);
   const std::size_t strip =
-      e.codes_out ? align(static_cast<std::size_t>(share.row_share * n) * sizeof(float)) : 0;
+      e.codes_out ? align(static_cast<std::size_t>(strip_rows * n) * sizeof(float)) : 0;
   c.scratch(strip * static_cast<std::size_t>(c.threads()));
   c.run([=](const StepArgs& args) {
-    args.pool.run(static_cast<std::size_t>(share.row_tasks * share.panel_tasks), [&](std::size_t
-                                                                                         t) {
-      const std::int64_t row_task = static_cast<std::int64_t>(t) / share.panel_tasks;
-      const std::int64_t panel_task = static_cast<std::int64_t>(t) % share.panel_tasks;
-      const std::int64_t begin = row_task * share.row_share;
+    const auto run_strip = [&](std::int64_t begin, std::int64_t end, std::int64_t panel_part) {
       float* y = e.codes_out ? reinterpret_cast<float*>(args.scratch + ThreadPool::worker() * strip)
                              : args.output<float>(0) + begin * n;
       GemmF32Args a;
@@ -73,9 +55,9 @@ Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed,
         a.epilogue.residual_stride = n;
       }
       a.row_begin = begin;
-      a.row_end = std::min(rows, begin + share.row_share);
-      a.panel_begin = share.panels * panel_task / share.panel_tasks;
-      a.panel_end = share.panels * (panel_task + 1) / share.panel_tasks;
+      a.row_end = end;
+      a.panel_begin = cut.panels.begin(panel_part);
+      a.panel_end = cut.panels.end(panel_part);
       packed->kernel->run(a);
       const std::int64_t first = a.panel_begin * kPanelCols;
       const std::int64_t cols = std::min(n, a.panel_end * kPanelCols) - first;
@@ -83,6 +65,13 @@ Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed,
       if (e.codes_out)
         Chain::store_codes(e.chain.codes_kernel(), e.code, y + first, n, a.row_end - begin, cols,
                            args.output<std::uint8_t>(0) + begin * n + first, n);
+    };
+    args.pool.run(static_cast<std::size_t>(cut.tasks()), [&](std::size_t t) {
+      const auto task = static_cast<std::int64_t>(t);
+      const std::int64_t end = cut.rows.end(cut.row_part(task));
+      std::int64_t row = cut.rows.begin(cut.row_part(task));
+      for (; row < end; row += strip_rows)
+        run_strip(row, std::min(end, row + strip_rows), cut.panel_part(task));
     });
   });
   return {};
@@ -153,7 +142,7 @@ Status plan_matmul(OpContext& c) {
       align(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
   const bool share_batches = batch >= c.threads();
   c.scratch(packed_bytes * static_cast<std::size_t>(share_batches ? c.threads() : 1));
-  const Tasks share(*kernel, p.m, p.n, share_batches ? batch : 1, c.threads());
+  const ProductCut cut = cut_float_gemm(*kernel, p.m, p.n, c.parts(batch));
   c.run([=](const StepArgs& args) {
     const auto pack = [&](std::int64_t i, std::byte* to) {
       kernel->pack_b(shape,
@@ -179,21 +168,18 @@ Status plan_matmul(OpContext& c) {
       args.pool.run(static_cast<std::size_t>(batch), [&](std::size_t i) {
         std::byte* own = args.scratch + ThreadPool::worker() * packed_bytes;
         pack(static_cast<std::int64_t>(i), own);
-        run(static_cast<std::int64_t>(i), own, 0, p.m, 0, share.panels);
+        run(static_cast<std::int64_t>(i), own, 0, p.m, 0, panels_of(p.n));
       });
       return;
     }
     for (std::int64_t i = 0; i < batch; ++i) {
       pack(i, args.scratch);
-      args.pool.run(static_cast<std::size_t>(share.row_tasks * share.panel_tasks),
-                    [&](std::size_t t) {
-                      const std::int64_t row =
-                          static_cast<std::int64_t>(t) / share.panel_tasks * share.row_share;
-                      const std::int64_t panel = static_cast<std::int64_t>(t) % share.panel_tasks;
-                      run(i, args.scratch, row, std::min(p.m, row + share.row_share),
-                          share.panels * panel / share.panel_tasks,
-                          share.panels * (panel + 1) / share.panel_tasks);
-                    });
+      args.pool.run(static_cast<std::size_t>(cut.tasks()), [&](std::size_t t) {
+        const std::int64_t rows = cut.row_part(static_cast<std::int64_t>(t));
+        const std::int64_t panels = cut.panel_part(static_cast<std::int64_t>(t));
+        run(i, args.scratch, cut.rows.begin(rows), cut.rows.end(rows), cut.panels.begin(panels),
+            cut.panels.end(panels));
+      });
     }
   });
   return {};

@@ -4,6 +4,7 @@
 
 #include "kernels/conv_cost.h"
 #include "kernels/wino43_u8s8.h"
+#include "runtime/ops/cut.h"
 #include "runtime/ops/int_gemm.h"
 
 namespace intact {
@@ -46,29 +47,13 @@ Result<std::shared_ptr<PackedWinograd>> pack_winograd(const Tensor& w, const Win
   return p;
 }
 
-// How an image is shared out: rows of tiles, or panels.
-struct Shares {
-  std::int64_t rows;  // Of the output, a task.
-  std::int64_t row_tasks;
-  std::int64_t panel_tasks;
-};
-
-Shares share_out(const Wino43Shape& shape, std::int64_t images, int threads, bool whole_rows) {
-  const std::int64_t tile_rows = (shape.window.out_h + 3) / 4;
-  const std::int64_t tiles_x = (shape.window.out_w + 3) / 4;
+// Tiles times panels. What a chain works on are whole rows.
+ProductCut cut_image(const Wino43U8S8Kernel& kernel, const Wino43Shape& shape, std::int64_t wanted,
+                     bool whole_rows) {
+  const std::int64_t tiles = wino43_tiles(shape.window);
   const std::int64_t panels = panels_of(shape.out_channels);
-  const std::int64_t t = images >= threads ? 1 : threads;
-  const auto parts = [](std::int64_t n, std::int64_t of) { return (n + of - 1) / of; };
-  // Rows: every task reads all weights, which few tiles do not repay. Panels: every task transforms
-  // all inputs.
-  const auto slowest = [&](std::int64_t n) {
-    return static_cast<double>(parts(n, t) * t) / static_cast<double>(n);
-  };
-  const auto tiles = static_cast<double>(parts(tile_rows, t) * tiles_x);
-  if (!whole_rows && slowest(panels) * 1.15 < slowest(tile_rows) * (1 + 6 / tiles))
-    return {shape.window.out_h, 1, std::min(t, panels)};
-  const std::int64_t rows = 4 * parts(tile_rows, std::min(t, tile_rows));
-  return {rows, parts(shape.window.out_h, rows), 1};
+  if (whole_rows) return {Cut::of(tiles, wanted, wino43_tiles_x(shape.window)), Cut::of(panels, 1)};
+  return ProductCut::of(tiles, panels, wanted, kernel.tile_m, kernel.tile_panels);
 }
 
 }  // namespace
@@ -89,33 +74,27 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
 
   const std::int64_t batch = x.shape[0];
   const bool through_float = e.through_float();
-  Shares shares = share_out(shape, batch, c.threads(), !e.chain.empty() || e.end.has_limits());
+  const bool whole_rows = !e.chain.empty() || e.end.has_limits();
+  const ProductCut cut = cut_image(*packed->kernel, shape, c.parts(batch), whole_rows);
+  const std::int64_t tiles_x = wino43_tiles_x(shape.window);
   const std::int64_t row_floats = shape.out_channels * shape.window.out_w;
-  if (through_float) {
-    const std::int64_t fit = kStripBytes / (row_floats * 4) / 4 * 4;
-    shares.rows = std::min(shares.rows, std::max<std::int64_t>(4, fit));
-    shares.row_tasks = (shape.window.out_h + shares.rows - 1) / shares.rows;
-  }
+  const std::int64_t strip_rows = std::max<std::int64_t>(4, kStripBytes / (row_floats * 4) / 4 * 4);
   const auto align = [](std::size_t bytes) {
     return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
   };
   const std::size_t kernel_scratch = align(packed->kernel->scratch_bytes(shape));
   const std::size_t strip =
-      through_float ? align(static_cast<std::size_t>(shares.rows * row_floats) * sizeof(float)) : 0;
+      through_float ? align(static_cast<std::size_t>(strip_rows * row_floats) * sizeof(float)) : 0;
   const std::size_t scratch = kernel_scratch + strip;
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const auto pad = zero_line(shape.in_channels, source.x.zero);
-  const std::int64_t tasks_an_image = shares.row_tasks * shares.panel_tasks;
   const std::int32_t za = source.x.zero;
   c.run([=](const StepArgs& args) {
     const WindowGeometry& g = shape.window;
     const auto pixel = shape.out_channels * static_cast<std::ptrdiff_t>(e.element_bytes());
-    args.pool.run(static_cast<std::size_t>(batch * tasks_an_image), [&](std::size_t t) {
-      const auto task = static_cast<std::int64_t>(t);
-      const std::int64_t image = task / tasks_an_image;
-      const std::int64_t part = task % tasks_an_image % shares.panel_tasks;
-      const std::int64_t first = task % tasks_an_image / shares.panel_tasks * shares.rows;
-      const std::int64_t panels = panels_of(shape.out_channels);
+    const auto run_tiles = [&](std::int64_t image, std::int64_t begin, std::int64_t end,
+                               std::int64_t panel_part) {
+      const std::int64_t first = begin / tiles_x * 4;
       std::byte* own = args.scratch + ThreadPool::worker() * scratch;
       Wino43U8S8Args a;
       a.shape = shape;
@@ -134,10 +113,10 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
                        image * g.out_h * row_floats;
         a.epilogue.r_row_bytes = shape.out_channels;
       }
-      a.row_begin = first;
-      a.row_end = std::min(g.out_h, first + shares.rows);
-      a.panel_begin = panels * part / shares.panel_tasks;
-      a.panel_end = panels * (part + 1) / shares.panel_tasks;
+      a.tile_begin = begin;
+      a.tile_end = end;
+      a.panel_begin = cut.panels.begin(panel_part);
+      a.panel_end = cut.panels.end(panel_part);
       a.scratch = own;
       std::byte* image_out = args.out[0] + image * g.out_h * g.out_w * pixel;
       auto* floats = reinterpret_cast<float*>(own + kernel_scratch);
@@ -149,9 +128,20 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
       }
       a.out_row_bytes = a.out_pixel_bytes * g.out_w;
       packed->kernel->run(a);
+      if (!whole_rows) return;
+      const std::int64_t last = std::min<std::int64_t>(g.out_h, end / tiles_x * 4);
       e.finish_pixels(static_cast<float*>(a.out) + first * row_floats, image_out, image,
-                      first * g.out_w, (a.row_end - first) * g.out_w, g.out_h * g.out_w,
+                      first * g.out_w, (last - first) * g.out_w, g.out_h * g.out_w,
                       shape.out_channels, args);
+    };
+    args.pool.run(static_cast<std::size_t>(batch * cut.tasks()), [&](std::size_t t) {
+      const std::int64_t task = static_cast<std::int64_t>(t) % cut.tasks();
+      const std::int64_t end = cut.rows.end(cut.row_part(task));
+      std::int64_t tile = cut.rows.begin(cut.row_part(task));
+      const std::int64_t step = through_float ? strip_rows / 4 * tiles_x : cut.rows.size;
+      for (; tile < end; tile += step)
+        run_tiles(static_cast<std::int64_t>(t) / cut.tasks(), tile, std::min(end, tile + step),
+                  cut.panel_part(task));
     });
   });
   return true;

@@ -1,0 +1,49 @@
+#include "runtime/ops/cut.h"
+
+#include <array>
+
+#include "kernels/epilogue.h"
+
+namespace intact {
+namespace {
+
+// Rows that cost as much as `rows` do: the last tile is not full.
+double with_tail(std::int64_t rows, std::int64_t tile) {
+  constexpr double kTail = 1.5;
+  return static_cast<double>(rows) + (rows % tile == 0 ? 0 : kTail);
+}
+
+Cut cut_rows(std::int64_t rows, std::int64_t wanted, std::int64_t tile) {
+  const Cut whole = Cut::of(rows, wanted, tile);
+  const Cut even = Cut::of(rows, wanted);
+  return with_tail(whole.largest(), tile) <= with_tail(even.largest(), tile) ? whole : even;
+}
+
+}  // namespace
+
+ProductCut ProductCut::of(std::int64_t rows, std::int64_t panels, std::int64_t wanted,
+                          std::int64_t tile_rows, std::int64_t tile_panels, bool by_panels) {
+  // The time of the largest task, in multiply-adds a k. A weight from outside the core's own cache
+  // takes as long as 4 rows' multiplications by it; an element of A that another core has written,
+  // as 16 multiplications.
+  const auto cost = [&](const ProductCut& cut) {
+    const auto columns = static_cast<double>(kPanelCols * cut.panels.largest());
+    const double own = columns * (with_tail(cut.rows.largest(), tile_rows) + 4);
+    return own + (cut.panels.parts > 1 ? 16.0 * static_cast<double>(cut.rows.largest()) : 0);
+  };
+  ProductCut best{cut_rows(rows, wanted, tile_rows), Cut::of(panels, 1)};
+  // What reads the result wants it by rows: panels must be clearly better.
+  constexpr double kClearly = 0.95;
+  double least = kClearly * cost(best);
+  for (std::int64_t parts = 2; by_panels && parts <= wanted; ++parts) {
+    if (wanted % parts != 0) continue;
+    const ProductCut cut{cut_rows(rows, wanted / parts, tile_rows),
+                         Cut::of(panels, parts, panels >= parts * tile_panels ? tile_panels : 1)};
+    if (cut.tasks() < best.tasks() || cost(cut) >= least) continue;
+    best = cut;
+    least = cost(cut);
+  }
+  return best;
+}
+
+}  // namespace intact
