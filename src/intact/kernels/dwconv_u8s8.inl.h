@@ -15,6 +15,14 @@
 
 namespace intact {
 
+// How an output ends.
+enum class DwFinish : std::uint8_t {
+  kProduct,    // Codes where c is 0: a product alone gives the same with fewer loads.
+  kSum,        // Equation (1) of epilogue.h on the registers.
+  kHardSwish,  // Equation (4) on the registers.
+  kRows,       // Accumulators are held, and EpilogueRows does the rest for several pixels.
+};
+
 // One block of channels under one vocabulary. Packed: weights [quads][kernel_w] groups, then the
 // accumulators' initial values in vector order.
 // Isa's own words do the fast path; Rest is the full vocabulary for everything else.
@@ -64,52 +72,51 @@ struct DwconvBlock {
     std::int64_t cols;  // Valid channels of the block.
     const std::byte* weights;
     const std::int32_t* init;
-    bool plain;
-    bool summed;
     const std::uint8_t* lut;
-    F32 m[kV], c[kV];
+    F32 m[kV], c[kV], g_m[kV], g_c[kV];
     typename Isa::CodeConsts consts;
-    std::int32_t* acc;  // kDwBlock elements, when not plain.
+    EpilogueTile held;  // kRows: the pixels that wait in scratch memory.
   };
+  static constexpr int kHeldPixels = 32;
+  static constexpr std::size_t kHeldBytes = std::size_t{kHeldPixels} * Isa::kDwBlock * 4;
 
-  // kNoC: every c is 0, and a product alone gives the same codes with fewer loads.
-  template <bool kNoC>
-  [[gnu::always_inline]] static inline void finish(const Task& t, const I32 (&acc)[kV],
-                                                   std::byte* out, std::int64_t pixel) noexcept {
-    if (t.plain) [[likely]] {
+  template <DwFinish kFinish>
+  [[gnu::always_inline]] static inline void finish(Task& t, const I32 (&acc)[kV], std::byte* out,
+                                                   std::int64_t pixel) noexcept {
+    if constexpr (kFinish == DwFinish::kRows) {
+      hold(t, acc, out, pixel);
+    } else {
       I32 q[kV];
 #pragma GCC unroll 4
       for (int j = 0; j < kV; ++j) {
         const F32 x = Isa::to_f32(acc[j]);
-        q[j] = Isa::to_i32(kNoC ? Isa::mul(x, t.m[j]) : Isa::fma(x, t.m[j], t.c[j]));
+        F32 f = kFinish == DwFinish::kProduct ? Isa::mul(x, t.m[j]) : Isa::fma(x, t.m[j], t.c[j]);
+        if constexpr (kFinish == DwFinish::kHardSwish)
+          f = Isa::fma(
+              Isa::apply([](auto v) { return MathF32<typename Isa::Floats>::hard_swish(v); }, f),
+              t.g_m[j], t.g_c[j]);
+        q[j] = Isa::to_i32(f);
       }
       Isa::dw_store_codes(reinterpret_cast<std::uint8_t*>(out) + t.c0, q, t.consts, t.cols, t.lut);
-      return;
     }
-    Isa::dw_store(t.acc, acc);
-    finish_in_memory(t, out, pixel);
   }
 
-  [[gnu::noinline]] static void finish_in_memory(const Task& t, std::byte* out,
+  [[gnu::always_inline]] static inline void hold(Task& t, const I32 (&acc)[kV], std::byte* out,
                                                  std::int64_t pixel) noexcept {
-    const Epilogue& e = t.a->epilogue;
-    const EpilogueTile tile{.acc = t.acc,
-                            .acc_stride = Isa::kDwBlock,
-                            .rows = 1,
-                            .cols = t.cols,
-                            .row = pixel,
-                            .out = out + t.c0 * (e.kind == EpilogueKind::kCodes ? 1 : 4),
-                            .out_row_bytes = 0,
-                            .e = &e,
-                            .m = e.m + t.c0,
-                            .c = e.c + t.c0,
-                            .r = e.r == nullptr ? nullptr : e.r + pixel * e.r_row_bytes + t.c0,
-                            .za_rows = nullptr,
-                            .colsum = nullptr,
-                            .zb = nullptr,
-                            .row_sums = nullptr,
-                            .small = t.summed};
-    EpilogueRows<Rest>::run(tile);
+    EpilogueTile& h = t.held;
+    if (h.rows == 0) {
+      const Epilogue& e = *h.e;
+      h.row = pixel;
+      h.out = out + t.c0 * (e.kind == EpilogueKind::kCodes ? 1 : 4);
+      h.r = e.r == nullptr ? nullptr : e.r + pixel * e.r_row_bytes + t.c0;
+    }
+    Isa::dw_store(h.acc + h.rows * Isa::kDwBlock, acc);
+    if (++h.rows == kHeldPixels) release(t);
+  }
+  // Finishes the pixels that wait. They lie in one row of the output.
+  [[gnu::noinline]] static void release(Task& t) noexcept {
+    if (t.held.rows > 0) EpilogueRows<Rest>::run(t.held);
+    t.held.rows = 0;
   }
 
   // A position along the input rows of one output row. A row outside of the image is the line of
@@ -153,14 +160,14 @@ struct DwconvBlock {
   };
 
   // kH x kW windows, stride kS along the row, dilation 1 along the row.
-  template <int kH, int kW, int kS, bool kNoC>
+  template <int kH, int kW, int kS, DwFinish kFinish>
   struct Slide {
     static constexpr int kQuads = (kH + 3) / 4;
     static constexpr int kFlight = (kW + kS - 1) / kS;  // Outputs that one column reaches.
     static constexpr bool kHold = kQuads * kW * kV <= Isa::kDwHeldWeights;
     using Weight = typename Isa::DwWeight;
 
-    const Task& t;
+    Task& t;
     Weight held[kHold ? kQuads * kW : 1][kV];
     I32 acc[kFlight][kV];
 
@@ -199,7 +206,7 @@ struct DwconvBlock {
     [[gnu::always_inline]] inline void step(Rows<kH>& rows, std::byte* out,
                                             std::int64_t pixel) noexcept {
       add_columns<kW - kS, kW, kRot, kInside>(rows);
-      finish<kNoC>(t, acc[kRot], out, pixel);
+      finish<kFinish>(t, acc[kRot], out, pixel);
       start(acc[kRot], t.init);
     }
     // kFlight outputs, after which every accumulator has its place again.
@@ -245,9 +252,10 @@ struct DwconvBlock {
           acc[kFlight - 1][j] = first[j];
         }
       }
+      if constexpr (kFinish == DwFinish::kRows) release(t);
     }
 
-    [[gnu::noinline]] static void run(const Task& task, std::int64_t row_begin,
+    [[gnu::noinline]] static void run(Task& task, std::int64_t row_begin,
                                       std::int64_t row_end) noexcept {
       Slide s{task, {}, {}};
       if constexpr (kHold) {
@@ -305,10 +313,11 @@ struct DwconvBlock {
 #pragma GCC unroll 4
     for (int j = 0; j < kV; ++j) Isa::dw_dot(acc[j], d, j, group);
   }
-  [[gnu::noinline]] static void any_window(const Task& t, std::int64_t row_begin,
+  template <DwFinish kFinish>
+  [[gnu::noinline]] static void any_window(Task& t, std::int64_t row_begin,
                                            std::int64_t row_end) noexcept {
     const WindowGeometry& g = t.a->shape.window;
-    for (std::int64_t oy = row_begin; oy < row_end; ++oy)
+    for (std::int64_t oy = row_begin; oy < row_end; ++oy) {
       for (std::int64_t ox = 0; ox < g.out_w; ++ox) {
         I32 acc[kV];
         start(acc, t.init);
@@ -318,34 +327,47 @@ struct DwconvBlock {
         if (left == 3) add_quad<3>(t, oy, ox, quad, acc);
         if (left == 2) add_quad<2>(t, oy, ox, quad, acc);
         if (left == 1) add_quad<1>(t, oy, ox, quad, acc);
-        finish<false>(
+        finish<kFinish>(
             t, acc,
             static_cast<std::byte*>(t.a->out) + oy * t.a->out_row_bytes + ox * t.a->out_pixel_bytes,
             oy * g.out_w + ox);
       }
+      if constexpr (kFinish == DwFinish::kRows) release(t);
+    }
   }
 
-  // Runs the windows that have a sliding kernel; returns false for the others.
-  template <bool kNoC>
-  static bool slide(const Task& t) noexcept {
+  template <DwFinish kFinish>
+  static void run(Task& t) noexcept {
     const DwconvU8S8Args& a = *t.a;
     const WindowGeometry& g = a.shape.window;
-    if (g.dilation_w != 1 || g.kernel_h != g.kernel_w || g.stride_w > 2) return false;
-    if (g.kernel_w == 3 && g.stride_w == 1)
-      Slide<3, 3, 1, kNoC>::run(t, a.row_begin, a.row_end);
-    else if (g.kernel_w == 3)
-      Slide<3, 3, 2, kNoC>::run(t, a.row_begin, a.row_end);
-    else if (g.kernel_w == 5 && g.stride_w == 1)
-      Slide<5, 5, 1, kNoC>::run(t, a.row_begin, a.row_end);
-    else if (g.kernel_w == 5)
-      Slide<5, 5, 2, kNoC>::run(t, a.row_begin, a.row_end);
-    else
-      return false;
-    return true;
+    if constexpr (Isa::kDwSlides) {
+      if (g.dilation_w == 1 && g.kernel_h == g.kernel_w && g.stride_w <= 2) {
+        if (g.kernel_w == 3)
+          return g.stride_w == 1 ? Slide<3, 3, 1, kFinish>::run(t, a.row_begin, a.row_end)
+                                 : Slide<3, 3, 2, kFinish>::run(t, a.row_begin, a.row_end);
+        if (g.kernel_w == 5)
+          return g.stride_w == 1 ? Slide<5, 5, 1, kFinish>::run(t, a.row_begin, a.row_end)
+                                 : Slide<5, 5, 2, kFinish>::run(t, a.row_begin, a.row_end);
+      }
+    }
+    any_window<kFinish>(t, a.row_begin, a.row_end);
+  }
+
+  static DwFinish finish_of(const Epilogue& e, std::int64_t c0, std::int64_t cols) noexcept {
+    if (EpilogueRows<Rest>::is_plain(e, c0, cols)) {
+      bool no_c = true;
+      for (std::int64_t i = c0; no_c && i < c0 + cols; ++i) no_c = e.c[i] == 0.0f;
+      return no_c ? DwFinish::kProduct : DwFinish::kSum;
+    }
+    const bool swish = e.function && e.function->op == UnaryOp::kHardSwish &&
+                       e.residual == Residual::kNone &&
+                       EpilogueRows<Rest>::is_function_small(e, c0, cols);
+    return swish ? DwFinish::kHardSwish : DwFinish::kRows;
   }
 
   static void run(const DwconvU8S8Args& a, std::int64_t c0, const std::byte* packed) noexcept {
     const WindowGeometry& g = a.shape.window;
+    const Epilogue& e = a.epilogue;
     Task t;
     t.a = &a;
     t.c0 = c0;
@@ -353,24 +375,43 @@ struct DwconvBlock {
     t.weights = packed;
     t.init =
         reinterpret_cast<const std::int32_t*>(packed + quads(g) * g.kernel_w * Isa::kDwWeightBytes);
-    t.plain = EpilogueRows<Rest>::is_plain(a.epilogue, c0, t.cols);
-    t.summed = EpilogueRows<Rest>::is_summed(a.epilogue, c0, t.cols);
-    t.lut = a.epilogue.lut;
-    t.acc = reinterpret_cast<std::int32_t*>(a.scratch);
-    if (t.plain) {
-      float m[Isa::kDwBlock] = {};
-      float c[Isa::kDwBlock] = {};
-      std::memcpy(m, a.epilogue.m + c0, static_cast<std::size_t>(t.cols) * 4);
-      std::memcpy(c, a.epilogue.c + c0, static_cast<std::size_t>(t.cols) * 4);
-      Isa::dw_load(t.m, m);
-      Isa::dw_load(t.c, c);
-      const CodeLimits& k = a.epilogue.codes;
-      t.consts = Isa::code_consts(k.zero, k.lo, k.hi);
+    t.lut = e.lut;
+    t.consts = Isa::code_consts(e.codes.zero, e.codes.lo, e.codes.hi);
+    const auto load = [&](F32(&to)[kV], const float* from) {
+      float natural[Isa::kDwBlock] = {};
+      std::memcpy(natural, from + c0, static_cast<std::size_t>(t.cols) * 4);
+      Isa::dw_load(to, natural);
+    };
+    switch (finish_of(e, c0, t.cols)) {
+      case DwFinish::kProduct:
+        load(t.m, e.m);
+        return run<DwFinish::kProduct>(t);
+      case DwFinish::kSum:
+        load(t.m, e.m);
+        load(t.c, e.c);
+        return run<DwFinish::kSum>(t);
+      case DwFinish::kHardSwish:
+        load(t.m, e.m);
+        load(t.c, e.c);
+        load(t.g_m, e.g_m);
+        load(t.g_c, e.g_c);
+        return run<DwFinish::kHardSwish>(t);
+      case DwFinish::kRows:
+        t.held = {};
+        t.held.acc = reinterpret_cast<std::int32_t*>(a.scratch);
+        t.held.acc_stride = Isa::kDwBlock;
+        t.held.cols = t.cols;
+        t.held.out_row_bytes = a.out_pixel_bytes;
+        t.held.e = &e;
+        t.held.m = e.m + c0;
+        t.held.c = e.c + c0;
+        if (e.function) {
+          t.held.g_m = e.g_m + c0;
+          t.held.g_c = e.g_c + c0;
+        }
+        t.held.small = EpilogueRows<Rest>::fits(e, c0, t.cols);
+        return run<DwFinish::kRows>(t);
     }
-    bool no_c = t.plain;
-    for (std::int64_t i = c0; no_c && i < c0 + t.cols; ++i) no_c = a.epilogue.c[i] == 0.0f;
-    if (no_c ? slide<true>(t) : slide<false>(t)) return;
-    any_window(t, a.row_begin, a.row_end);
   }
 };
 
@@ -396,7 +437,9 @@ struct DwconvU8S8 {
       Wide::pack(s, w, b * kBlock, packed);
     if (wide * kBlock < s.channels) Last::pack(s, w, wide * kBlock, packed);
   }
-  static std::size_t scratch_bytes(const DwconvShape&) { return kBlock * 4; }
+  static std::size_t scratch_bytes(const DwconvShape&) {
+    return Wide::kHeldBytes > Last::kHeldBytes ? Wide::kHeldBytes : Last::kHeldBytes;
+  }
   static void run(const DwconvU8S8Args& a) {
     const WindowGeometry& w = a.shape.window;
     const std::int64_t wide = wide_blocks(a.shape.channels);

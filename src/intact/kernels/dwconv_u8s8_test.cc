@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@ struct Case {
   EpilogueKind kind = EpilogueKind::kCodes;
   Residual residual = Residual::kNone;
   bool lut = false, views = false, narrow_limits = false;
+  std::optional<UnaryF32> function = std::nullopt;
   bool zero_c = false;      // c = 0, as with an int32 bias.
   bool huge_scale = false;  // m[0] overflows int32 after scaling: the clamp must come first.
 };
@@ -39,7 +41,8 @@ std::string describe(const Case& c) {
          " kernel=" + std::to_string(c.kernel_h) + "x" + std::to_string(c.kernel_w) +
          " stride=" + std::to_string(c.stride) + " dilation=" + std::to_string(c.dilation) +
          " pad=" + std::to_string(c.pad) + " kind=" + std::to_string(int(c.kind)) +
-         " residual=" + std::to_string(int(c.residual));
+         " residual=" + std::to_string(int(c.residual)) +
+         " function=" + std::to_string(c.function ? int(c.function->op) : -1);
 }
 
 void check(const Case& c) {
@@ -75,11 +78,13 @@ void check(const Case& c) {
                                                   : uniform(rng, -128, 127));
   const std::int64_t n16 = (c.channels + 15) / 16 * 16;
   Guarded<std::int32_t> bias(c.channels);
-  Guarded<float> m(n16), cc(n16);
+  Guarded<float> m(n16), cc(n16), g_m(n16), g_c(n16);
   for (auto& b : bias.span()) b = uniform(rng, -5000, 5000);
   for (auto& x : m.span()) x = static_cast<float>(uniform(rng, 500, 1500)) / 2e5f;
   for (auto& x : cc.span())
     x = c.zero_c ? 0.0f : static_cast<float>(uniform(rng, -300, 300)) / 7.0f;
+  for (auto& x : g_m.span()) x = static_cast<float>(uniform(rng, -500, 1500)) / 1e3f;
+  for (auto& x : g_c.span()) x = static_cast<float>(uniform(rng, -300, 300)) / 7.0f;
   if (c.huge_scale) m[0] = 1e6f;
   const DwconvWeights weights{.w = w.data(),
                               .channel_bytes = taps,
@@ -116,6 +121,9 @@ void check(const Case& c) {
     a.epilogue.residual = c.residual;
     a.epilogue.m = m.data();
     a.epilogue.c = cc.data();
+    a.epilogue.function = c.function;
+    a.epilogue.g_m = g_m.data();
+    a.epilogue.g_c = g_c.data();
     a.epilogue.codes = c.narrow_limits ? CodeLimits{37, 200, 64} : CodeLimits{0, 255, 117};
     a.epilogue.first = c.narrow_limits ? CodeLimits{3, 250, 3} : CodeLimits{0, 255, 130};
     a.epilogue.first_ratio = 0.577f;
@@ -217,6 +225,13 @@ TEST(DwconvU8S8, AppliesEveryEpilogue) {
             c.residual = r;
             check(c);
           }
+          for (const auto r : {Residual::kNone, Residual::kBeforeCode})
+            for (const UnaryOp op : kActivations) {
+              c.residual = r;
+              c.function = UnaryF32{op, 0.3f, 0.5f};
+              check(c);
+            }
+          c.function.reset();
         }
         c.lut = false;
         c.residual = Residual::kNone;

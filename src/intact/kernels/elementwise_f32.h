@@ -5,6 +5,8 @@
 // operand's payload (a sign-of-NaN difference between x86 and ARM would otherwise show).
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -43,6 +45,16 @@ enum class UnaryOp : std::uint8_t {
   kSin,          // through double (double_math.h)                                  0.5000005 ulp
   kCos,          // through double                                                  0.5000005 ulp
 };
+
+// Functions that models put behind a product: the epilogues of integer kernels know them.
+inline constexpr std::array kActivations{
+    UnaryOp::kLeakyRelu,   UnaryOp::kTanh,      UnaryOp::kSigmoid,  UnaryOp::kSilu,
+    UnaryOp::kGelu,        UnaryOp::kGeluTanh,  UnaryOp::kSoftplus, UnaryOp::kElu,
+    UnaryOp::kHardSigmoid, UnaryOp::kHardSwish,
+};
+constexpr bool is_activation(UnaryOp op) noexcept {
+  return std::find(kActivations.begin(), kActivations.end(), op) != kActivations.end();
+}
 
 struct UnaryF32 {
   UnaryOp op;

@@ -5,7 +5,7 @@
 
 #include "kernels/double_math.h"
 #include "kernels/elementwise_f32.h"
-#include "kernels/math_f32.inl.h"
+#include "kernels/unary_f32.inl.h"
 
 namespace intact {
 
@@ -25,68 +25,12 @@ struct ElementwiseF32 {
   }
 
   static void unary(const UnaryF32& f, const float* x, float* y, std::int64_t n) noexcept {
-    const V alpha = S::set(f.alpha), beta = S::set(f.beta);
-    const V zero = S::set(0.0f), one = S::set(1.0f);
-    switch (f.op) {
-      case UnaryOp::kRelu:
-        return map(x, y, n, [&](V v) { return S::max(zero, v); });
-      case UnaryOp::kClip:
-        return map(x, y, n, [&](V v) { return Math::clamp(v, alpha, beta); });
-      case UnaryOp::kLeakyRelu:
-        return map(x, y, n, [&](V v) { return S::select(S::lt(v, zero), S::mul(alpha, v), v); });
-      case UnaryOp::kAbs:
-        return map(x, y, n, [](V v) { return Math::abs(v); });
-      case UnaryOp::kNeg:
-        return map(x, y, n, [](V v) { return Math::neg(v); });
-      case UnaryOp::kFloor:
-        return map(x, y, n, [](V v) { return S::floor(v); });
-      case UnaryOp::kCeil:
-        return map(x, y, n, [](V v) { return S::ceil(v); });
-      case UnaryOp::kRound:
-        return map(x, y, n, [](V v) { return S::round(v); });
-      case UnaryOp::kSqrt:
-        return map(x, y, n, [](V v) { return S::sqrt(v); });
-      case UnaryOp::kReciprocal:
-        return map(x, y, n, [&](V v) { return S::div(one, v); });
-      case UnaryOp::kSign:
-        return map(x, y, n, [](V v) { return Math::sign(v); });
-      case UnaryOp::kExp:
-        return map(x, y, n, [](V v) { return Math::exp(v); });
-      case UnaryOp::kLog:
-        return map(x, y, n, [](V v) { return Math::log(v); });
-      case UnaryOp::kErf:
-        return map(x, y, n, [](V v) { return Math::erf(v); });
-      case UnaryOp::kTanh:
-        return map(x, y, n, [](V v) { return Math::tanh(v); });
-      case UnaryOp::kSigmoid:
-        return map(x, y, n, [](V v) { return Math::sigmoid(v); });
-      case UnaryOp::kSilu:
-        return map(x, y, n, [](V v) { return S::mul(v, Math::sigmoid(v)); });
-      case UnaryOp::kGelu:
-        return map(x, y, n, [](V v) { return Math::gelu(v); });
-      case UnaryOp::kGeluTanh:
-        return map(x, y, n, [](V v) { return Math::gelu_tanh(v); });
-      case UnaryOp::kSoftplus:
-        return map(x, y, n, [](V v) { return Math::softplus(v); });
-      case UnaryOp::kElu:
-        return map(x, y, n, [&](V v) {
-          const V below = S::mul(alpha, Math::expm1_negative(S::min(zero, v)));
-          return S::select(S::lt(zero, v), v, below);
-        });
-      case UnaryOp::kHardSigmoid:
-        return map(x, y, n, [&](V v) { return Math::clamp(S::fma(alpha, v, beta), zero, one); });
-      case UnaryOp::kHardSwish:
-        return map(x, y, n, [&](V v) {
-          const V gate = S::fma(v, S::set(0x1.555556p-3f), S::set(0.5f));
-          return S::mul(v, Math::clamp(gate, zero, one));
-        });
-      case UnaryOp::kSin:
-        for (std::int64_t i = 0; i < n; ++i) y[i] = dmath::sin_f32(x[i]);
-        return;
-      case UnaryOp::kCos:
-        for (std::int64_t i = 0; i < n; ++i) y[i] = dmath::cos_f32(x[i]);
-        return;
-    }
+    if (f.op == UnaryOp::kSin)
+      for (std::int64_t i = 0; i < n; ++i) y[i] = dmath::sin_f32(x[i]);
+    else if (f.op == UnaryOp::kCos)
+      for (std::int64_t i = 0; i < n; ++i) y[i] = dmath::cos_f32(x[i]);
+    else
+      with_unary<S>(f, [&](auto g) { map(x, y, n, g); });
   }
 
   // An operand's element c: from memory, or one value for the whole row.

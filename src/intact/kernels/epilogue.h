@@ -15,6 +15,12 @@
 //
 //   code = clamp(rne(f + (r - r_zero) * r_ratio), lo - zero, hi - zero) + zero                  (3)
 //
+// With a function g (an activation, elementwise_f32.h) m and c map to real units, and what it
+// leaves becomes codes; no residual, or kBeforeCode:
+//
+//   f    = fma(g(fma(float(acc), m[n], c[n])), g_m[n], g_c[n])                                  (4)
+//   code = clamp(rne(f + (r - r_zero) * r_ratio), lo - zero, hi - zero) + zero, NaN gives zero
+//
 // A table, when there is one, maps the code last: out = lut[code].
 // kFloat: y = min(max(fma(float(acc), m[n] * row_scale[row], c[n]), lo_f), hi_f), the product
 // rounded to float first; without row_scale the factor is m[n] itself.
@@ -27,6 +33,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
+
+#include "kernels/elementwise_f32.h"
 
 namespace intact {
 
@@ -49,6 +58,10 @@ struct Epilogue {
   const float* m = nullptr;  // [N] codes (kCodes) or real units (kFloat) per accumulator step.
   const float* c = nullptr;  // [N] added, codes or real units. Never null unless kRaw.
   CodeLimits codes;          // Of the output.
+
+  std::optional<UnaryF32> function;  // kCodes only.
+  const float* g_m = nullptr;        // [N], with a function.
+  const float* g_c = nullptr;
 
   const std::uint8_t* lut = nullptr;  // [256], kCodes only; null: identity.
 

@@ -8,13 +8,14 @@
 #include <cstdint>
 
 #include "kernels/epilogue.h"
+#include "kernels/unary_f32.inl.h"
 
 namespace intact {
 
 // Accumulators of `rows` rows by `cols` columns, and where their results go. Pointers per channel
 // are already at the first column, pointers per row at the first row.
 struct EpilogueTile {
-  const std::int32_t* acc;
+  std::int32_t* acc;          // Changed when there is a function.
   std::ptrdiff_t acc_stride;  // Elements.
   std::int64_t rows;
   std::int64_t cols;
@@ -24,13 +25,15 @@ struct EpilogueTile {
   const Epilogue* e;
   const float* m;
   const float* c;
+  const float* g_m;  // With a function.
+  const float* g_c;
   const std::uint8_t* r;
   // Corrections of equation (2) of gemm_u8s8.h: acc - za[row] colsum[n] - zb[n] row_sum[row].
   const std::uint8_t* za_rows;  // Null: none.
   const std::int32_t* colsum;
   const std::int32_t* zb;  // Null: none.
   const std::int32_t* row_sums;
-  bool small;  // EpilogueRows::is_plain or is_summed: bounds may wait until codes are bytes.
+  bool small;  // EpilogueRows::fits: bounds may wait until codes are bytes.
 };
 
 template <class Isa>
@@ -64,14 +67,30 @@ struct EpilogueRows {
   }
   // True when a kernel may finish codes without residual in its registers.
   static bool is_plain(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
-    return e.kind == EpilogueKind::kCodes && e.residual == Residual::kNone && is_small(e, n, cols);
+    return e.kind == EpilogueKind::kCodes && e.residual == Residual::kNone && !e.function &&
+           is_small(e, n, cols);
   }
   // The same for equations (2), whose first code is bounded before its rounding, and (3): what is
   // added is at most 255 (|first_ratio| + |r_ratio|).
   static bool is_summed(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
-    return e.kind == EpilogueKind::kCodes && e.residual != Residual::kNone &&
+    return e.kind == EpilogueKind::kCodes && e.residual != Residual::kNone && !e.function &&
            e.first_ratio <= 0x1p20f && e.first_ratio >= -0x1p20f && e.r_ratio <= 0x1p20f &&
            e.r_ratio >= -0x1p20f && (e.residual == Residual::kAfterCode || is_small(e, n, cols));
+  }
+  // The same for equation (4): an activation is at most max(1, |alpha|) (|x| + 1), and finite.
+  static bool is_function_small(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
+    if (e.kind != EpilogueKind::kCodes || !e.function) return false;
+    const auto abs = [](float x) { return x < 0 ? -x : x; };
+    const float slope = abs(e.function->alpha) > 1 ? abs(e.function->alpha) : 1;
+    bool small = e.residual == Residual::kNone || abs(e.r_ratio) <= 0x1p20f;
+    for (std::int64_t i = n; i < n + cols; ++i) {
+      const float x = 0x1p31f * abs(e.m[i]) + abs(e.c[i]) + 1;
+      small = small && x <= 0x1p60f && slope * x * abs(e.g_m[i]) + abs(e.g_c[i]) <= 0x1p29f;
+    }
+    return small;
+  }
+  static bool fits(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
+    return is_plain(e, n, cols) || is_summed(e, n, cols) || is_function_small(e, n, cols);
   }
 
   template <bool kCorrect>
@@ -116,37 +135,92 @@ struct EpilogueRows {
     }
   };
 
+  // Equation (4) in place, down the columns: accumulators become codes before their zero point.
+  template <class Function>
+  [[gnu::always_inline]] static inline void apply(const EpilogueTile& t,
+                                                  const Function& g) noexcept {
+    const Limits limits(t.e->codes);
+    const F32 r_ratio = Isa::set_f32(t.e->r_ratio);
+    const I32 r_zero = Isa::set_i32(t.e->r_zero);
+    for (std::int64_t n = 0; n < t.cols; n += Isa::kLanes) {
+      const F32 m = Isa::load_f32(t.m + n), c = Isa::load_f32(t.c + n);
+      const F32 g_m = Isa::load_f32(t.g_m + n), g_c = Isa::load_f32(t.g_c + n);
+      for (std::int64_t i = 0; i < t.rows; ++i) {
+        const F32 x = Isa::fma(Isa::to_f32(load<true>(t, i, n)), m, c);
+        F32 f = Isa::fma(Isa::apply(g, x), g_m, g_c);
+        if (t.r != nullptr) {
+          const I32 r = Isa::sub(Isa::load_u8(t.r + i * t.e->r_row_bytes + n), r_zero);
+          f = Isa::add(f, Isa::mul(Isa::to_f32(r), r_ratio));
+        }
+        Isa::store_i32(t.acc + i * t.acc_stride + n,
+                       t.small ? Isa::to_i32(f) : limits.round(Isa::nan_to_zero(f)));
+      }
+    }
+  }
+
+  // All codes of a tile. Several rows of one panel, or of two, make a full store.
+  template <class Code>
+  [[gnu::always_inline]] static inline void store(const EpilogueTile& t,
+                                                  const Code& code) noexcept {
+    constexpr int kNarrow = Isa::kPanelVecs;
+    constexpr int kWide = kNarrow * Isa::kMaxPanels;
+    const CodeLimits& k = t.e->codes;
+    const auto consts = Isa::code_consts(k.zero, k.lo, k.hi);
+    std::int64_t i = 0;
+    if constexpr (2 * kNarrow < Isa::kCodeVecs)
+      if (t.cols > kPanelCols && t.cols <= 2 * kPanelCols)
+        i = store_together<2 * kNarrow>(t, code, consts);
+    if constexpr (kNarrow < Isa::kCodeVecs)
+      if (t.cols <= kPanelCols) i = store_together<kNarrow>(t, code, consts);
+    for (; i < t.rows; ++i) {
+      std::int64_t n = 0;
+      for (; t.cols - n >= kWide * Isa::kLanes; n += kWide * Isa::kLanes)
+        store_row<kWide>(t, code, consts, i, n);
+      for (; n < t.cols; n += kNarrow * Isa::kLanes) store_row<kNarrow>(t, code, consts, i, n);
+    }
+  }
   template <int NV, class Code, class Consts>
-  [[gnu::always_inline]] static inline void store(const EpilogueTile& t, const Code& code,
-                                                  const Consts& consts, std::int64_t i,
-                                                  std::int64_t n) noexcept {
+  [[gnu::always_inline]] static inline void store_row(const EpilogueTile& t, const Code& code,
+                                                      const Consts& consts, std::int64_t i,
+                                                      std::int64_t n) noexcept {
     I32 q[NV];
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) q[v] = code(i, n + v * Isa::kLanes);
     Isa::template store_codes<NV>(reinterpret_cast<std::uint8_t*>(t.out + i * t.out_row_bytes) + n,
                                   q, consts, t.cols - n, t.e->lut);
   }
-
-  template <bool kCorrect, Residual kResidual, bool kBound>
-  static void codes(const EpilogueTile& t) noexcept {
-    constexpr int kNarrow = Isa::kPanelVecs;
-    constexpr int kWide = kNarrow * Isa::kMaxPanels;
-    const Coder<kCorrect, kResidual, kBound> code(t);
-    const CodeLimits& k = t.e->codes;
-    const auto consts = Isa::code_consts(k.zero, k.lo, k.hi);
-    for (std::int64_t i = 0; i < t.rows; ++i) {
-      std::int64_t n = 0;
-      for (; t.cols - n >= kWide * Isa::kLanes; n += kWide * Isa::kLanes)
-        store<kWide>(t, code, consts, i, n);
-      for (; n < t.cols; n += kNarrow * Isa::kLanes) store<kNarrow>(t, code, consts, i, n);
+  // Returns how many rows it stored.
+  template <int NV, class Code, class Consts>
+  [[gnu::always_inline]] static inline std::int64_t store_together(const EpilogueTile& t,
+                                                                   const Code& code,
+                                                                   const Consts& consts) noexcept {
+    constexpr int kRows = Isa::kCodeVecs / NV;
+    std::int64_t i = 0;
+    for (; i + kRows <= t.rows; i += kRows) {
+      I32 q[kRows][NV];
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < NV; ++v) q[r][v] = code(i + r, v * Isa::kLanes);
+      Isa::template store_codes<NV, kRows>(
+          reinterpret_cast<std::uint8_t*>(t.out + i * t.out_row_bytes), t.out_row_bytes, q, consts,
+          t.cols, t.e->lut);
     }
+    return i;
   }
+
   template <bool kCorrect, Residual kResidual>
   static void codes(const EpilogueTile& t) noexcept {
     if (t.small)
-      codes<kCorrect, kResidual, false>(t);
+      store(t, Coder<kCorrect, kResidual, false>(t));
     else
-      codes<kCorrect, kResidual, true>(t);
+      store(t, Coder<kCorrect, kResidual, true>(t));
+  }
+  static void function_codes(const EpilogueTile& t) noexcept {
+    with_activation<typename Isa::Floats>(*t.e->function, [&](const auto& g) { apply(t, g); });
+    store(t, [&](std::int64_t i, std::int64_t n) {
+      return Isa::load_i32(t.acc + i * t.acc_stride + n);
+    });
   }
 
   template <bool kCorrect, bool kRowScale>
@@ -193,6 +267,7 @@ struct EpilogueRows {
       case EpilogueKind::kRaw:
         return raw<kCorrect>(t);
       case EpilogueKind::kCodes:
+        if (t.e->function) return function_codes(t);
         switch (t.e->residual) {
           case Residual::kNone:
             return codes<kCorrect, Residual::kNone>(t);

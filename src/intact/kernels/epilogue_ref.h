@@ -8,6 +8,8 @@
 
 #include "base/round.h"
 #include "kernels/epilogue.h"
+#include "kernels/isa/f32_scalar.h"
+#include "kernels/unary_f32.inl.h"
 
 namespace intact {
 
@@ -37,11 +39,16 @@ inline void epilogue_element(const Epilogue& e, std::int64_t acc, std::int64_t r
     return;
   }
   float f = std::fma(x, e.m[n], e.c[n]);
+  if (e.function) {
+    with_activation<ScalarF32>(*e.function, [&](auto g) { f = g(f); });
+    f = std::fma(f, e.g_m[n], e.g_c[n]);
+  }
   if (e.residual != Residual::kNone) {
     const float s = static_cast<float>(res[n] - e.r_zero) * e.r_ratio;
     f = e.residual == Residual::kAfterCode ? std::fma(round_to_limits(f, e.first), e.first_ratio, s)
                                            : f + s;
   }
+  f = f == f ? f : 0.0f;
   const auto code = static_cast<std::uint8_t>(
       static_cast<std::int32_t>(round_to_limits(f, e.codes)) + e.codes.zero);
   static_cast<std::uint8_t*>(row_out)[n] = e.lut != nullptr ? e.lut[code] : code;

@@ -19,10 +19,11 @@ namespace intact {
 
 // How a register tile ends.
 enum class GemmFinish : std::uint8_t {
-  kPlain,   // Equation (1) of epilogue.h on the registers.
-  kSummed,  // Equations (2) and (3) on the registers.
-  kFloat,   // Reals without a scale a row, on the registers.
-  kMemory,  // Accumulators go to `acc`, and EpilogueRows does the rest.
+  kPlain,      // Equation (1) of epilogue.h on the registers.
+  kSummed,     // Equations (2) and (3) on the registers.
+  kHardSwish,  // Equation (4) with that function, on the registers.
+  kFloat,      // Reals without a scale a row, on the registers.
+  kMemory,     // Accumulators go to `acc`, and EpilogueRows does the rest.
 };
 
 // What one register tile reads and writes.
@@ -38,6 +39,8 @@ struct GemmTile {
   const Epilogue* e;
   const float* m;
   const float* c;
+  const float* g_m;
+  const float* g_c;
   std::int64_t cols;  // Valid columns.
   std::byte* out;
   std::ptrdiff_t out_row_bytes;
@@ -134,6 +137,7 @@ struct GemmU8S8 {
       return late->e->residual == Residual::kAfterCode
                  ? store_summed_codes<MR, NP, Residual::kAfterCode>(*late, acc)
                  : store_summed_codes<MR, NP, Residual::kBeforeCode>(*late, acc);
+    if (late->finish == GemmFinish::kHardSwish) return store_swish_codes<MR, NP>(*late, acc);
     if (late->finish == GemmFinish::kFloat) return store_reals<MR, NP>(*late, acc);
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i)
@@ -175,6 +179,28 @@ struct GemmU8S8 {
 #pragma GCC unroll 8
     for (int i = MR / kRows * kRows; i < MR; ++i)
       Isa::template store_codes<NV>(out + i * t.out_row_bytes, acc[i], consts, t.cols, t.e->lut);
+  }
+
+  // Equation (4) where EpilogueRows::is_function_small, without residual.
+  template <int MR, int NP>
+  [[gnu::always_inline]] static inline void store_swish_codes(
+      const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
+    using Math = MathF32<typename Isa::Floats>;
+#pragma GCC unroll 16
+    for (int j = 0; j < NP * Isa::kPanelVecs; ++j) {
+      const F32 m = Isa::load_f32(t.m + j * Isa::kLanes);
+      const F32 c = Isa::load_f32(t.c + j * Isa::kLanes);
+      const F32 g_m = Isa::load_f32(t.g_m + j * Isa::kLanes);
+      const F32 g_c = Isa::load_f32(t.g_c + j * Isa::kLanes);
+#pragma GCC unroll 32
+      for (int i = 0; i < MR; ++i) {
+        const F32 x = Isa::fma(Isa::to_f32(acc[i][j]), m, c);
+        const F32 y = Isa::apply([](auto v) { return Math::hard_swish(v); }, x);
+        acc[i][j] = Isa::to_i32(Isa::fma(y, g_m, g_c));
+        Isa::keep(acc[i][j]);
+      }
+    }
+    store_codes<MR, NP>(t, acc);
   }
 
   // Reals, numerics.md: "output left in float".
@@ -300,6 +326,9 @@ struct GemmU8S8 {
   static GemmFinish finish_of(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
     if (EpilogueRows<Isa>::is_plain(e, n, cols)) return GemmFinish::kPlain;
     if (EpilogueRows<Isa>::is_summed(e, n, cols)) return GemmFinish::kSummed;
+    if (e.function && e.function->op == UnaryOp::kHardSwish && e.residual == Residual::kNone &&
+        EpilogueRows<Isa>::is_function_small(e, n, cols))
+      return GemmFinish::kHardSwish;
     if (e.kind == EpilogueKind::kFloat && e.row_scale == nullptr) return GemmFinish::kFloat;
     return GemmFinish::kMemory;
   }
@@ -364,6 +393,10 @@ struct GemmU8S8 {
           t.init = a.b.init + n;
           t.m = a.epilogue.m + n;
           t.c = a.epilogue.c + n;
+          if (a.epilogue.function) {
+            t.g_m = a.epilogue.g_m + n;
+            t.g_c = a.epilogue.g_c + n;
+          }
           t.cols = a.shape.n - n < panels * kPanelCols ? a.shape.n - n : panels * kPanelCols;
           t.out = static_cast<std::byte*>(a.out) + m0 * a.out_row_bytes + n * element_bytes;
           t.r = a.epilogue.r == nullptr ? nullptr : a.epilogue.r + m0 * a.epilogue.r_row_bytes + n;
@@ -372,6 +405,9 @@ struct GemmU8S8 {
             r.row = m0;
             r.m = t.m;
             r.c = t.c;
+            r.g_m = t.g_m;
+            r.g_c = t.g_c;
+            r.small = EpilogueRows<Isa>::fits(a.epilogue, n, t.cols);
             r.za_rows = a.za_rows == nullptr ? nullptr : a.za_rows + m0;
             r.colsum = a.b.colsum == nullptr ? nullptr : a.b.colsum + n;
             r.zb = a.b.zb == nullptr ? nullptr : a.b.zb + n;

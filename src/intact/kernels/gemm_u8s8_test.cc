@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -40,6 +41,7 @@ struct Case {
   bool lut = false;
   bool row_scale = false;
   bool narrow_limits = false;
+  std::optional<UnaryF32> function = std::nullopt;
   bool huge_scale = false;  // m[0] overflows int32 after scaling: the clamp must come first.
   bool out_view = false;    // Output rows lie apart.
   std::uint64_t seed = 1;
@@ -50,7 +52,9 @@ std::string describe(const Case& c) {
          " taps=" + std::to_string(c.shape.taps) + " k=" + std::to_string(c.shape.k_per_tap) +
          " za=" + std::to_string(c.za) + " zb=" + std::to_string(c.zb) +
          " weights=" + std::to_string(c.weights) + " kind=" + std::to_string(int(c.kind)) +
-         " residual=" + std::to_string(int(c.residual)) + " seed=" + std::to_string(c.seed);
+         " residual=" + std::to_string(int(c.residual)) +
+         " function=" + std::to_string(c.function ? int(c.function->op) : -1) +
+         " seed=" + std::to_string(c.seed);
 }
 
 class Problem {
@@ -87,6 +91,10 @@ class Problem {
       bias_[n] = uniform(rng_, -20000, 20000);
       m_[n] = static_cast<float>(40.0 / spread * (0.5 + uniform(rng_, 0, 1000) / 1000.0));
       cc_[n] = static_cast<float>(uniform(rng_, -300, 300)) / 7.0f;
+    }
+    for (std::size_t n = 0; n < n16; ++n) {
+      g_m_.push_back(static_cast<float>(uniform(rng_, -500, 1500)) / 1e3f);
+      g_c_.push_back(static_cast<float>(uniform(rng_, -300, 300)) / 7.0f);
     }
     if (c.huge_scale) m_[0] = 1e4f;
     for (auto& t : table_) t = static_cast<std::uint8_t>(uniform(rng_, 0, 255));
@@ -162,6 +170,9 @@ class Problem {
     e.residual = c_.residual;
     e.m = m.data();
     e.c = cc.data();
+    e.function = c_.function;
+    e.g_m = g_m_.data();
+    e.g_c = g_c_.data();
     e.codes = c_.narrow_limits ? CodeLimits{37, 200, 64} : CodeLimits{0, 255, 117};
     e.lut = c_.lut ? table_ : nullptr;
     if (c_.residual != Residual::kNone) {
@@ -201,7 +212,7 @@ class Problem {
   std::unique_ptr<Guarded<std::int8_t>> b_;
   std::vector<const std::uint8_t*> rows_;
   std::vector<std::int32_t> zb_, bias_;
-  std::vector<float> m_, cc_, row_scale_;
+  std::vector<float> m_, cc_, g_m_, g_c_, row_scale_;
   std::vector<std::uint8_t> za_rows_;
   std::uint8_t table_[256] = {};
 };
@@ -320,6 +331,13 @@ TEST(GemmU8S8, AppliesEveryEpilogue) {
               c.residual = residual;
               check(c);
             }
+            for (const auto residual : {Residual::kNone, Residual::kBeforeCode})
+              for (const UnaryOp op : kActivations) {
+                c.residual = residual;
+                c.function = UnaryF32{op, 0.3f, 0.5f};
+                check(c);
+              }
+            c.function.reset();
           }
           c.residual = Residual::kNone;
           c.lut = false;

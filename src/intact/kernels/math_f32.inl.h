@@ -182,6 +182,10 @@ struct MathF32 {
     const V inner = S::fma(S::mul(S::mul(x, x), S::set(0.044715f)), x, x);
     return S::mul(x, sigmoid(S::mul(inner, S::set(0x1.988454p+0f))));
   }
+  [[gnu::always_inline]] static V hard_swish(V x) noexcept {
+    const V gate = S::fma(x, S::set(0x1.555556p-3f), S::set(0.5f));
+    return S::mul(x, clamp(gate, S::set(0.0f), S::set(1.0f)));
+  }
   [[gnu::always_inline]] static V sign(V x) noexcept {
     const V one = with_sign(S::set(1.0f), x);
     return S::select(S::either(S::eq(x, S::set(0.0f)), S::is_nan(x)), x, one);

@@ -239,8 +239,11 @@ struct Wino43U8S8 {
     r.e = &e;
     r.m = e.m + g.n;
     r.c = e.c + g.n;
-    r.small =
-        EpilogueRows<Isa>::is_plain(e, g.n, g.cols) || EpilogueRows<Isa>::is_summed(e, g.n, g.cols);
+    if (e.function) {
+      r.g_m = e.g_m + g.n;
+      r.g_c = e.g_c + g.n;
+    }
+    r.small = EpilogueRows<Isa>::fits(e, g.n, g.cols);
     for (std::int64_t t = 0; t < g.tiles;) {
       const std::int64_t tx = (g.first_tile + t) % g.tiles_x;
       const std::int64_t oy = (g.first_tile + t) / g.tiles_x * 4;

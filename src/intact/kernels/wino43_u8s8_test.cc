@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@ struct Case {
   EpilogueKind kind = EpilogueKind::kCodes;
   Residual residual = Residual::kNone;
   bool lut = false, views = false, narrow_limits = false;
+  std::optional<UnaryF32> function = std::nullopt;
   bool huge_scale = false;  // m[0] overflows int32 after scaling: the clamp must come first.
   bool n_contiguous = false;
 };
@@ -38,7 +40,8 @@ std::string describe(const Case& c) {
   return std::to_string(c.in_channels) + " to " + std::to_string(c.out_channels) + " channels, " +
          std::to_string(c.h) + "x" + std::to_string(c.w) + " pad=" + std::to_string(c.pad) +
          " za=" + std::to_string(c.za) + " weights=" + std::to_string(c.weights) +
-         " kind=" + std::to_string(int(c.kind)) + " residual=" + std::to_string(int(c.residual));
+         " kind=" + std::to_string(int(c.kind)) + " residual=" + std::to_string(int(c.residual)) +
+         " function=" + std::to_string(c.function ? int(c.function->op) : -1);
 }
 
 void check(const Case& c) {
@@ -78,10 +81,12 @@ void check(const Case& c) {
                            .n_bytes = c.n_contiguous ? 1 : k};
   const std::int64_t n16 = padded_n(c.out_channels);
   Guarded<std::int32_t> bias(n16);
-  Guarded<float> m(n16), cc(n16);
+  Guarded<float> m(n16), cc(n16), g_m(n16), g_c(n16);
   for (auto& b : bias.span()) b = uniform(rng, -5000, 5000);
   for (auto& x : m.span()) x = static_cast<float>(uniform(rng, 500, 1500)) / 2e6f;
   for (auto& x : cc.span()) x = static_cast<float>(uniform(rng, -300, 300)) / 7.0f;
+  for (auto& x : g_m.span()) x = static_cast<float>(uniform(rng, -500, 1500)) / 1e3f;
+  for (auto& x : g_c.span()) x = static_cast<float>(uniform(rng, -300, 300)) / 7.0f;
   if (c.huge_scale) m[0] = 1e6f;
   std::uint8_t table[256];
   for (auto& t : table) t = static_cast<std::uint8_t>(uniform(rng, 0, 255));
@@ -93,6 +98,9 @@ void check(const Case& c) {
   e.residual = c.residual;
   e.m = m.data();
   e.c = cc.data();
+  e.function = c.function;
+  e.g_m = g_m.data();
+  e.g_c = g_c.data();
   e.codes = c.narrow_limits ? CodeLimits{37, 200, 64} : CodeLimits{0, 255, 117};
   e.first = c.narrow_limits ? CodeLimits{3, 250, 3} : CodeLimits{0, 255, 130};
   e.first_ratio = 0.577f;
@@ -233,6 +241,13 @@ TEST(Wino43U8S8, AppliesEveryEpilogue) {
             c.residual = r;
             check(c);
           }
+          for (const auto r : {Residual::kNone, Residual::kBeforeCode})
+            for (const UnaryOp op : kActivations) {
+              c.residual = r;
+              c.function = UnaryF32{op, 0.3f, 0.5f};
+              check(c);
+            }
+          c.function.reset();
         }
         c.lut = false;
         c.residual = Residual::kNone;

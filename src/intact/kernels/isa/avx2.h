@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/isa/f32_avx2.h"
+
 namespace intact {
 
 struct Avx2 {
@@ -26,6 +28,7 @@ struct Avx2 {
 
   using I32 = __m256i;
   using F32 = __m256;
+  using Floats = Avx2F32;
 
   [[gnu::always_inline]] static inline I32 bcast_a(const std::uint8_t* a) noexcept {
     std::int32_t x;
@@ -178,6 +181,10 @@ struct Avx2 {
   [[gnu::always_inline]] static inline F32 fma(F32 a, F32 b, F32 c) noexcept {
     return _mm256_fmadd_ps(a, b, c);
   }
+  template <class F>
+  [[gnu::always_inline]] static inline F32 apply(const F& f, F32 x) noexcept {
+    return f(x);
+  }
   [[gnu::always_inline]] static inline F32 min(F32 a, F32 b) noexcept {
     return _mm256_min_ps(a, b);
   }
@@ -287,6 +294,7 @@ struct Avx2 {
     store_codes<NV>(dst, q[0], k, n, table);
   }
 
+  static constexpr bool kDwSlides = true;
   static constexpr int kDwVecs = 2;
   static constexpr int kDwBlock = 16;
   static constexpr int kDwWeightBytes = 128;  // int16: pairs (row 0, row 1), then (row 2, row 3)

@@ -7,6 +7,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/isa/f32_avx2.h"
+#include "kernels/isa/f32_avx512.h"
+
 namespace intact {
 
 struct Avx512Vnni {
@@ -22,6 +25,7 @@ struct Avx512Vnni {
 
   using I32 = __m512i;
   using F32 = __m512;
+  using Floats = Avx512F32;
 
   [[gnu::always_inline]] static inline I32 bcast_a(const std::uint8_t* a) noexcept {
     std::int32_t x;
@@ -181,6 +185,10 @@ struct Avx512Vnni {
   [[gnu::always_inline]] static inline F32 fma(F32 a, F32 b, F32 c) noexcept {
     return _mm512_fmadd_ps(a, b, c);
   }
+  template <class F>
+  [[gnu::always_inline]] static inline F32 apply(const F& f, F32 x) noexcept {
+    return f(x);
+  }
   [[gnu::always_inline]] static inline F32 min(F32 a, F32 b) noexcept {
     return _mm512_min_ps(a, b);
   }
@@ -305,6 +313,7 @@ struct Avx512Vnni {
     }
   }
 
+  static constexpr bool kDwSlides = true;
   static constexpr int kDwVecs = 4;
   static constexpr int kDwBlock = 64;
   static constexpr int kDwWeightBytes = 256;
@@ -443,6 +452,7 @@ struct Avx512VnniHalf {
   static constexpr int kAOffset = 0;
   using I32 = __m256i;
   using F32 = __m256;
+  using Floats = Avx2F32;
 
   [[gnu::always_inline]] static inline I32 load_i32(const std::int32_t* p) noexcept {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -455,6 +465,10 @@ struct Avx512VnniHalf {
   }
   [[gnu::always_inline]] static inline F32 fma(F32 a, F32 b, F32 c) noexcept {
     return _mm256_fmadd_ps(a, b, c);
+  }
+  template <class F>
+  [[gnu::always_inline]] static inline F32 apply(const F& f, F32 x) noexcept {
+    return f(x);
   }
   [[gnu::always_inline]] static inline F32 min(F32 a, F32 b) noexcept {
     return _mm256_min_ps(a, b);
@@ -471,6 +485,7 @@ struct Avx512VnniHalf {
             _mm256_set1_epi8(static_cast<char>(hi)), lo != 0 || hi != 255};
   }
 
+  static constexpr bool kDwSlides = true;
   static constexpr int kDwVecs = 4;
   static constexpr int kDwBlock = 32;
   static constexpr int kDwWeightBytes = 128;

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/isa/f32_neon.h"
+
 namespace intact {
 
 struct NeonDot {
@@ -25,6 +27,7 @@ struct NeonDot {
 
   using I32 = int32x4_t;
   using F32 = float32x4_t;
+  using Floats = NeonF32;
 
   [[gnu::always_inline]] static inline int8x16_t bcast_a(const std::uint8_t* a) noexcept {
     std::int32_t x;
@@ -168,6 +171,10 @@ struct NeonDot {
   [[gnu::always_inline]] static inline F32 fma(F32 a, F32 b, F32 c) noexcept {
     return vfmaq_f32(c, a, b);
   }
+  template <class F>
+  [[gnu::always_inline]] static inline F32 apply(const F& f, F32 x) noexcept {
+    return f(x);
+  }
   [[gnu::always_inline]] static inline F32 min(F32 a, F32 b) noexcept { return vminq_f32(a, b); }
   [[gnu::always_inline]] static inline F32 max(F32 a, F32 b) noexcept { return vmaxq_f32(a, b); }
 
@@ -249,6 +256,7 @@ struct NeonDot {
     store_codes<NV>(dst, q[0], k, n, table);
   }
 
+  static constexpr bool kDwSlides = true;
   static constexpr int kDwVecs = 4;
   static constexpr int kDwBlock = 16;
   static constexpr int kDwWeightBytes = 64;

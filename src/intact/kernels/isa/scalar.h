@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/isa/f32_scalar.h"
+
 namespace intact {
 
 struct Scalar {
@@ -22,6 +24,7 @@ struct Scalar {
   static constexpr int kMaxPanels = 1;
   static constexpr int kTileM[2] = {0, 2};  // Rows of the register tile, by panels.
 
+  using Floats = ScalarF32;  // The float vocabulary on an F32 (or its lanes).
   struct I32 {
     std::int32_t v[kLanes];
   };
@@ -229,6 +232,12 @@ struct Scalar {
     for (int l = 0; l < kLanes; ++l) a.v[l] = __builtin_fmaf(a.v[l], b.v[l], c.v[l]);
     return a;
   }
+  // f, a function of Floats::V, of every lane.
+  template <class F>
+  static F32 apply(const F& f, F32 a) noexcept {
+    for (int l = 0; l < kLanes; ++l) a.v[l] = f(a.v[l]);
+    return a;
+  }
   static F32 min(F32 a, F32 b) noexcept {
     for (int l = 0; l < kLanes; ++l) a.v[l] = a.v[l] < b.v[l] ? a.v[l] : b.v[l];
     return a;
@@ -304,6 +313,7 @@ struct Scalar {
   // Depthwise: kDwVecs vectors hold kDwBlock channels in the order dw_channel. A Column holds up to
   // four rows of one pixel column, interleaved so that dw_dot adds
   // acc[lane] += sum_{r < 4} (row_r[channel] - kAOffset) * w[r][channel] (modulo 2^32).
+  static constexpr bool kDwSlides = false;  // Output by output: nothing to gain, much to compile.
   static constexpr int kDwVecs = 4;
   static constexpr int kDwBlock = 16;
   static constexpr int kDwWeightBytes = kDwBlock * 4;  // Of one group of four rows at one kx.

@@ -136,6 +136,12 @@ std::optional<RealClamp> Chain::as_clamp() const {
   return ops_.size() == 1 ? clamp_of(ops_[0]) : std::nullopt;
 }
 
+std::optional<UnaryF32> Chain::as_activation() const {
+  if (ops_.size() != 1 || !ops_[0].is_unary || !is_activation(ops_[0].unary.op))
+    return std::nullopt;
+  return ops_[0].unary;
+}
+
 namespace {
 
 // A constant operand's values, one or one a channel; empty when it is anything else.

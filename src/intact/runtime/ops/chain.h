@@ -113,6 +113,7 @@ class Chain {
 
   // What the chain is, when it is no more than that. The sum's operand has the output's shape.
   [[nodiscard]] std::optional<RealClamp> as_clamp() const;
+  [[nodiscard]] std::optional<UnaryF32> as_activation() const;
   [[nodiscard]] std::optional<ChainSum> as_sum_of_floats() const;
 
   // Forgets the operators, once something else does their work; the kernels stay.

@@ -15,13 +15,17 @@ ChannelMaps IntEpilogue::channel_maps(std::span<const double> input_scales,
   ChannelMaps maps;
   maps.m.assign(static_cast<std::size_t>(padded_n(n)), 0.0f);
   maps.c.assign(static_cast<std::size_t>(padded_n(n)), 0.0f);
-  const bool ends_here = codes_out && chain.empty();
+  const bool ends_here = codes_out && chain.empty() && !base.function;
+  if (base.function) maps.g_m = maps.g_c = maps.m;
   for (std::size_t i = 0; i < input_scales.size(); ++i) {
     const std::int64_t channel = first + static_cast<std::int64_t>(i) % channels;
     const double a = ends_here ? end.a_of(channel) : 1.0;
     const double bias = float_bias.empty() ? 0.0 : static_cast<double>(float_bias[i]);
     maps.m[i] = static_cast<float>(input_scales[i] * a);
     maps.c[i] = static_cast<float>(bias * a + (ends_here ? end.c_of(channel) : 0.0));
+    if (!base.function) continue;
+    maps.g_m[i] = static_cast<float>(end.a_of(channel));
+    maps.g_c[i] = static_cast<float>(end.c_of(channel));
   }
   return maps;
 }
@@ -63,6 +67,8 @@ Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out) 
   e.code = TensorMap{static_cast<double>(quant->scale[0]), quant->zero_point[0]};
   e.end = e.chain.take_end(c, e.code);
   e.base.codes = e.end.codes;
+  e.base.function = e.chain.as_activation();
+  if (e.base.function) e.chain.clear();
   if (!e.chain.empty()) {
     e.base.kind = EpilogueKind::kFloat;
     return e;

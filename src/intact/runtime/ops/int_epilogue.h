@@ -2,8 +2,9 @@
 //
 // Integer nodes (domain "intact", passes/fuse_qdq) leave codes when their output value carries a
 // Quant, and float32 otherwise. What lies between the accumulator and the result is the node's
-// chain (chain.h). What is affine in the accumulator, sums with codes and clamps are done in
-// registers; any other chain goes through float rows that stay in the first-level cache.
+// chain (chain.h). What is affine in the accumulator, sums with codes, clamps and one activation
+// are done in registers; any other chain goes through float rows that stay in the first-level
+// cache.
 #pragma once
 
 #include <cstdint>
@@ -19,17 +20,23 @@
 
 namespace intact {
 
-// Returns the multipliers of one kernel call's channels: epilogue.m and .c, padded to panels.
+// The maps of one kernel call's channels, padded to panels.
 struct ChannelMaps {
-  std::vector<float> m;
-  std::vector<float> c;
+  std::vector<float> m, c;
+  std::vector<float> g_m, g_c;  // With a function.
 
-  auto fields() { return std::tie(m, c); }
+  auto fields() { return std::tie(m, c, g_m, g_c); }
+  void put_into(Epilogue& e) const {
+    e.m = m.data();
+    e.c = c.data();
+    e.g_m = g_m.data();
+    e.g_c = g_c.data();
+  }
 };
 
 // What all calls of one node share.
 struct IntEpilogue {
-  Epilogue base;  // Without m, c and r.
+  Epilogue base;  // Without maps of channels and r.
   bool codes_out = true;
   TensorMap code;           // Of the output, when it is codes.
   Chain chain;              // What the registers do not do.
@@ -42,7 +49,7 @@ struct IntEpilogue {
   // The tag of packed weights that hold channel_maps. How much of a chain becomes part of them may
   // depend on the shape that is planned: an operand [1, n] is a row of [8, n], and all of [1, n].
   [[nodiscard]] std::string packed_tag(std::string_view name) const {
-    return std::string(name) + (through_float() ? "/reals" : "");
+    return std::string(name) + (through_float() ? "/reals" : base.function ? "/function" : "");
   }
 
   [[nodiscard]] std::size_t element_bytes() const { return codes_out ? 1 : sizeof(float); }

@@ -104,8 +104,7 @@ void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const Int
   args.shape = b.shape;
   args.b = b.operand();
   args.epilogue = epilogue.base;
-  args.epilogue.m = b.maps.m.data();
-  args.epilogue.c = b.maps.c.data();
+  b.maps.put_into(args.epilogue);
   args.panel_begin = panel_begin;
   args.panel_end = panel_end;
   args.scratch = scratch;

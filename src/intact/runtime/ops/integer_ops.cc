@@ -128,8 +128,7 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
       a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
       a.packed = packed->packed->data();
       a.epilogue = e.base;
-      a.epilogue.m = packed->maps.m.data();
-      a.epilogue.c = packed->maps.c.data();
+      packed->maps.put_into(a.epilogue);
       std::byte* image_out = args.out[0] + image * out_h * out_w * out_pixel;
       a.out = image_out;
       a.out_pixel_bytes = out_pixel;
@@ -483,8 +482,7 @@ Status plan_qmatmul(OpContext& c) {
       g.b.init = column(2);
       g.b.za = a_map.zero;
       g.epilogue = e.base;
-      g.epilogue.m = maps->m.data();
-      g.epilogue.c = maps->c.data();
+      maps->put_into(g.epilogue);
       g.out = args.out[0] + i * m * n * element;
       g.out_row_bytes = n * element;
       g.row_end = m;

@@ -106,8 +106,7 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
       a.packed = packed->packed->data();
       a.bias = packed->bias.data();
       a.epilogue = e.base;
-      a.epilogue.m = packed->maps.m.data();
-      a.epilogue.c = packed->maps.c.data();
+      packed->maps.put_into(a.epilogue);
       if (e.residual_input >= 0) {
         a.epilogue.r = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) +
                        image * g.out_h * row_floats;
