@@ -19,6 +19,10 @@
 //   does
 //     ViewPlain(x) perm        channels-last [N,C,D..] -> plain [N,D..,C], perm = 0,2,..,1
 //     ViewChannelsLast(x) perm plain [N,D..,C] -> channels-last [N,C,D..], perm = 0,r-1,1,..
+//   movements of channels (passes/fuse_channels.cc, runtime/ops/channel_ops.cc)
+//     Channels(x...) -> y... axis channels sizes  channel j of the y's, one behind another along
+//                                                 axis, is channel channels[j] of the x's; codes
+//                                                 requantized where their maps differ
 #pragma once
 
 #include <string_view>

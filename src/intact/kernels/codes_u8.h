@@ -71,6 +71,19 @@ struct EncodeU8Args {
   std::ptrdiff_t y_row_bytes = 0;
 };
 
+// quantize with a map a column, by multiplication, on rows that may be apart.
+struct QuantizeColsArgs {
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  const float* x = nullptr;
+  std::ptrdiff_t x_stride = 0;     // Elements, row to row.
+  const float* scale = nullptr;    // [cols], like the next two.
+  const float* inverse = nullptr;  // exact_inverse of the scale, not 0.
+  const std::int32_t* zero = nullptr;
+  std::uint8_t* y = nullptr;
+  std::ptrdiff_t y_row_bytes = 0;
+};
+
 struct CodesU8Kernel {
   std::string_view name;
   IsaLevel isa;
@@ -79,6 +92,7 @@ struct CodesU8Kernel {
               const std::uint8_t* table);
   void (*quantize)(const float* x, std::int64_t rows, std::int64_t cols, const QuantParams& p,
                    std::uint8_t* q);
+  void (*quantize_cols)(const QuantizeColsArgs& args);
   void (*dequantize)(const std::uint8_t* q, std::int64_t rows, std::int64_t cols,
                      const QuantParams& p, float* x);
   void (*add)(const BinaryU8Args& args);

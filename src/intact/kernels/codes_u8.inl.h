@@ -96,6 +96,65 @@ struct CodesU8 {
     for (std::int64_t r = 0; r < rows; ++r) quantize_row<true>(x + r * cols, cols, p, q + r * cols);
   }
 
+  // Calls run<kVecs, kFull>(first column, columns) for runs of columns that fit kVecs vectors, and
+  // fill them where kFull: what is known of the columns stays in registers for all rows.
+  template <class Run>
+  [[gnu::always_inline]] static inline void for_runs(std::int64_t cols, const Run& run) noexcept {
+    std::int64_t i = 0;
+    for (; i + kRun <= cols; i += kRun) run.template operator()<kV, true>(i, kRun);
+    const std::int64_t n = cols - i;
+    if (n == 0) return;
+    if constexpr (Isa::kAnyCodeVecs) {
+      if (n == Isa::kLanes) return run.template operator()<1, true>(i, n);
+      if (n < Isa::kLanes) return run.template operator()<1, false>(i, n);
+      if (n == 2 * Isa::kLanes) return run.template operator()<2, true>(i, n);
+      if (n < 2 * Isa::kLanes) return run.template operator()<2, false>(i, n);
+    }
+    run.template operator()<kV, false>(i, n);
+  }
+
+  // Vector j of a run's row of n valid elements.
+  template <bool kFull>
+  [[gnu::always_inline]] static inline F32 load_run(const float* p, int j,
+                                                    std::int64_t n) noexcept {
+    const std::int64_t at = std::int64_t{j} * Isa::kLanes;
+    return kFull ? Isa::load_f32(p + at) : load_exact(p + at, n - at);
+  }
+
+  // The same with a map a column.
+  static void quantize_cols(const QuantizeColsArgs& g) {
+    const auto none = Isa::code_consts(0, 0, 255);
+    for_runs(g.cols, [&]<int kVecs, bool kFull>(std::int64_t i, std::int64_t n) noexcept {
+      F32 minus_scale[kVecs], inverse[kVecs], lo[kVecs], hi[kVecs];
+      I32 zero[kVecs];
+#pragma GCC unroll 4
+      for (int j = 0; j < kVecs; ++j) {
+        std::int32_t zeros[Isa::kLanes] = {};
+        const std::int64_t at = std::int64_t{j} * Isa::kLanes;
+        for (int l = 0; l < Isa::kLanes && at + l < n; ++l) zeros[l] = g.zero[i + at + l];
+        zero[j] = Isa::load_i32(zeros);
+        const F32 scale = load_run<kFull>(g.scale + i, j, n);
+        inverse[j] = load_run<kFull>(g.inverse + i, j, n);
+        minus_scale[j] = Isa::sub(Isa::set_f32(0.0f), scale);
+        lo[j] = Isa::mul(Isa::sub(Isa::set_f32(-1.0f), Isa::to_f32(zero[j])), scale);
+        hi[j] = Isa::mul(Isa::sub(Isa::set_f32(256.0f), Isa::to_f32(zero[j])), scale);
+      }
+      for (std::int64_t row = 0; row < g.rows; ++row) {
+        const float* x = g.x + row * g.x_stride + i;
+        I32 r[kVecs];
+#pragma GCC unroll 4
+        for (int j = 0; j < kVecs; ++j) {
+          const F32 raw = Isa::nan_to_zero(load_run<kFull>(x, j, n));
+          const F32 v = Isa::max(Isa::min(raw, hi[j]), lo[j]);
+          const F32 f = Isa::mul(v, inverse[j]);
+          r[j] = Isa::to_i32(Isa::fma(Isa::fma(f, minus_scale[j], v), inverse[j], f));
+          r[j] = Isa::add(r[j], zero[j]);
+        }
+        Isa::template store_codes<kVecs>(g.y + row * g.y_row_bytes + i, r, none, n, nullptr);
+      }
+    });
+  }
+
   template <bool kPerCol>
   static void dequantize_row(const std::uint8_t* q, std::int64_t cols, const QuantParams& p,
                              float* x) noexcept {
@@ -192,41 +251,38 @@ struct CodesU8 {
     }
   }
 
-  // One row of equation (5).
+  // Equation (5). kPerCol: a and c stay in registers for all rows; otherwise rows are long.
   template <bool kPerCol, bool kResidual>
-  static void encode_row(const EncodeU8Args& g, const float* x, const std::uint8_t* residual,
-                         std::int64_t cols, std::uint8_t* y) noexcept {
-    F32 a = Isa::set_f32(g.a[0]);
-    F32 c = Isa::set_f32(g.c[0]);
+  static void encode_rows(const EncodeU8Args& g, std::int64_t rows, std::int64_t cols) noexcept {
+    const F32 one_a = Isa::set_f32(g.a[0]);
+    const F32 one_c = Isa::set_f32(g.c[0]);
     const F32 lo = Isa::set_f32(static_cast<float>(g.codes.lo - g.codes.zero));
     const F32 hi = Isa::set_f32(static_cast<float>(g.codes.hi - g.codes.zero));
     const F32 r_ratio = Isa::set_f32(g.r_ratio);
     const I32 r_zero = Isa::set_i32(g.r_zero);
     const auto consts = Isa::code_consts(g.codes.zero, g.codes.lo, g.codes.hi);
-    const auto run = [&]<bool kFull>(std::int64_t i) {
-      I32 q[kV];
+    for_runs(cols, [&]<int kVecs, bool kFull>(std::int64_t i, std::int64_t n) noexcept {
+      F32 a[kVecs], c[kVecs];
 #pragma GCC unroll 4
-      for (int j = 0; j < kV; ++j) {
-        const std::int64_t at = i + std::int64_t{j} * Isa::kLanes;
-        const auto load = [&](const float* p) {
-          return kFull ? Isa::load_f32(p + at) : load_exact(p + at, cols - at);
-        };
-        if constexpr (kPerCol) {
-          a = load(g.a);
-          c = load(g.c);
-        }
-        F32 f = Isa::fma(load(x), a, c);
-        if constexpr (kResidual) {
-          const I32 r = Isa::sub(Isa::load_u8(residual + at), r_zero);
-          f = Isa::add(f, Isa::mul(Isa::to_f32(r), r_ratio));
-        }
-        q[j] = Isa::to_i32(Isa::max(Isa::min(Isa::nan_to_zero(f), hi), lo));
+      for (int j = 0; j < kVecs; ++j) {
+        a[j] = kPerCol ? load_run<kFull>(g.a + i, j, n) : one_a;
+        c[j] = kPerCol ? load_run<kFull>(g.c + i, j, n) : one_c;
       }
-      Isa::template store_codes<kV>(y + i, q, consts, cols - i, nullptr);
-    };
-    std::int64_t i = 0;
-    for (; i + kRun <= cols; i += kRun) run.template operator()<true>(i);
-    if (i < cols) run.template operator()<false>(i);
+      for (std::int64_t row = 0; row < rows; ++row) {
+        const float* x = g.x + row * g.x_stride + i;
+        I32 q[kVecs];
+#pragma GCC unroll 4
+        for (int j = 0; j < kVecs; ++j) {
+          F32 f = Isa::fma(load_run<kFull>(x, j, n), a[j], c[j]);
+          if constexpr (kResidual) {
+            const std::uint8_t* r = g.r + row * g.r_row_bytes + i + std::int64_t{j} * Isa::kLanes;
+            f = Isa::add(f, Isa::mul(Isa::to_f32(Isa::sub(Isa::load_u8(r), r_zero)), r_ratio));
+          }
+          q[j] = Isa::to_i32(Isa::max(Isa::min(Isa::nan_to_zero(f), hi), lo));
+        }
+        Isa::template store_codes<kVecs>(g.y + row * g.y_row_bytes + i, q, consts, n, nullptr);
+      }
+    });
   }
 
   static void encode(const EncodeU8Args& g) {
@@ -237,17 +293,12 @@ struct CodesU8 {
       cols *= rows;
       rows = 1;
     }
-    for (std::int64_t i = 0; i < rows; ++i) {
-      const float* x = g.x + i * g.x_stride;
-      std::uint8_t* y = g.y + i * g.y_row_bytes;
-      const std::uint8_t* r = g.r == nullptr ? nullptr : g.r + i * g.r_row_bytes;
-      if (g.per_col)
-        g.r == nullptr ? encode_row<true, false>(g, x, r, cols, y)
-                       : encode_row<true, true>(g, x, r, cols, y);
-      else
-        g.r == nullptr ? encode_row<false, false>(g, x, r, cols, y)
-                       : encode_row<false, true>(g, x, r, cols, y);
-    }
+    if (g.per_col)
+      g.r == nullptr ? encode_rows<true, false>(g, rows, cols)
+                     : encode_rows<true, true>(g, rows, cols);
+    else
+      g.r == nullptr ? encode_rows<false, false>(g, rows, cols)
+                     : encode_rows<false, true>(g, rows, cols);
   }
 
   static void interleave(const std::uint8_t* x, std::ptrdiff_t plane, std::int64_t channels,

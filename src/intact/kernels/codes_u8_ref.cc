@@ -22,6 +22,12 @@ void quantize(const float* x, std::int64_t rows, std::int64_t cols, const QuantP
   }
 }
 
+void quantize_cols(const QuantizeColsArgs& g) {
+  const QuantParams p{.scale = g.scale, .zero = g.zero, .per_col = true};
+  for (std::int64_t i = 0; i < g.rows; ++i)
+    quantize(g.x + i * g.x_stride, 1, g.cols, p, g.y + i * g.y_row_bytes);
+}
+
 void dequantize(const std::uint8_t* q, std::int64_t rows, std::int64_t cols, const QuantParams& p,
                 float* x) {
   for (std::int64_t i = 0; i < rows * cols; ++i) {
@@ -77,6 +83,7 @@ constinit const CodesU8Kernel kCodesU8Ref = {.name = "codes_u8/ref",
                                              .isa = IsaLevel::kScalar,
                                              .lut = &lut,
                                              .quantize = &quantize,
+                                             .quantize_cols = &quantize_cols,
                                              .dequantize = &dequantize,
                                              .add = &add,
                                              .mul = &mul,

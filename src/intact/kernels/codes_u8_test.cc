@@ -175,6 +175,36 @@ TEST(CodesU8, QuantizeAndDequantizeTakeOneScaleAColumn) {
     }
 }
 
+TEST(CodesU8, QuantizeWithAMapAColumnRoundsAsDivisionDoes) {
+  Rng rng(5);
+  for (const std::int64_t cols : kSizes) {
+    Guarded<float> scale(cols), inverse(cols);
+    Guarded<std::int32_t> zero(cols);
+    std::vector<float> reals;
+    for (std::int64_t c = 0; c < cols; ++c) {
+      // Few scales, since an inverse takes time to prove; one column without one is not asked for.
+      do scale[c] = static_cast<float>(uniform(rng, 1, 20)) / 77.0f;
+      while ((inverse[c] = exact_inverse(scale[c])) == 0);
+      zero[c] = uniform(rng, 0, 2) * 127 + uniform(rng, 0, 1);
+    }
+    const auto hard = hard_reals(rng, 3.0f / 77.0f);
+    const std::int64_t rows = 40, gap = 3;
+    Guarded<float> x(rows * (cols + gap) - gap);
+    for (auto& f : x.span()) f = hard[rng() % hard.size()];
+    QuantizeColsArgs g{rows, cols, x.data(), cols + gap, scale.data(), inverse.data(), zero.data()};
+    g.y_row_bytes = cols + gap;
+    Guarded<std::uint8_t> want(rows * (cols + gap) - gap);
+    g.y = want.data();
+    codes_u8_ref().quantize_cols(g);
+    for_each_row<CodesU8Kernel>([&](const CodesU8Kernel& k) {
+      Guarded<std::uint8_t> got(rows * (cols + gap) - gap);
+      g.y = got.data();
+      k.quantize_cols(g);
+      expect_equal(got, want);
+    });
+  }
+}
+
 TEST(CodesU8, AddAndMulEqualTheDefinition) {
   Rng rng(4);
   std::uint8_t table[256];

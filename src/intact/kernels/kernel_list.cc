@@ -1,5 +1,6 @@
 #include "kernels/kernel_list.h"
 
+#include "kernels/channels_u8.h"
 #include "kernels/codes_u8.h"
 #include "kernels/dwconv_u8s8.h"
 #include "kernels/elementwise_f32.h"
@@ -29,7 +30,8 @@ std::vector<KernelFamily> families() {
 
 std::vector<KernelFamily> list_kernels() {
   return families<GemmU8S8Kernel, Wino43U8S8Kernel, DwconvU8S8Kernel, PoolU8Kernel, CodesU8Kernel,
-                  GemmF32Kernel, WindowF32Kernel, ElementwiseF32Kernel, RowsF32Kernel>();
+                  ChannelsU8Kernel, GemmF32Kernel, WindowF32Kernel, ElementwiseF32Kernel,
+                  RowsF32Kernel>();
 }
 
 std::optional<KernelRow> chosen(const KernelFamily& family, IsaLevel isa) {

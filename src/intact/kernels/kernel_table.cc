@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "kernels/channels_u8.h"
 #include "kernels/codes_u8.h"
 #include "kernels/dwconv_u8s8.h"
 #include "kernels/gemm_u8s8.h"
@@ -18,6 +19,7 @@ extern const DwconvU8S8Kernel kDwconvU8S8Avx512Vnni, kDwconvU8S8Avx512Dot, kDwco
     kDwconvU8S8Avx2;
 extern const PoolU8Kernel kPoolU8Avx512Vnni, kPoolU8Avx2;
 extern const CodesU8Kernel kCodesU8Avx512Vnni, kCodesU8Avx2;
+extern const ChannelsU8Kernel kChannelsU8Avx512Vnni, kChannelsU8Avx2;
 extern const Wino43U8S8Kernel kWino43U8S8Avx512Vnni, kWino43U8S8Avx512Dot, kWino43U8S8AvxVnni,
     kWino43U8S8Avx2;
 #elif defined(__aarch64__)
@@ -25,12 +27,14 @@ extern const GemmU8S8Kernel kGemmU8S8NeonDot;
 extern const DwconvU8S8Kernel kDwconvU8S8NeonDot;
 extern const PoolU8Kernel kPoolU8NeonDot;
 extern const CodesU8Kernel kCodesU8NeonDot;
+extern const ChannelsU8Kernel kChannelsU8NeonDot;
 extern const Wino43U8S8Kernel kWino43U8S8NeonDot;
 #endif
 extern const GemmU8S8Kernel kGemmU8S8Scalar;
 extern const DwconvU8S8Kernel kDwconvU8S8Scalar;
 extern const PoolU8Kernel kPoolU8Scalar;
 extern const CodesU8Kernel kCodesU8Scalar;
+extern const ChannelsU8Kernel kChannelsU8Scalar;
 extern const Wino43U8S8Kernel kWino43U8S8Scalar;
 
 template <>
@@ -68,6 +72,19 @@ std::span<const CodesU8Kernel* const> kernel_rows<CodesU8Kernel>() noexcept {
     &kCodesU8NeonDot,
 #endif
         &kCodesU8Scalar,
+  };
+  return kRows;
+}
+
+template <>
+std::span<const ChannelsU8Kernel* const> kernel_rows<ChannelsU8Kernel>() noexcept {
+  static constexpr std::array kRows {
+#if defined(__x86_64__)
+    &kChannelsU8Avx512Vnni, &kChannelsU8Avx2,
+#elif defined(__aarch64__)
+    &kChannelsU8NeonDot,
+#endif
+        &kChannelsU8Scalar,
   };
   return kRows;
 }

@@ -18,7 +18,6 @@
 // QuantizeLinear). Values of unknown rank, graph inputs and outputs are plain.
 #include <algorithm>
 #include <map>
-#include <numeric>
 
 #include "passes/channel_patterns.h"
 #include "passes/hoist_conversions.h"
@@ -222,62 +221,36 @@ class LayoutAssigner {
     return v;
   }
 
-  // Reshape of v to those sizes, in ONNX's notation, into a new value of that shape.
-  ValueId reshaped(ValueId v, const Ints& sizes, Dims shape) {
-    Node node;
-    node.op = "Reshape";
-    node.inputs = {v, shape_constant(v, sizes)};
-    ValueType type{graph_.value(v).type.dtype, std::move(shape), Layout::kPlain};
-    const ValueId out = graph_.add_node(std::move(node), graph_.value(v).name + ".split", type);
-    grow();
-    return out;
-  }
-
-  // Chains that only look at the channels (channel_patterns.h), on the view [N, spatial..., C].
+  // Chains that only look at the channels (channel_patterns.h).
   void place_pattern(const ChannelPattern& pattern) {
     const Node& first = old_[pattern.nodes.front()];
     const Node& last = old_[pattern.nodes.back()];
     const ValueId x = first.in(0);
-    const std::size_t r = rank(x);
-    const ValueId pixels = derived("ViewPlain", x, ".view", Layout::kPlain, to_last_perm(r));
+    if (pattern.kind == ChannelPattern::Kind::kShuffle)
+      return place_shuffle(x, pattern.channels, pattern.groups, last);
+    const ValueId pixels = derived("ViewPlain", x, ".view", Layout::kPlain, to_last_perm(rank(x)));
     Node reshape;
     reshape.op = "Reshape";
     reshape.name = first.name;
-    if (pattern.kind == ChannelPattern::Kind::kRows) {
-      reshape.inputs = {pixels, shape_constant(x, {-1, pattern.channels})};
-      reshape.outputs = last.outputs;
-      graph_.nodes.push_back(std::move(reshape));
-      return;
-    }
-    Dims shape = *graph_.value(pixels).type.shape;
-    Ints split(r + 1, 0);  // 0 copies N and the spatial sizes.
-    split[r - 1] = pattern.groups;
-    split[r] = pattern.channels / pattern.groups;
-    shape.back() = split[r - 1];
-    shape.emplace_back(split[r]);
-    const ValueId matrix = reshaped(pixels, split, shape);
-    std::swap(shape[r - 1], shape[r]);
-    Ints swap(r + 1);
-    std::iota(swap.begin(), swap.end(), 0);
-    std::swap(swap[r - 1], swap[r]);
-    Node transpose;
-    transpose.op = "Transpose";
-    transpose.name = old_[pattern.nodes[1]].name;
-    transpose.inputs = {matrix};
-    transpose.attributes["perm"] = std::move(swap);
-    const ValueId turned =
-        graph_.add_node(std::move(transpose), graph_.value(x).name + ".turned",
-                        ValueType{graph_.value(x).type.dtype, std::move(shape), Layout::kPlain});
-    grow();
-    Ints whole(r, 0);
-    whole[r - 1] = pattern.channels;
-    const ValueId joined = reshaped(turned, whole, *graph_.value(pixels).type.shape);
-    Node back = intact_node(graph_, "ViewChannelsLast", {joined});
-    back.name = last.name;
-    back.attributes["perm"] = from_last_perm(r);
-    back.outputs = last.outputs;
+    reshape.inputs = {pixels, shape_constant(x, {-1, pattern.channels})};
+    reshape.outputs = last.outputs;
+    graph_.nodes.push_back(std::move(reshape));
+  }
+
+  // In one pixel: a [groups, channels / groups] matrix is transposed.
+  void place_shuffle(ValueId x, std::int64_t channels, std::int64_t groups, const Node& last) {
+    Ints from;
+    for (std::int64_t column = 0; column < channels / groups; ++column)
+      for (std::int64_t group = 0; group < groups; ++group)
+        from.push_back(group * (channels / groups) + column);
+    Node move = intact_node(graph_, "Channels", {x});
+    move.name = last.name;
+    move.outputs = last.outputs;
+    move.attributes["axis"] = std::int64_t{1};
+    move.attributes["channels"] = std::move(from);
+    move.attributes["sizes"] = Ints{channels};
     set_last(last.out(0));
-    graph_.nodes.push_back(std::move(back));
+    graph_.nodes.push_back(std::move(move));
   }
 
   void place(const Node& node) {

@@ -1,7 +1,7 @@
 // channel_patterns.h: chains of Reshape and Transpose that only look at the channels.
 //
 // Written for plain tensors, they would drag a channels-last region back into plain order; told in
-// terms of [N, spatial..., C] they are views, or one small transposition of the last two axes.
+// terms of [N, spatial..., C] they are views, or channels in another order.
 #pragma once
 
 #include <map>
@@ -12,7 +12,7 @@ namespace intact {
 
 struct ChannelPattern {
   // kShuffle: [N,C,s..] -> Reshape [N,g,C/g,s..] -> Transpose 0,2,1,.. -> Reshape [N,C,s..]
-  //           (ShuffleNet). As codes of one pixel: a [g, C/g] matrix is transposed.
+  //           (ShuffleNet). In one pixel: a [g, C/g] matrix is transposed.
   // kRows:    [1,C,s..] -> Reshape [C,S] -> Transpose 1,0: one row of C a pixel (detection heads).
   enum class Kind { kShuffle, kRows };
   Kind kind;

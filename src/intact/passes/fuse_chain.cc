@@ -136,6 +136,17 @@ ValueId operand_of(Editor& editor, ValueId operand) {
   return codes->codes;
 }
 
+// The map of a Q that the head may do. Convolutions of codes know maps a channel.
+std::optional<Quant> end_map(const Graph& graph, const Node& head, const Node& q) {
+  if (auto map = quantize_map(graph, q)) return map;
+  if (!head.is("QConv", "intact") || !q.is("QuantizeLinear") ||
+      graph.value(q.in(0)).type.layout != Layout::kChannelsLast)
+    return std::nullopt;
+  Dtype dtype = Dtype::kUndefined;
+  auto map = map_of(graph, q, &dtype);
+  return map && dtype == Dtype::kUint8 && map->axis == 1 ? map : std::nullopt;
+}
+
 void fuse_from(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
   Node head = editor.node(n);
   const bool product = is_product(editor.graph(), head);
@@ -183,7 +194,7 @@ void fuse_from(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
   while (editor.single_use(y)) {
     const std::int32_t r = editor.readers(y)[0];
     const Node reader = editor.node(r);
-    if (auto map = quantize_map(editor.graph(), reader);
+    if (auto map = end_map(editor.graph(), head, reader);
         map && reader.in(0) == y && annotate(editor.graph(), reader.out(0), *map)) {
       taken.push_back(r);
       result = reader.out(0);

@@ -51,6 +51,18 @@ void concat(RuleContext& c) {
   if (has_content) c.set_content(0, std::move(content));
 }
 
+// intact.Channels: the sizes along the axis are written on the node.
+void channels(RuleContext& c) {
+  const auto& s = c.in(0).shape;
+  const auto axis = s ? axis_of(c, 1, s->size()) : std::nullopt;
+  const Ints sizes = c.node.get_ints("sizes");
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    std::optional<Dims> out = s;
+    if (axis) (*out)[*axis] = sizes[i];
+    c.set(i, c.in(0).dtype, std::move(out));
+  }
+}
+
 void split(RuleContext& c) {
   const auto& s = c.in(0).shape;
   const std::size_t parts = c.node.outputs.size();
@@ -190,10 +202,9 @@ void tile(RuleContext& c) {
 }
 
 constexpr NamedRule kRules[] = {
-    {"Concat", concat},       {"Pad", pad},
-    {"Slice", slice},         {"Split", split},
-    {"Tile", tile},           {"Transpose", transpose},
-    {"ViewPlain", transpose}, {"ViewChannelsLast", transpose},
+    {"Channels", channels},   {"Concat", concat},       {"Pad", pad},
+    {"Slice", slice},         {"Split", split},         {"Tile", tile},
+    {"Transpose", transpose}, {"ViewPlain", transpose}, {"ViewChannelsLast", transpose},
 };
 
 }  // namespace

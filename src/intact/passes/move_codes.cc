@@ -23,13 +23,12 @@ constexpr std::array<std::string_view, 16> kMovements = {
     "Reshape",      "Transpose",    "Squeeze", "Unsqueeze", "Flatten",  "Slice",
     "Split",        "Expand",       "Tile",    "Gather",    "Identity", "MaxPool",
     "DepthToSpace", "SpaceToDepth", "Concat",  "Resize"};
-constexpr std::array<std::string_view, 4> kLayoutMovements = {"ToChannelsLast", "ToPlain",
-                                                              "ViewPlain", "ViewChannelsLast"};
+constexpr std::array<std::string_view, 5> kOurMovements = {"ToChannelsLast", "ToPlain", "ViewPlain",
+                                                           "ViewChannelsLast", "Channels"};
 
 bool is_movement(const Graph& graph, const Node& node) {
   if (node.domain == "intact")
-    return std::find(kLayoutMovements.begin(), kLayoutMovements.end(), node.op) !=
-           kLayoutMovements.end();
+    return std::find(kOurMovements.begin(), kOurMovements.end(), node.op) != kOurMovements.end();
   if (!node.domain.empty() ||
       std::find(kMovements.begin(), kMovements.end(), node.op) == kMovements.end())
     return false;

@@ -16,7 +16,7 @@ constexpr std::array<std::string_view, 10> kQuantize = {
     "fold_constants",      "eliminate_dead_code",
 };
 
-constexpr std::array<std::string_view, 22> kSession = {
+constexpr std::array<std::string_view, 24> kSession = {
     "eliminate_dead_code",
     "fold_constants",
     "fold_shapes",
@@ -34,8 +34,10 @@ constexpr std::array<std::string_view, 22> kSession = {
     "assign_layout",
     "recode_int8",
     "move_codes",
+    "quantize_channels",
     "fuse_qdq",
     "fuse_chain",
+    "fuse_channels",
     "fuse_image",
     "fuse_attention",
     "eliminate_dead_code",

@@ -194,20 +194,25 @@ struct Avx2 {
 
   // Sixteen 16-entry look-ups; the one whose row is the high nibble counts. x minus 16 r lies in
   // [0, 15] for that row only; adding 0x70 with saturation sets bit 7, hence gives 0, elsewhere.
+  // Row r of the table answers the indices of its sixteen; any other index has bit 7 set.
+  [[gnu::always_inline]] static inline __m256i lut32(__m256i x,
+                                                     const std::uint8_t* table) noexcept {
+    __m256i r = _mm256_setzero_si256();
+    for (int row = 0; row < 16; ++row) {
+      const __m256i t = _mm256_broadcastsi128_si256(load16(table + 16 * row));
+      const __m256i index =
+          _mm256_adds_epu8(_mm256_sub_epi8(x, _mm256_set1_epi8(static_cast<char>(16 * row))),
+                           _mm256_set1_epi8(0x70));
+      r = _mm256_or_si256(r, _mm256_shuffle_epi8(t, index));
+    }
+    return r;
+  }
   static void lut(const std::uint8_t* x, std::uint8_t* y, std::int64_t n,
                   const std::uint8_t* table) noexcept {
     std::int64_t i = 0;
     for (; i + 32 <= n; i += 32) {
       const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i));
-      __m256i r = _mm256_setzero_si256();
-      for (int row = 0; row < 16; ++row) {
-        const __m256i t = _mm256_broadcastsi128_si256(load16(table + 16 * row));
-        const __m256i index =
-            _mm256_adds_epu8(_mm256_sub_epi8(v, _mm256_set1_epi8(static_cast<char>(16 * row))),
-                             _mm256_set1_epi8(0x70));
-        r = _mm256_or_si256(r, _mm256_shuffle_epi8(t, index));
-      }
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i), r);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i), lut32(v, table));
     }
     for (; i < n; ++i) y[i] = table[x[i]];
   }
@@ -230,6 +235,37 @@ struct Avx2 {
       _mm_store_si128(reinterpret_cast<__m128i*>(bytes), r);
       for (std::int64_t i = 0; i < n; ++i) dst[i] = bytes[i];
     }
+  }
+
+  static constexpr int kPickBytes = 16;
+  static constexpr int kPickPixels = 2;
+  using PickControl = __m256i;
+  using PickTable = const std::uint8_t*;
+  [[gnu::always_inline]] static inline __m256i no_picks() noexcept {
+    return _mm256_setzero_si256();
+  }
+  [[gnu::always_inline]] static inline PickControl load_control(
+      const std::uint8_t* control) noexcept {
+    return _mm256_broadcastsi128_si256(load16(control));
+  }
+  static PickTable load_table(const std::uint8_t* table) noexcept { return table; }
+  [[gnu::always_inline]] static inline __m256i load_picks(const std::uint8_t* p,
+                                                          std::ptrdiff_t second) noexcept {
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(load16(p)), load16(p + second), 1);
+  }
+  [[gnu::always_inline]] static inline __m256i pick(__m256i x, PickControl control) noexcept {
+    return _mm256_shuffle_epi8(x, control);
+  }
+  [[gnu::always_inline]] static inline __m256i join(__m256i a, __m256i b) noexcept {
+    return _mm256_or_si256(a, b);
+  }
+  [[gnu::always_inline]] static inline __m256i look_up(__m256i x, PickTable table) noexcept {
+    return lut32(x, table);
+  }
+  [[gnu::always_inline]] static inline void store_picks(std::uint8_t* p, std::ptrdiff_t second,
+                                                        __m256i x, std::int64_t n) noexcept {
+    store_bytes(p, _mm256_castsi256_si128(x), n);
+    store_bytes(p + second, _mm256_extracti128_si256(x, 1), n);
   }
 
   // y[3 i + c] = byte i of a, b or c, for 16 i.
@@ -265,6 +301,7 @@ struct Avx2 {
   }
 
   static constexpr int kCodeVecs = 2;
+  static constexpr bool kAnyCodeVecs = false;
   struct CodeConsts {
     __m256i zero;  // int16 lanes
     __m128i lo;    // u8 lanes

@@ -197,13 +197,21 @@ struct Avx512Vnni {
   }
 
   // 256-byte table: two two-register look-ups, chosen by the top bit.
+  struct PickTable {
+    __m512i quarter[4];
+  };
+  [[gnu::always_inline]] static inline PickTable load_table(const std::uint8_t* table) noexcept {
+    return {{_mm512_loadu_si512(table), _mm512_loadu_si512(table + 64),
+             _mm512_loadu_si512(table + 128), _mm512_loadu_si512(table + 192)}};
+  }
+  [[gnu::always_inline]] static inline __m512i look_up(__m512i x, const PickTable& t) noexcept {
+    const __m512i low = _mm512_permutex2var_epi8(t.quarter[0], x, t.quarter[1]);
+    const __m512i high = _mm512_permutex2var_epi8(t.quarter[2], x, t.quarter[3]);
+    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), low, high);
+  }
   [[gnu::always_inline]] static inline __m512i lut64(__m512i x,
                                                      const std::uint8_t* table) noexcept {
-    const __m512i low =
-        _mm512_permutex2var_epi8(_mm512_loadu_si512(table), x, _mm512_loadu_si512(table + 64));
-    const __m512i high = _mm512_permutex2var_epi8(_mm512_loadu_si512(table + 128), x,
-                                                  _mm512_loadu_si512(table + 192));
-    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), low, high);
+    return look_up(x, load_table(table));
   }
   static void lut(const std::uint8_t* x, std::uint8_t* y, std::int64_t n,
                   const std::uint8_t* table) noexcept {
@@ -214,6 +222,36 @@ struct Avx512Vnni {
       const __mmask64 m = mask64(n - i);
       _mm512_mask_storeu_epi8(y + i, m, lut64(_mm512_maskz_loadu_epi8(m, x + i), table));
     }
+  }
+
+  static constexpr int kPickBytes = 64;
+  static constexpr int kPickPixels = 1;
+  struct PickControl {
+    __m512i index;
+    __mmask64 taken;
+  };
+  [[gnu::always_inline]] static inline PickControl load_control(
+      const std::uint8_t* control) noexcept {
+    const __m512i index = _mm512_loadu_si512(control);
+    return {index, ~_mm512_movepi8_mask(index)};
+  }
+  [[gnu::always_inline]] static inline __m512i no_picks() noexcept {
+    return _mm512_setzero_si512();
+  }
+  [[gnu::always_inline]] static inline __m512i load_picks(const std::uint8_t* p,
+                                                          std::ptrdiff_t) noexcept {
+    return _mm512_loadu_si512(p);
+  }
+  [[gnu::always_inline]] static inline __m512i pick(__m512i x,
+                                                    const PickControl& control) noexcept {
+    return _mm512_maskz_permutexvar_epi8(control.taken, control.index, x);
+  }
+  [[gnu::always_inline]] static inline __m512i join(__m512i a, __m512i b) noexcept {
+    return _mm512_or_si512(a, b);
+  }
+  [[gnu::always_inline]] static inline void store_picks(std::uint8_t* p, std::ptrdiff_t, __m512i x,
+                                                        std::int64_t n) noexcept {
+    store_bytes(p, x, n);
   }
 
   static constexpr int kBytes = 64;
@@ -267,6 +305,7 @@ struct Avx512Vnni {
   }
 
   static constexpr int kCodeVecs = 4;
+  static constexpr bool kAnyCodeVecs = true;
   struct CodeConsts {
     __m512i zero;  // int16 lanes
     __m512i lo;    // u8 lanes

@@ -214,6 +214,34 @@ struct NeonDot {
     }
   }
 
+  static constexpr int kPickBytes = 16;
+  static constexpr int kPickPixels = 1;
+  using PickControl = uint8x16_t;
+  using PickTable = const std::uint8_t*;
+  [[gnu::always_inline]] static inline uint8x16_t no_picks() noexcept { return vdupq_n_u8(0); }
+  [[gnu::always_inline]] static inline PickControl load_control(
+      const std::uint8_t* control) noexcept {
+    return vld1q_u8(control);
+  }
+  static PickTable load_table(const std::uint8_t* table) noexcept { return table; }
+  [[gnu::always_inline]] static inline uint8x16_t load_picks(const std::uint8_t* p,
+                                                             std::ptrdiff_t) noexcept {
+    return vld1q_u8(p);
+  }
+  [[gnu::always_inline]] static inline uint8x16_t pick(uint8x16_t x, PickControl control) noexcept {
+    return vqtbl1q_u8(x, control);
+  }
+  [[gnu::always_inline]] static inline uint8x16_t join(uint8x16_t a, uint8x16_t b) noexcept {
+    return vorrq_u8(a, b);
+  }
+  [[gnu::always_inline]] static inline uint8x16_t look_up(uint8x16_t x, PickTable table) noexcept {
+    return lut16(x, table);
+  }
+  [[gnu::always_inline]] static inline void store_picks(std::uint8_t* p, std::ptrdiff_t,
+                                                        uint8x16_t x, std::int64_t n) noexcept {
+    store_bytes(p, x, n);
+  }
+
   // y[3 i + c] = byte i of a, b or c, for 16 i.
   [[gnu::always_inline]] static inline void interleave3(const std::uint8_t* a,
                                                         const std::uint8_t* b,
@@ -224,6 +252,7 @@ struct NeonDot {
   }
 
   static constexpr int kCodeVecs = 4;
+  static constexpr bool kAnyCodeVecs = false;
   struct CodeConsts {
     int16x8_t zero;
     uint8x16_t lo, hi;

@@ -272,6 +272,40 @@ struct Scalar {
     std::memcpy(p, x.v, std::size_t(n < kBytes ? n : kBytes));
   }
 
+  // Picks: kPickBytes bytes of each of kPickPixels pixels that lie `second` bytes apart. pick: lane
+  // l takes byte control[l] of its pixel, 0 where that is 0x80; join: the union of picks of
+  // different lanes. store_picks writes the first n bytes of each pixel.
+  static constexpr int kPickBytes = 16;
+  static constexpr int kPickPixels = 1;
+  using PickControl = Bytes16;
+  using PickTable = const std::uint8_t*;
+  static Bytes16 no_picks() noexcept { return {}; }
+  static PickControl load_control(const std::uint8_t* control) noexcept {
+    return load_bytes(control);
+  }
+  static PickTable load_table(const std::uint8_t* table) noexcept { return table; }
+  static Bytes16 load_picks(const std::uint8_t* p, std::ptrdiff_t) noexcept {
+    return load_bytes(p);
+  }
+  static Bytes16 pick(const Bytes16& x, const PickControl& control) noexcept {
+    Bytes16 r;
+    for (int i = 0; i < kPickBytes; ++i)
+      r.v[i] = control.v[i] < 0x80 ? x.v[control.v[i]] : std::uint8_t{0};
+    return r;
+  }
+  static Bytes16 join(Bytes16 a, const Bytes16& b) noexcept {
+    for (int i = 0; i < kPickBytes; ++i) a.v[i] |= b.v[i];
+    return a;
+  }
+  static Bytes16 look_up(Bytes16 x, PickTable table) noexcept {
+    for (std::uint8_t& v : x.v) v = table[v];
+    return x;
+  }
+  static void store_picks(std::uint8_t* p, std::ptrdiff_t, const Bytes16& x,
+                          std::int64_t n) noexcept {
+    store_bytes(p, x, n);
+  }
+
   // store_codes: dst[i] = lut(clamp(q[i] + zero, lo, hi)) for the first n lanes of NV vectors in
   // order; q may be anything, 0 <= lo <= hi <= 255; lut may be null.
   // y[3 i + c] = byte i of a, b or c, for 16 i.
@@ -285,6 +319,8 @@ struct Scalar {
   }
 
   static constexpr int kCodeVecs = 4;  // Vectors that one store_codes takes best.
+  // store_codes takes any number of vectors up to that.
+  static constexpr bool kAnyCodeVecs = false;
   struct CodeConsts {
     std::int32_t zero;
     std::int32_t lo;

@@ -74,6 +74,16 @@ std::int32_t encode(float x, const TensorMap& map) {
   return static_cast<std::int32_t>(std::clamp(round_half_even(ratio), lo, hi)) + map.zero;
 }
 
+std::vector<std::uint8_t> encode_all(std::span<const double> reals, const TensorMap& map) {
+  std::vector<std::uint8_t> codes;
+  for (const double x : reals) {
+    const double code = round_half_even(x / map.scale) + map.zero;
+    codes.push_back(code != code ? static_cast<std::uint8_t>(map.zero)
+                                 : static_cast<std::uint8_t>(std::clamp(code, 0.0, 255.0)));
+  }
+  return codes;
+}
+
 Result<Chain> read_chain(const OpContext& c, const ValueInfo& out) {
   const Node& node = c.node();
   Chain chain;
@@ -390,6 +400,11 @@ void Chain::run(const ChainPiece& piece, const StepArgs& args, const ChainEnd& e
       e.rows = block.rows;
       e.x = block.x;
       e.y = out + row * out_stride + at;
+      if (!end.by_channel.empty()) {
+        end.by_channel.run(*codes_, block.x, block.x_stride, block.rows, block.cols, block.channel,
+                           e.y, out_stride);
+        continue;
+      }
       if (end.residual_input >= 0)
         e.r = args.input<std::uint8_t>(static_cast<std::size_t>(end.residual_input)) + block.offset;
       codes_->encode(e);

@@ -18,12 +18,14 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/codes_u8.h"
 #include "kernels/elementwise_f32.h"
 #include "runtime/op.h"
+#include "runtime/ops/column_quantizer.h"
 
 namespace intact {
 
@@ -38,6 +40,9 @@ Result<TensorMap> tensor_map(const ValueInfo& info, const char* what);
 
 // Returns the code of a real, numerics.md (2), in [0, 255].
 std::int32_t encode(float x, const TensorMap& map);
+
+// Returns the codes of reals, each rounded once; NaN gives the zero point.
+std::vector<std::uint8_t> encode_all(std::span<const double> reals, const TensorMap& map);
 
 struct RealClamp {
   float lo = -std::numeric_limits<float>::infinity();
@@ -65,6 +70,9 @@ struct ChainEnd {
   // Brings codes [rows, cols], the first of channel `channel`, into their ranges.
   void limit(std::uint8_t* y, std::ptrdiff_t stride, std::int64_t rows, std::int64_t cols,
              std::int64_t channel) const;
+
+  // A Q with a map a channel, which divides as ONNX does and takes nothing in. Empty: one map.
+  ColumnQuantizer by_channel;
 
   [[nodiscard]] bool per_channel() const { return a.size() > 1; }
   [[nodiscard]] double a_of(std::int64_t channel) const {

@@ -118,13 +118,7 @@ std::optional<std::vector<std::uint8_t>> make_table(const OpContext& c, const Ch
           : op.reversed ? combine(op.binary, *operand, v)
                         : combine(op.binary, v, *operand);
   }
-  std::vector<std::uint8_t> table;
-  for (const double v : values) {
-    const double code = round_half_even(v / y.scale) + y.zero;
-    table.push_back(code != code ? static_cast<std::uint8_t>(y.zero)
-                                 : static_cast<std::uint8_t>(std::clamp(code, 0.0, 255.0)));
-  }
-  return table;
+  return encode_all(values, y);
 }
 
 void run_table(const CodesU8Kernel& kernel, const std::vector<std::uint8_t>& table, std::int64_t n,

@@ -15,7 +15,7 @@ ChannelMaps IntEpilogue::channel_maps(std::span<const double> input_scales,
   ChannelMaps maps;
   maps.m.assign(static_cast<std::size_t>(padded_n(n)), 0.0f);
   maps.c.assign(static_cast<std::size_t>(padded_n(n)), 0.0f);
-  const bool ends_here = codes_out && chain.empty() && !base.function;
+  const bool ends_here = codes_out && !through_float() && !base.function;
   if (base.function) maps.g_m = maps.g_c = maps.m;
   for (std::size_t i = 0; i < input_scales.size(); ++i) {
     const std::int64_t channel = first + static_cast<std::int64_t>(i) % channels;
@@ -34,8 +34,8 @@ void IntEpilogue::finish_pixels(float* x, std::byte* image_out, std::int64_t ima
                                 std::int64_t first, std::int64_t count, std::int64_t pixels,
                                 std::int64_t channels, const StepArgs& args) const {
   std::uint8_t* codes = reinterpret_cast<std::uint8_t*>(image_out) + first * channels;
-  if (codes_out && chain.empty()) end.limit(codes, channels, count, channels, 0);
-  if (chain.empty()) return;
+  if (codes_out && !through_float()) end.limit(codes, channels, count, channels, 0);
+  if (chain.empty() && !through_float()) return;
   ChainPiece piece;
   piece.x = x;
   piece.x_stride = piece.cols = piece.offset_stride = channels;
@@ -62,8 +62,11 @@ Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out) 
     }
     return e;
   }
-  if (quant->scale.size() != 1)
-    return fail(ErrorCode::kUnsupported, "the output of an integer node has a scale per channel");
+  if (quant->scale.size() != 1) {
+    e.end.by_channel = ColumnQuantizer(quant->scale, quant->zero_point);
+    e.base.kind = EpilogueKind::kFloat;
+    return e;
+  }
   e.code = TensorMap{static_cast<double>(quant->scale[0]), quant->zero_point[0]};
   e.end = e.chain.take_end(c, e.code);
   e.base.codes = e.end.codes;

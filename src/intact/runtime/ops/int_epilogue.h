@@ -38,13 +38,15 @@ struct ChannelMaps {
 struct IntEpilogue {
   Epilogue base;  // Without maps of channels and r.
   bool codes_out = true;
-  TensorMap code;           // Of the output, when it is codes.
+  TensorMap code;           // Of the output, when it is codes of one map.
   Chain chain;              // What the registers do not do.
   ChainEnd end;             // From the chain's result to codes.
   int residual_input = -1;  // Codes added in registers.
 
   // True when results go through float rows of their own before they become codes.
-  [[nodiscard]] bool through_float() const { return codes_out && !chain.empty(); }
+  [[nodiscard]] bool through_float() const {
+    return codes_out && (!chain.empty() || !end.by_channel.empty());
+  }
 
   // The tag of packed weights that hold channel_maps. How much of a chain becomes part of them may
   // depend on the shape that is planned: an operand [1, n] is a row of [8, n], and all of [1, n].

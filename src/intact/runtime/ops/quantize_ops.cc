@@ -13,6 +13,7 @@
 #include "base/round.h"
 #include "kernels/codes_u8.h"
 #include "kernels/exact_inverse.h"
+#include "runtime/ops/column_quantizer.h"
 #include "runtime/ops/tables.h"
 
 namespace intact {
@@ -153,6 +154,30 @@ Status plan_quantize(OpContext& c) {
         kernel->quantize(args.input<float>(0) + begin, 1, std::min(kChunk, n - begin), p,
                          args.output<std::uint8_t>(0) + begin);
       });
+    });
+    return {};
+  }
+  const Tensor* scales = c.input(1).constant;
+  const Tensor* zeros = has_zero ? c.input(2).constant : nullptr;
+  if (dtype == Dtype::kUint8 && g.block == 0 && g.inner == 1 && scales != nullptr &&
+      (zeros != nullptr || !has_zero)) {
+    std::vector<std::int32_t> zero(static_cast<std::size_t>(g.size), 0);
+    if (zeros != nullptr) std::ranges::copy(zeros->values<std::uint8_t>(), zero.begin());
+    const ColumnQuantizer columns(scales->values<float>(), zero);
+    INTACT_ASSIGN(const IsaLevel isa, host_isa());
+    const auto* kernel = &select_kernel<CodesU8Kernel>(isa);
+    const std::int64_t cols = g.size;
+    const std::int64_t rows = cols == 0 ? 0 : n / cols;
+    const std::int64_t rows_a_task =
+        std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, cols));
+    c.run([=](const StepArgs& args) {
+      args.pool.run(static_cast<std::size_t>((rows + rows_a_task - 1) / rows_a_task),
+                    [&](std::size_t t) {
+                      const std::int64_t first = static_cast<std::int64_t>(t) * rows_a_task;
+                      columns.run(*kernel, args.input<float>(0) + first * cols, cols,
+                                  std::min(rows_a_task, rows - first), cols, 0,
+                                  args.output<std::uint8_t>(0) + first * cols, cols);
+                    });
     });
     return {};
   }

@@ -21,6 +21,7 @@ std::span<const OpRow> select_ops();    // NonZero, Compress: as long as the dat
 std::span<const OpRow> quantize_ops();  // QuantizeLinear, DequantizeLinear
 std::span<const OpRow> dynamic_ops();   // DynamicQuantizeLinear, MatMulInteger, ConvInteger
 std::span<const OpRow> chain_ops();     // intact.Chain
+std::span<const OpRow> channel_ops();   // intact.Channels
 std::span<const OpRow> integer_ops();   // intact.Q*: what passes/fuse_qdq makes
 
 std::vector<std::span<const OpRow>> op_tables();

@@ -74,7 +74,7 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
 
   const std::int64_t batch = x.shape[0];
   const bool through_float = e.through_float();
-  const bool whole_rows = !e.chain.empty() || e.end.has_limits();
+  const bool whole_rows = through_float || !e.chain.empty() || e.end.has_limits();
   const ProductCut cut = cut_image(*packed->kernel, shape, c.parts(batch), whole_rows);
   const std::int64_t tiles_x = wino43_tiles_x(shape.window);
   const std::int64_t row_floats = shape.out_channels * shape.window.out_w;
