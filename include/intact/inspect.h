@@ -16,6 +16,8 @@ namespace intact {
 struct InspectOptions {
   std::string target = "any";
   std::vector<std::string> keep_float;
+  // Of inputs whose sizes the model leaves open, by name: what follows from them is then known.
+  std::map<std::string, std::vector<std::int64_t>> shapes;
 };
 
 struct Inspection {
@@ -29,14 +31,14 @@ struct Inspection {
   std::map<std::string, std::string> metadata;
   bool quantized = false;  // It holds QuantizeLinear or DequantizeLinear nodes.
   // Conv, ConvTranspose, Gemm and MatMul after folding; `integer`: it is, or would be. Figures that
-  // only a run can give are 0.
+  // only a run can give are 0; multiply-adds are known where all sizes are.
   std::vector<NodeReport> products;
   // Why a session would refuse the model, one sentence; empty when it opens. Then there are no
   // products.
   std::string problem;
 };
 
-// Errors: those of reading the file; kInvalidArgument (options).
+// Errors: those of reading the file; kInvalidArgument (options; a shape that is not an input's).
 Result<Inspection> inspect(const std::string& path, const InspectOptions& options = {});
 
 // Of all values over all samples.

@@ -109,6 +109,7 @@ struct VerifyResult {
   std::string actual;
   std::string first_node;  // The first node that differs; empty when `same`.
 };
-Result<VerifyResult> verify(const std::string& path, const SessionOptions& options = {});
+Result<VerifyResult> verify(const std::string& path, const SessionOptions& options = {},
+                            const std::atomic<bool>* cancel = nullptr);
 
 }  // namespace intact

@@ -93,8 +93,9 @@ void bind_quantize(nb::module_& m) {
   m.def("merge_texts",
         [](const std::string& a, const std::string& b) { return take(merge(a, b)); });
   m.def("verify_path", [](const std::string& path, int threads) {
-    const auto r = interruptible<VerifyResult>(
-        nullptr, [&](const std::atomic<bool>&) { return verify(path, {.threads = threads}); });
+    const auto r = interruptible<VerifyResult>(nullptr, [&](const std::atomic<bool>& cancel) {
+      return verify(path, {.threads = threads}, &cancel);
+    });
     nb::dict d;
     d["same"] = r.same;
     d["expected"] = r.expected;

@@ -128,6 +128,46 @@ def test_a_missed_limit_is_exit_code_3_and_keeps_the_best(where: Path) -> None:
     assert (where / "l.onnx").read_bytes() == (where / "l.onnx.best").read_bytes()
 
 
+def test_a_drop_beyond_the_limit_is_exit_code_3(where: Path) -> None:
+    flags = ["quantize", where / "m.onnx", "--data", where / "samples.npz", "--effort", 0, "--force"]
+    out = where / "dropped.onnx"
+    judged = ["--metric", "top1", "--eval-data", where / "samples.npz"]
+    fine = as_json(*flags, "-o", out, *judged, "--max-drop", "100%")
+    assert fine["metric"]["name"] == "top1" and fine["metric"]["samples"] > 0
+    assert fine["metric"]["drop"] <= fine["metric"]["limit"] == fine["metric"]["float"]
+    out.unlink()
+    # Two bits of noise cannot be hidden: the mean square error grows from nothing.
+    result = zoo.run(
+        *flags, "-o", out, "--metric", "min:mse", "--eval-data", where / "samples.npz", "--max-drop", 0
+    )
+    assert result.returncode == 3 and "drop" in result.stderr and "limit 0.000" in result.stdout
+    assert not out.exists() and Path(f"{out}.best").exists()
+    for lacking in (["--max-drop", 1], judged, [*judged, "--max-drop", "much"]):
+        assert zoo.run(*flags, "-o", out, *lacking).returncode == 2
+
+
+def test_a_calibration_file_stands_where_samples_do(where: Path) -> None:
+    zoo.intact("calibrate", where / "m.onnx", "--data", where / "samples.npz", "-o", where / "r.cal")
+    one, two = where / "one.onnx", where / "two.onnx"
+    zoo.intact("quantize", where / "m.onnx", "--data", where / "r.cal", "-o", one)
+    zoo.intact("quantize", where / "m.onnx", "--calibration", where / "r.cal", "-o", two)
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_inspect_knows_what_follows_from_a_shape(where: Path) -> None:
+    open_ended = as_json("inspect", where / "m.onnx")
+    assert open_ended["products"][0]["multiply_adds"] == 0
+    fixed = as_json("inspect", where / "m.onnx", "--shape", "x=2x3x12x12")
+    assert [p["multiply_adds"] for p in fixed["products"]] == [
+        2 * 8 * 12 * 12 * 27,
+        2 * 16 * 10 * 10 * 72,
+        2 * 4 * 16,
+    ]
+    assert "2,4" in fixed["outputs"][0]
+    for wrong in ("x=2x3x12", "y=1", "x=2x5x12x12", "x"):
+        assert zoo.run("inspect", where / "m.onnx", "--shape", wrong).returncode == 2
+
+
 def test_progress_is_for_terminals_only(where: Path) -> None:
     compare = [where / "m.onnx", where / "q.onnx", "--data", where / "samples.npz"]
     quiet = zoo.run("compare", *compare)

@@ -167,8 +167,10 @@ void Progress::update(double done, const std::string& stage) {
   const auto now = std::chrono::steady_clock::now();
   if (!terminal_ || now - shown_ < std::chrono::milliseconds(100)) return;
   shown_ = now;
-  const double spent = std::chrono::duration<double>(now - start_).count();
   const double part = std::clamp(done, 0.0, 1.0);
+  if (part < part_) start_ = now;  // The next stage begins.
+  part_ = part;
+  const double spent = std::chrono::duration<double>(now - start_).count();
   const auto width = static_cast<std::size_t>(part * 24);
   const std::string left =
       part > 0.02 ? fmt::format("{:.0f} s left", spent * (1 - part) / part) : std::string();

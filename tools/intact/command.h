@@ -73,7 +73,6 @@ struct Common {
 struct DataFlags {
   std::string path;
   DataOptions options;
-  std::vector<std::string> shapes;  // NAME=1x3x640x640, for symbolic dimensions.
   void add_to(CLI::App& app, bool required);
   Result<std::unique_ptr<Dataset>> open(const Session& session) const;
   // The same as the library takes it. Tells the notes of the data.
@@ -101,7 +100,8 @@ class Progress {
  private:
   std::string what_;
   bool terminal_;
-  std::chrono::steady_clock::time_point start_;
+  double part_ = 0;
+  std::chrono::steady_clock::time_point start_;  // Of what is now going on.
   std::chrono::steady_clock::time_point shown_;
 };
 

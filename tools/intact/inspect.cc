@@ -15,6 +15,7 @@ struct Flags {
   InspectOptions options;
   InspectDataOptions data_options;
   std::string model;
+  std::vector<std::string> shapes;
 };
 
 std::string describe(const ValueDescription& v) {
@@ -39,10 +40,20 @@ void print(const Flags& f, const Inspection& r) {
     return;
   }
   std::size_t integer = 0;
-  for (const NodeReport& p : r.products) integer += p.integer ? 1 : 0;
-  fmt::print("{} {} of {} Conv, ConvTranspose, Gemm and MatMul\n",
+  double macs = 0, integer_macs = 0;
+  bool known = true;
+  for (const NodeReport& p : r.products) {
+    integer += p.integer ? 1 : 0;
+    macs += p.multiply_adds;
+    integer_macs += p.integer ? p.multiply_adds : 0;
+    known &= p.multiply_adds > 0;
+  }
+  fmt::print("{} {} of {} Conv, ConvTranspose, Gemm and MatMul{}\n",
              r.quantized ? "integer are" : "quantize would make integer", integer,
-             r.products.size());
+             r.products.size(),
+             known && macs > 0 ? fmt::format(": {:.1f} % of {:.1f} M multiply-adds",
+                                             100 * integer_macs / macs, macs / 1e6)
+                               : std::string());
   for (const NodeReport& p : r.products)
     if (!p.integer) fmt::print("  float   {:<14} {:<40} {}\n", p.op, p.name, p.reason);
 }
@@ -85,8 +96,11 @@ Json to_json(const Flags& f, const Inspection& r) {
   if (!r.problem.empty()) json["problem"] = r.problem;
   json["products"] = Json::array();
   for (const NodeReport& p : r.products)
-    json["products"].push_back(
-        {{"name", p.name}, {"op", p.op}, {"integer", p.integer}, {"reason", p.reason}});
+    json["products"].push_back({{"name", p.name},
+                                {"op", p.op},
+                                {"multiply_adds", p.multiply_adds},
+                                {"integer", p.integer},
+                                {"reason", p.reason}});
   return json;
 }
 
@@ -107,6 +121,11 @@ void add_data(Json& json, const DataInspection& d) {
 int run_inspect(Flags& f) {
   if (!f.data_options.contact_sheet.empty() && f.data.path.empty())
     return refuse({ErrorCode::kInvalidArgument, "--contact-sheet shows samples: give --data", {}});
+  for (const std::string& text : f.shapes) {
+    auto shape = parse_shape(text);
+    if (!shape) return refuse(shape.error());
+    f.options.shapes.insert(std::move(*shape));
+  }
   const auto r = inspect(f.model, f.options);
   if (!r) return refuse(r.error());
   Json json = to_json(f, *r);
@@ -135,6 +154,8 @@ std::function<int()> declare_inspect(CLI::App& app) {
   auto f = std::make_shared<Flags>();
   app.add_option("MODEL", f->model, "The model")->required();
   f->data.add_to(app, false);
+  app.add_option("--shape", f->shapes, "NAME=1x3x640x640: input sizes that the model leaves open")
+      ->type_name("NAME=DIMS");
   app.add_option("--contact-sheet", f->data_options.contact_sheet,
                  "Write the first 64 pictures that the model receives, labels underneath")
       ->type_name("FILE.png");

@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 
 #include "base/atomic_file.h"
 #include "command.h"
+#include "intact/evaluate.h"
 
 namespace intact::cli {
 namespace {
@@ -15,10 +18,53 @@ struct Flags {
   Common common;
   DataFlags data;
   QuantizeOptions options;
-  std::string model, out, scheme = "auto", report;
+  DataFlags eval_data;  // --eval-data; pictures and constants as for --data.
+  std::string model, out, scheme = "auto", metric, max_drop;
   std::optional<double> min_sqnr;
   bool force = false;
 };
+
+// What a metric says of the model before and after.
+struct Drop {
+  Evaluation before, after;
+  double drop = 0;   // In the metric's own unit; positive is worse.
+  double limit = 0;  // Likewise.
+  [[nodiscard]] bool missed() const { return drop > limit; }
+};
+
+// "0.5" is in the metric's own unit, "1%" a share of what the float model has.
+Result<double> limit_of(const std::string& text, double before) {
+  const bool relative = text.ends_with('%');
+  const char* end = text.data() + text.size() - (relative ? 1 : 0);
+  double limit = 0;
+  const auto [next, error] = std::from_chars(text.data(), end, limit);
+  if (error != std::errc() || next != end || !(limit >= 0))
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("--max-drop '{}' is not a number such as 0.5, or a share such as 1%", text));
+  return relative ? limit / 100 * std::fabs(before) : limit;
+}
+
+// Both models on --eval-data. Nothing when no --max-drop asks for it.
+Result<std::optional<Drop>> measure_drop(const Flags& f, const Session& before,
+                                         const std::string& quantized) {
+  if (f.max_drop.empty()) return std::nullopt;
+  INTACT_ASSIGN(Session after, Session::open(std::as_bytes(std::span(quantized)), "",
+                                             {.threads = f.common.threads}));
+  INTACT_ASSIGN(const SampleSource samples, f.eval_data.samples(before));
+  EvaluateOptions options;
+  options.metric = f.metric;
+  options.cancel = &interrupted();
+  INTACT_ASSIGN(const auto results, evaluate({before, std::move(after)}, samples, options));
+  Drop d{results[0], results[1]};
+  d.drop = d.before.higher_is_better ? -d.after.difference : d.after.difference;
+  if (!std::isfinite(d.drop))
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the float model has no {} to drop from; --min-sqnr limits the noise",
+                            f.metric));
+  INTACT_ASSIGN(d.limit, limit_of(f.max_drop, d.before.value));
+  return d;
+}
 
 std::string default_out(const std::string& model) {
   std::filesystem::path path = model;
@@ -26,7 +72,7 @@ std::string default_out(const std::string& model) {
   return path.string();
 }
 
-void print(const Flags& f, const QuantizeResult& r) {
+void print(const Flags& f, const QuantizeResult& r, const std::optional<Drop>& drop) {
   fmt::print("integer     {:.1f} % of the multiply-adds\n", 100 * r.integer_share);
   bool any = false;
   for (const NodeReport& n : r.nodes) {
@@ -48,13 +94,17 @@ void print(const Flags& f, const QuantizeResult& r) {
                             100 * *r.agreement, 100 * r.agreement_low, 100 * r.agreement_high);
   fmt::print("verdict     {}: SQNR {:.1f} dB (95 % interval {:.1f} to {:.1f}){}\n",
              to_string(r.verdict), r.sqnr_db, r.sqnr_low_db, r.sqnr_high_db, agreement);
+  if (drop)
+    fmt::print("metric      {} {:.3f} -> {:.3f} {} on {} samples: drop {:.3f}, limit {:.3f}\n",
+               f.metric, drop->before.value, drop->after.value, drop->after.unit,
+               drop->after.samples, drop->drop, drop->limit);
   if (r.verdict != Verdict::kIntact && !r.noisiest_samples.empty()) {
     std::string samples;
     for (const auto& [i, share] : r.noisiest_samples)
       samples += fmt::format("{}{} ({:.0f} %)", samples.empty() ? "" : ", ", i, 100 * share);
     fmt::print("noise       most of it in samples {}\n", samples);
   }
-  if (r.verdict != Verdict::kIntact && !r.worst_nodes.empty()) {
+  if ((r.verdict != Verdict::kIntact || (drop && drop->missed())) && !r.worst_nodes.empty()) {
     std::string command = fmt::format("intact quantize {} --data {} --force", f.model, f.data.path);
     for (std::size_t i = 0; i < std::min<std::size_t>(3, r.worst_nodes.size()); ++i)
       command += fmt::format(" --keep-float '{}'", r.worst_nodes[i]);
@@ -63,7 +113,7 @@ void print(const Flags& f, const QuantizeResult& r) {
   fmt::print("wrote       {}\nnext        intact bench {} {}\n", f.out, f.model, f.out);
 }
 
-Json to_json(const Flags& f, const QuantizeResult& r) {
+Json to_json(const Flags& f, const QuantizeResult& r, const std::optional<Drop>& drop) {
   Json json;
   json["out"] = f.out;
   json["verdict"] = to_string(r.verdict);
@@ -74,6 +124,14 @@ Json to_json(const Flags& f, const QuantizeResult& r) {
   if (r.agreement)
     json["agreement"] = {
         {"value", *r.agreement}, {"low", r.agreement_low}, {"high", r.agreement_high}};
+  if (drop)
+    json["metric"] = {{"name", f.metric},
+                      {"float", drop->before.value},
+                      {"quantized", drop->after.value},
+                      {"unit", drop->after.unit},
+                      {"samples", drop->after.samples},
+                      {"drop", drop->drop},
+                      {"limit", drop->limit}};
   json["integer_share"] = r.integer_share;
   json["float_bytes"] = r.float_bytes;
   json["quantized_bytes"] = r.quantized_bytes;
@@ -99,6 +157,9 @@ int run_quantize(Flags& f) {
         {ErrorCode::kUnsupported,
          fmt::format("--scheme {} is not in this release; w8a8 (static INT8) is", f.scheme),
          {}});
+  // Ranges of a calibration file may stand where samples do.
+  if (f.data.path.ends_with(".cal") && f.options.calibration.empty())
+    f.options.calibration = std::exchange(f.data.path, {});
   if (f.data.path.empty() && f.options.calibration.empty())
     return refuse({ErrorCode::kInvalidArgument,
                    "no samples: give --data with inputs that the model really receives; intact "
@@ -108,6 +169,13 @@ int run_quantize(Flags& f) {
     return refuse({ErrorCode::kInvalidArgument,
                    "--min-sqnr is measured on samples: give --data beside the calibration file",
                    {}});
+  if (f.max_drop.empty() != f.metric.empty() || f.max_drop.empty() != f.eval_data.path.empty())
+    return refuse({ErrorCode::kInvalidArgument,
+                   "--max-drop is measured: say how with --metric, and on what with --eval-data",
+                   {}});
+  if (!f.max_drop.empty())
+    if (const auto limit = limit_of(f.max_drop, 1); !limit) return refuse(limit.error());
+  f.eval_data.options = f.data.options;
   if (f.out.empty()) f.out = default_out(f.model);
   if (!f.force && std::filesystem::exists(f.out))
     return refuse({ErrorCode::kInvalidArgument,
@@ -137,19 +205,26 @@ int run_quantize(Flags& f) {
     result = quantize(f.model, samples, f.options);
   }
   if (!result) return refuse(result.error());
-  const bool missed = f.min_sqnr && result->sqnr_db < *f.min_sqnr;
-  if (missed) f.out += ".best";
+  const auto drop = measure_drop(f, *session, result->model);
+  if (!drop) return refuse(drop.error());
+  const bool noisy = f.min_sqnr && result->sqnr_db < *f.min_sqnr;
+  const bool worse = *drop && (*drop)->missed();
+  if (noisy || worse) f.out += ".best";
   if (auto status = write_file(f.out, result->model); !status) return refuse(status.error());
   // What we write, we have run.
   if (auto check = Session::open(f.out, {.threads = f.common.threads}); !check)
     return refuse(check.error());
-  if (!f.common.quiet()) print(f, *result);
-  if (auto status = f.common.write("quantize", to_json(f, *result)); !status)
+  if (!f.common.quiet()) print(f, *result, *drop);
+  if (auto status = f.common.write("quantize", to_json(f, *result, *drop)); !status)
     return refuse(status.error());
-  if (!missed) return kDone;
-  fmt::print(stderr, "intact: SQNR {:.1f} dB is below --min-sqnr {:g}; the best found is in {}\n",
-             result->sqnr_db, *f.min_sqnr, f.out);
-  return kAccuracyMissed;
+  if (noisy)
+    fmt::print(stderr, "intact: SQNR {:.1f} dB is below --min-sqnr {:g}; the best found is in {}\n",
+               result->sqnr_db, *f.min_sqnr, f.out);
+  if (worse)
+    fmt::print(stderr,
+               "intact: {} drops by {:.3f}, more than --max-drop {}; the best found is in {}\n",
+               f.metric, (*drop)->drop, f.max_drop, f.out);
+  return noisy || worse ? kAccuracyMissed : kDone;
 }
 
 }  // namespace
@@ -182,6 +257,15 @@ std::function<int()> declare_quantize(CLI::App& app) {
   app.add_option("--min-sqnr", f->min_sqnr,
                  "Exit 3 when the worst output's SQNR is below; the result is then in OUT.best")
       ->type_name("DB");
+  app.add_option(
+         "--max-drop", f->max_drop,
+         "Exit 3 when --metric drops by more, in its own unit or as a share (1%); the result "
+         "is then in OUT.best")
+      ->type_name("X");
+  app.add_option("--metric", f->metric, "What --max-drop limits: the metrics of intact eval")
+      ->type_name("M");
+  app.add_option("--eval-data", f->eval_data.path, "Labelled samples for --metric, as --data")
+      ->type_name("DATA");
   app.add_flag("--force", f->force, "Replace an existing output file");
   f->common.add_to(app);
   return [f] { return run_quantize(*f); };

@@ -11,7 +11,7 @@ std::function<int()> declare_verify(CLI::App& app) {
   app.add_option("MODEL", *model, "A model that intact quantized")->required();
   common->add_to(app);
   return [common, model] {
-    const auto r = verify(*model, {.threads = common->threads});
+    const auto r = verify(*model, {.threads = common->threads}, &interrupted());
     if (!r) return refuse(r.error());
     Json json;
     json["model"] = *model;

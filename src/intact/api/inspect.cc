@@ -14,7 +14,9 @@
 #include "calib/raise_opset.h"
 #include "data/contact_sheet.h"
 #include "onnx/import.h"
+#include "passes/shape_analysis.h"
 #include "runtime/engine.h"
+#include "runtime/multiply_adds.h"
 
 namespace intact {
 namespace {
@@ -26,15 +28,45 @@ bool makes_codes(const Graph& graph, const Uses& uses, ValueId v) {
   return n >= 0 && graph.nodes[static_cast<std::size_t>(n)].is("DequantizeLinear");
 }
 
+// Gives inputs the sizes that the caller knows.
+Status set_shapes(Graph& graph, const InspectOptions& options) {
+  for (const auto& [name, shape] : options.shapes) {
+    const auto input =
+        std::find_if(graph.inputs.begin(), graph.inputs.end(),
+                     [&, &wanted = name](ValueId v) { return graph.value(v).name == wanted; });
+    if (input == graph.inputs.end())
+      return fail(ErrorCode::kInvalidArgument, fmt::format("the model has no input '{}'", name));
+    INTACT_TRY(check_shape(shape));
+    auto& declared = graph.value(*input).type.shape;
+    bool fits = !declared || declared->size() == shape.size();
+    for (std::size_t d = 0; declared && fits && d < shape.size(); ++d)
+      fits = !(*declared)[d].known() || (*declared)[d].size == shape[d];
+    if (!fits)
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("input '{}' cannot have the shape {}", name, to_string(shape)));
+    declared.emplace(shape.begin(), shape.end());
+  }
+  return {};
+}
+
+NodeReport report_of(const ShapeAnalysis& known, const Node& node) {
+  NodeReport r;
+  r.name = node.name;
+  r.op = node.op;
+  const auto x = concrete(known.shape(node.in(0))), w = concrete(known.shape(node.in(1))),
+             y = concrete(known.shape(node.out(0)));
+  if (x && w && y) r.multiply_adds = multiply_adds(node, *x, *w, *y);
+  return r;
+}
+
 // The products of a quantized file: integer when both factors are codes.
 std::vector<NodeReport> products_that_are(const Graph& graph) {
   const Uses uses = graph.uses();
+  const ShapeAnalysis known(graph);
   std::vector<NodeReport> products;
   for (const Node& node : graph.nodes) {
     if (!is_product(node)) continue;
-    NodeReport r;
-    r.name = node.name;
-    r.op = node.op;
+    NodeReport r = report_of(known, node);
     const bool input = makes_codes(graph, uses, node.in(0));
     r.integer = input && makes_codes(graph, uses, node.in(1));
     if (!r.integer) r.reason = input ? "its second factor is float" : "its input is float";
@@ -48,13 +80,12 @@ Result<std::vector<NodeReport>> products_that_would_be(Graph graph, const Inspec
   INTACT_TRY(raise_opset(graph));
   INTACT_ASSIGN(const Placement placement,
                 place(graph, {options.keep_float, {}, options.target == "tensorrt"}));
+  const ShapeAnalysis known(graph);
   std::vector<NodeReport> products;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
     if (!is_product(node)) continue;
-    NodeReport r;
-    r.name = node.name;
-    r.op = node.op;
+    NodeReport r = report_of(known, node);
     const auto index = static_cast<std::int32_t>(n);
     r.integer = placement.site_of.contains(index);
     if (const auto why = placement.reasons.find(index); why != placement.reasons.end())
@@ -127,12 +158,18 @@ Result<Inspection> inspect(const std::string& path, const InspectOptions& option
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("target '{}' is not known; choose any or tensorrt", options.target));
   INTACT_ASSIGN(Graph graph, import_onnx_file(path));
+  INTACT_TRY(set_shapes(graph, options));
   Inspection r;
   r.opset = graph.opset();
   r.producer = graph.producer_name;
   r.nodes = static_cast<std::int64_t>(graph.nodes.size());
   for (const ValueId id : graph.inputs) r.inputs.push_back(describe_value(graph.value(id)));
-  for (const ValueId id : graph.outputs) r.outputs.push_back(describe_value(graph.value(id)));
+  const ShapeAnalysis known(graph);
+  for (const ValueId id : graph.outputs) {
+    r.outputs.push_back(describe_value(graph.value(id)));
+    if (const auto sizes = concrete(known.shape(id)); sizes && r.outputs.back().has_shape)
+      r.outputs.back().shape = *sizes;
+  }
   r.metadata = graph.metadata;
   for (const Node& node : graph.nodes) {
     ++r.operators[node.domain.empty() ? node.op : node.domain + "." + node.op];

@@ -38,7 +38,9 @@ constexpr double kEnoughDb = 20;            // Of judge.h's INTACT.
 class Samples {
  public:
   Samples(const Graph& graph, const SampleSource& source, std::int64_t limit)
-      : source_(source), limit_(limit), reader_(graph) {}
+      : source_(source), limit_(limit), size_(source.size), reader_(graph) {
+    if (size_ && limit_ > 0) size_ = std::min(*size_, limit_);
+  }
 
   // All samples, or those that calibrate, or those that are held back.
   enum class Part { kAll, kCalibrate, kHeldBack };
@@ -62,12 +64,20 @@ class Samples {
         return std::move(*tensors);
       }
     };
+    if (size_) {
+      const std::int64_t held = *size_ / kHoldBackEvery;
+      s.size = part == Part::kAll ? *size_ : part == Part::kHeldBack ? held : *size_ - held;
+    }
     return s;
   }
+
+  // Tells how many there are, once they have been counted.
+  void set_size(std::int64_t size) { size_ = size; }
 
  private:
   const SampleSource& source_;
   std::int64_t limit_;
+  std::optional<std::int64_t> size_;
   std::int64_t index_ = 0;
   SampleReader reader_;
 };
@@ -81,7 +91,9 @@ Result<std::int64_t> count_samples(Samples& samples, std::int64_t enough,
     INTACT_TRY(progress.check());
     if (n == enough) return n;
     INTACT_ASSIGN(const auto sample, all.next());
-    if (!sample) return n;
+    if (sample) continue;
+    samples.set_size(n);
+    return n;
   }
 }
 
@@ -370,7 +382,8 @@ class Quantizer {
     graph_.metadata["intact"] =
         fmt::format("{} model={} data={} options={} targets={}", kVersion, hex(model_hash_),
                     hex(seen_.data_hash), hex(hash_options(options_)), options_.target);
-    INTACT_ASSIGN(const Fingerprint print, make_fingerprint(graph_, options_.threads));
+    INTACT_ASSIGN(const Fingerprint print,
+                  make_fingerprint(graph_, options_.threads, options_.cancel));
     graph_.metadata["intact.fingerprint"] = print.text();
     result_.fingerprint = hex(print.outputs);
     INTACT_ASSIGN(result_.model, export_onnx(graph_));
@@ -507,7 +520,8 @@ Result<std::string> merge(const std::string& a, const std::string& b) {
   return to_text(merged);
 }
 
-Result<VerifyResult> verify(const std::string& path, const SessionOptions& options) {
+Result<VerifyResult> verify(const std::string& path, const SessionOptions& options,
+                            const std::atomic<bool>* cancel) {
   INTACT_ASSIGN(Graph graph, import_onnx_file(path));
   VerifyResult r;
   const auto stored = graph.metadata.find("intact.fingerprint");
@@ -515,7 +529,7 @@ Result<VerifyResult> verify(const std::string& path, const SessionOptions& optio
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("{} has no fingerprint: intact did not write it", path));
   INTACT_ASSIGN(const Fingerprint expected, Fingerprint::parse(stored->second));
-  INTACT_ASSIGN(const Fingerprint actual, make_fingerprint(graph, options.threads));
+  INTACT_ASSIGN(const Fingerprint actual, make_fingerprint(graph, options.threads, cancel));
   r.expected = hex(expected.outputs);
   r.actual = hex(actual.outputs);
   r.first_node = first_difference(graph, expected, actual);

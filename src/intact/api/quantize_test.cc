@@ -295,6 +295,22 @@ TEST(Quantize, RefusesDataThatCannotCalibrate) {
   EXPECT_NE(nan.error().text().find("3"), std::string::npos) << nan.error().text();
 }
 
+TEST(Quantize, TellsHowFarEachStageIs) {
+  std::map<std::string, std::vector<double>> told;
+  QuantizeOptions options;
+  options.progress = [&](const std::string& stage, double done) { told[stage].push_back(done); };
+  const std::string bytes = model();
+  SampleSource samples = images(20);
+  samples.size = 20;
+  ASSERT_TRUE(quantize(std::as_bytes(std::span(bytes)), "", samples, options));
+  for (const char* stage : {"calibrate", "judge"}) {
+    ASSERT_FALSE(told[stage].empty()) << stage;
+    EXPECT_TRUE(std::is_sorted(told[stage].begin(), told[stage].end())) << stage;
+    EXPECT_GT(told[stage][0], 0) << stage;
+    EXPECT_EQ(told[stage].back(), 1) << stage;
+  }
+}
+
 TEST(Quantize, StopsWhenCancelled) {
   std::atomic<bool> cancel = true;
   QuantizeOptions options;
@@ -333,6 +349,10 @@ TEST_F(Verify, NamesTheNodeWhoseWeightsChanged) {
   const auto good = verify(write("good.onnx", r->model));
   ASSERT_TRUE(good) << good.error().text();
   EXPECT_TRUE(good->same) << good->first_node;
+  const std::atomic<bool> cancel{true};
+  const auto stopped = verify(write("good.onnx", r->model), {}, &cancel);
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, ErrorCode::kInterrupted);
 
   auto g = import_onnx(bytes_of_text(r->model));
   ASSERT_TRUE(g);

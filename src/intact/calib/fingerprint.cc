@@ -87,7 +87,10 @@ Result<Fingerprint> Fingerprint::parse(const std::string& text) {
   return f;
 }
 
-Result<Fingerprint> make_fingerprint(const Graph& graph, int threads) {
+Result<Fingerprint> make_fingerprint(const Graph& graph, int threads,
+                                     const std::atomic<bool>* cancel) {
+  RunOptions options;
+  options.cancel = cancel;
   Fingerprint f;
   const Uses uses = graph.uses();
   for (const Node& node : graph.nodes)
@@ -108,8 +111,9 @@ Result<Fingerprint> make_fingerprint(const Graph& graph, int threads) {
         if (ran) inputs.push_back(seeded(input, size, (r * 64 + i) + 1));
       }
       if (!ran) break;
-      const auto outputs = engine->run(inputs);
+      const auto outputs = engine->run(inputs, options);
       ran = outputs.has_value();
+      if (!ran && outputs.error().code == ErrorCode::kInterrupted) return fail(outputs.error());
       if (ran)
         for (const Tensor& t : *outputs) h = hash_tensor(t, h);
     }

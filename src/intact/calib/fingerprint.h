@@ -5,6 +5,7 @@
 // take the first of a few sizes with which the model runs: the batch axis 1, others 64, 32, 8, 1.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -21,7 +22,9 @@ struct Fingerprint {
   static Result<Fingerprint> parse(const std::string& text);
 };
 
-Result<Fingerprint> make_fingerprint(const Graph& graph, int threads);
+// Errors: those of opening the model; kInterrupted.
+Result<Fingerprint> make_fingerprint(const Graph& graph, int threads,
+                                     const std::atomic<bool>* cancel = nullptr);
 
 // The name of the first product whose constants differ; "(a constant outside ...)" when it is none
 // of them; empty when nothing differs.

@@ -159,7 +159,7 @@ Result<Judgement> judge(const Graph& float_model, Graph quantized, const TensorS
       }
     }
     j.samples.push_back(std::move(error));
-    progress("judge", 0);
+    progress("judge", samples.part(std::ssize(j.samples)));
   }
   j.sqnr_db = pooled_sqnr(j.samples);
   find_interval(j);

@@ -353,7 +353,7 @@ Result<Observations> observe(const Graph& graph, const Placement& placement,
       if (!s)
         return fail(s.error().with_context(fmt::format("calibration sample {}", all.samples)));
       ++all.samples;
-      progress("calibrate", 0);
+      progress("calibrate", source.part(all.samples));
     }
   }
   if (all.samples == 0)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -16,6 +17,12 @@ namespace intact {
 struct TensorSource {
   std::function<Status()> restart;
   std::function<Result<std::optional<std::vector<Tensor>>>()> next;  // Nothing: the end.
+  std::optional<std::int64_t> size{};  // Where it is known; for progress.
+
+  // The share that `done` samples are, or 0.
+  [[nodiscard]] double part(std::int64_t done) const {
+    return size && *size > 0 ? static_cast<double>(done) / static_cast<double>(*size) : 0;
+  }
 };
 
 // How a long calculation reports and is stopped.
