@@ -307,7 +307,10 @@ class PieceLoop {
       return;
     }
     const float* x = args.input<float>(w.input) + at;
-    for (std::int64_t i = 0; i < count; ++i) to[i] = x[i * step];
+    if (step == 1)
+      std::copy_n(x, count, to);
+    else
+      for (std::int64_t i = 0; i < count; ++i) to[i] = x[i * step];
   }
 
  private:
@@ -382,6 +385,7 @@ Status plan_chain(OpContext& c) {
     inputs.emplace_back(static_cast<std::size_t>(ops[i].input),
                         ops[i].codes ? std::optional(ops[i].map) : std::nullopt);
   }
+  const float inverse = y_map ? exact_inverse(static_cast<float>(y_map->scale)) : 0.0f;
   const PieceLoop loop(y, c, std::move(inputs));
   c.run([=, &kernel, math = chain.math_](const StepArgs& args) {
     constexpr std::int64_t kLimit = 1024;
@@ -409,7 +413,7 @@ Status plan_chain(OpContext& c) {
                }
                if (codes_out)
                  Chain::store_codes(kernel, *y_map, v.data(), count, 1, count,
-                                    args.output<std::uint8_t>(0) + at, count);
+                                    args.output<std::uint8_t>(0) + at, count, inverse);
                else
                  std::copy_n(v.data(), count, args.output<float>(0) + at);
              });

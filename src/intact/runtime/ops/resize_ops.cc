@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "runtime/ops/strided.h"
 #include "runtime/ops/tables.h"
 
 namespace intact {
@@ -137,22 +138,36 @@ Status plan_nearest(OpContext& c, const std::vector<Taps>& taps) {
   const std::int64_t inner = num_elements(std::span(in).subspan(last + 1));
   const std::int64_t row = out[last];
   const std::int64_t rows = row == 0 ? 0 : num_elements(std::span(out).first(last));
+  // Enough rows a task to be worth a thread, and to meet rows that repeat the one before.
+  const std::size_t bytes = static_cast<std::size_t>(inner) * width;
+  const std::size_t row_bytes = static_cast<std::size_t>(row) * bytes;
+  const auto rows_a_task = static_cast<std::int64_t>(
+      std::max<std::size_t>(1, 16384 / std::max<std::size_t>(1, row_bytes)));
   c.run([=](const StepArgs& args) {
-    const std::size_t bytes = static_cast<std::size_t>(inner) * width;
-    args.pool.run(static_cast<std::size_t>(rows), [&](std::size_t r) {
-      std::int64_t rest = static_cast<std::int64_t>(r), base = 0;
-      for (std::size_t d = last; d-- > 0;) {
-        base += maps[d][static_cast<std::size_t>(rest % out[d])];
-        rest /= out[d];
-      }
-      std::byte* to = args.out[0] + r * static_cast<std::size_t>(row) * bytes;
-      for (std::int64_t i = 0; i < row; ++i, to += bytes)
-        std::memcpy(
-            to,
-            args.in[0] +
-                static_cast<std::size_t>(base + maps[last][static_cast<std::size_t>(i)]) * width,
-            bytes);
-    });
+    args.pool.run(
+        static_cast<std::size_t>((rows + rows_a_task - 1) / rows_a_task), [&](std::size_t t) {
+          const std::int64_t first = static_cast<std::int64_t>(t) * rows_a_task;
+          std::int64_t before = -1;
+          for (std::int64_t r = first; r < std::min(rows, first + rows_a_task); ++r) {
+            std::int64_t rest = r, base = 0;
+            for (std::size_t d = last; d-- > 0;) {
+              base += maps[d][static_cast<std::size_t>(rest % out[d])];
+              rest /= out[d];
+            }
+            std::byte* to = args.out[0] + static_cast<std::size_t>(r) * row_bytes;
+            const std::byte* from = args.in[0] + static_cast<std::size_t>(base) * width;
+            if (base == before)
+              std::memcpy(to, to - row_bytes, row_bytes);
+            else
+              for (std::int64_t i = 0; i < row; ++i, to += bytes)
+                copy_bytes(
+                    to,
+                    from +
+                        static_cast<std::size_t>(maps[last][static_cast<std::size_t>(i)]) * width,
+                    bytes);
+            before = base;
+          }
+        });
   });
   return {};
 }

@@ -19,18 +19,6 @@ constexpr std::int64_t kTaskElements = 32768;
 // Side of the square blocks in which a transposition walks both sides.
 constexpr std::int64_t kBlock = 32;
 
-// to[0 .. bytes) = from: what memcpy does, without a call for the few bytes of a pixel.
-inline void copy_bytes(void* to, const void* from, std::size_t bytes) {
-  auto* t = static_cast<std::byte*>(to);
-  const auto* f = static_cast<const std::byte*>(from);
-  if (bytes < 16 || bytes > 256) {
-    std::memcpy(t, f, bytes);
-    return;
-  }
-  for (std::size_t i = 0; i + 16 < bytes; i += 16) std::memcpy(t + i, f + i, 16);
-  std::memcpy(t + bytes - 16, f + bytes - 16, 16);
-}
-
 // y[r * kWidth + c] = x[r + c * x_stride]: a few planes interleaved.
 template <int kWidth, class T>
 void interleave(const T* x, std::int64_t x_stride, std::int64_t height, T* __restrict y) {
@@ -79,12 +67,54 @@ void turn(const T* x, std::int64_t x_stride, std::int64_t height, std::int64_t w
       y[r * y_stride + c] = x[r + c * x_stride];
 }
 
+// The same for bytes, eight by eight.
+void turn_bytes(const std::uint8_t* x, std::int64_t x_stride, std::int64_t height,
+                std::int64_t width, std::uint8_t* y, std::int64_t y_stride) {
+  constexpr std::int64_t kTile = 8;
+  using Bytes [[gnu::vector_size(16)]] = std::uint8_t;
+  using Pairs [[gnu::vector_size(16)]] = std::uint16_t;
+  using Fours [[gnu::vector_size(16)]] = std::uint32_t;
+  const std::int64_t whole_rows = height / kTile * kTile, whole_cols = width / kTile * kTile;
+  for (std::int64_t c = 0; c < whole_cols; c += kTile)
+    for (std::int64_t r = 0; r < whole_rows; r += kTile) {
+      Pairs two[4];  // Of columns 2 i and 2 i + 1.
+      for (int i = 0; i < 4; ++i) {
+        Bytes a{}, b{};
+        std::memcpy(&a, x + r + (c + 2 * i) * x_stride, kTile);
+        std::memcpy(&b, x + r + (c + 2 * i + 1) * x_stride, kTile);
+        two[i] = reinterpret_cast<Pairs>(
+            __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+      }
+      Fours four[2][2];  // Of columns 4 i and on: rows 0 to 3, rows 4 to 7.
+      for (int i = 0; i < 2; ++i) {
+        four[i][0] = reinterpret_cast<Fours>(
+            __builtin_shufflevector(two[2 * i], two[2 * i + 1], 0, 8, 1, 9, 2, 10, 3, 11));
+        four[i][1] = reinterpret_cast<Fours>(
+            __builtin_shufflevector(two[2 * i], two[2 * i + 1], 4, 12, 5, 13, 6, 14, 7, 15));
+      }
+      for (int half = 0; half < 2; ++half) {
+        const Fours low = __builtin_shufflevector(four[0][half], four[1][half], 0, 4, 1, 5);
+        const Fours high = __builtin_shufflevector(four[0][half], four[1][half], 2, 6, 3, 7);
+        std::uint8_t rows[4 * kTile];
+        std::memcpy(rows, &low, sizeof low);
+        std::memcpy(rows + sizeof low, &high, sizeof high);
+        for (int i = 0; i < 4; ++i)
+          std::memcpy(y + (r + 4 * half + i) * y_stride + c, rows + i * kTile, kTile);
+      }
+    }
+  for (std::int64_t r = 0; r < height; ++r)
+    for (std::int64_t c = r < whole_rows ? whole_cols : 0; c < width; ++c)
+      y[r * y_stride + c] = x[r + c * x_stride];
+}
+
 // A block of a transposition.
 template <class T>
 void copy_block(const T* x, std::int64_t x_stride, std::int64_t height, std::int64_t width, T* y,
                 std::int64_t y_stride, std::int64_t y_step) {
   if constexpr (sizeof(T) == 4)
     if (y_step == 1) return turn(x, x_stride, height, width, y, y_stride);
+  if constexpr (sizeof(T) == 1)
+    if (y_step == 1) return turn_bytes(x, x_stride, height, width, y, y_stride);
   for (std::int64_t r = 0; r < height; ++r)
     for (std::int64_t c = 0; c < width; ++c) y[r * y_stride + c * y_step] = x[r + c * x_stride];
 }
