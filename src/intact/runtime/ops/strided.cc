@@ -74,14 +74,21 @@ void turn_bytes(const std::uint8_t* x, std::int64_t x_stride, std::int64_t heigh
   using Bytes [[gnu::vector_size(16)]] = std::uint8_t;
   using Pairs [[gnu::vector_size(16)]] = std::uint16_t;
   using Fours [[gnu::vector_size(16)]] = std::uint32_t;
+  using Words [[gnu::vector_size(16)]] = std::uint64_t;
+  // Through registers: a vector assembled in memory is slow to read.
+  const auto load = [&](const std::uint8_t* p) {
+    std::uint64_t word;
+    std::memcpy(&word, p, kTile);
+    return reinterpret_cast<Bytes>(Words{word, 0});
+  };
+  const auto store = [&](std::uint8_t* p, std::uint64_t word) { std::memcpy(p, &word, kTile); };
   const std::int64_t whole_rows = height / kTile * kTile, whole_cols = width / kTile * kTile;
   for (std::int64_t c = 0; c < whole_cols; c += kTile)
     for (std::int64_t r = 0; r < whole_rows; r += kTile) {
       Pairs two[4];  // Of columns 2 i and 2 i + 1.
       for (int i = 0; i < 4; ++i) {
-        Bytes a{}, b{};
-        std::memcpy(&a, x + r + (c + 2 * i) * x_stride, kTile);
-        std::memcpy(&b, x + r + (c + 2 * i + 1) * x_stride, kTile);
+        const Bytes a = load(x + r + (c + 2 * i) * x_stride);
+        const Bytes b = load(x + r + (c + 2 * i + 1) * x_stride);
         two[i] = reinterpret_cast<Pairs>(
             __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
       }
@@ -93,13 +100,15 @@ void turn_bytes(const std::uint8_t* x, std::int64_t x_stride, std::int64_t heigh
             __builtin_shufflevector(two[2 * i], two[2 * i + 1], 4, 12, 5, 13, 6, 14, 7, 15));
       }
       for (int half = 0; half < 2; ++half) {
-        const Fours low = __builtin_shufflevector(four[0][half], four[1][half], 0, 4, 1, 5);
-        const Fours high = __builtin_shufflevector(four[0][half], four[1][half], 2, 6, 3, 7);
-        std::uint8_t rows[4 * kTile];
-        std::memcpy(rows, &low, sizeof low);
-        std::memcpy(rows + sizeof low, &high, sizeof high);
-        for (int i = 0; i < 4; ++i)
-          std::memcpy(y + (r + 4 * half + i) * y_stride + c, rows + i * kTile, kTile);
+        const auto low = reinterpret_cast<Words>(
+            __builtin_shufflevector(four[0][half], four[1][half], 0, 4, 1, 5));
+        const auto high = reinterpret_cast<Words>(
+            __builtin_shufflevector(four[0][half], four[1][half], 2, 6, 3, 7));
+        std::uint8_t* row = y + (r + 4 * half) * y_stride + c;
+        store(row, low[0]);
+        store(row + y_stride, low[1]);
+        store(row + 2 * y_stride, high[0]);
+        store(row + 3 * y_stride, high[1]);
       }
     }
   for (std::int64_t r = 0; r < height; ++r)
