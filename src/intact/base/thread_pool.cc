@@ -243,9 +243,9 @@ struct Region {
       const int now = seat.state.load(std::memory_order_acquire);
       return now == kSpare || now == kAsleep;
     };
-    if (left()) return;
     int state = kPosted;
-    if (seat.state.compare_exchange_strong(state, kSpare, std::memory_order_acq_rel))
+    if (seat.state.load(std::memory_order_relaxed) == kPosted &&
+        seat.state.compare_exchange_strong(state, kSpare, std::memory_order_acq_rel))
       return join(seat, number);
     if (spin_until(left)) return;
     state = kWorking;

@@ -256,7 +256,7 @@ Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e
     max_n = std::max(max_n, padded_n(conv.b->shape.n));
     const std::int64_t rows = conv.window.out_h * conv.window.out_w;
     const ProductCut cut =
-        cut_float_gemm(*conv.b->kernel, rows, conv.b->shape.n, wanted, conv.out_pixels == 1);
+        cut_float_gemm(*conv.b->kernel, rows, conv.b->shape, wanted, conv.out_pixels == 1);
     for (std::int64_t t = 0; t < cut.tasks(); ++t) {
       const std::int64_t r = cut.row_part(t), p = cut.panel_part(t);
       tasks.push_back(
@@ -440,7 +440,7 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   // One row, as in a global pool, is cut by channels.
   const Cut rows = Cut::of(g.out_h, c.parts(batch));
-  const Cut columns = Cut::of(channels, g.out_h == 1 ? c.parts(batch) : 1, 64);
+  const Cut columns = Cut::of(channels, g.out_h == 1 ? c.parts(batch) : 1, codes ? 64 : 16);
   const std::int64_t tasks = rows.parts * columns.parts;
   if (codes) {
     const auto* kernel = &select_kernel<PoolU8Kernel>(isa);

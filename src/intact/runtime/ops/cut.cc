@@ -21,20 +21,25 @@ Cut cut_rows(std::int64_t rows, std::int64_t wanted, std::int64_t tile) {
 
 }  // namespace
 
-ProductCut ProductCut::of(std::int64_t rows, std::int64_t panels, std::int64_t wanted,
-                          std::int64_t tile_rows, std::int64_t tile_panels, bool by_panels) {
+ProductCut ProductCut::of(std::int64_t rows, std::int64_t panels, std::int64_t k,
+                          std::int64_t wanted, std::int64_t tile_rows, std::int64_t tile_panels,
+                          bool by_panels) {
   // The time of the largest task, in multiply-adds a k. A weight from outside the core's own cache
-  // takes as long as 4 rows' multiplications by it; an element of A that another core has written,
-  // as 16 multiplications.
+  // takes as long as 4 rows' multiplications by it. Tasks of some panels read rows that other cores
+  // have written, and the next step does so with their results: as long as 60 multiplications an
+  // element, half of which are elsewhere.
+  constexpr double kWeight = 4, kElement = 60 / 2;
   const auto cost = [&](const ProductCut& cut) {
     const auto columns = static_cast<double>(kPanelCols * cut.panels.largest());
-    const double own = columns * (with_tail(cut.rows.largest(), tile_rows) + 4);
-    return own + (cut.panels.parts > 1 ? 16.0 * static_cast<double>(cut.rows.largest()) : 0);
+    const auto height = static_cast<double>(cut.rows.largest());
+    const double own = columns * (with_tail(cut.rows.largest(), tile_rows) + kWeight);
+    if (cut.panels.parts == 1) return own;
+    const auto all_columns = static_cast<double>(kPanelCols * panels);
+    return own + kElement * height *
+                     (1 + all_columns / static_cast<double>(std::max<std::int64_t>(1, k)));
   };
   ProductCut best{cut_rows(rows, wanted, tile_rows), Cut::of(panels, 1)};
-  // What reads the result wants it by rows: panels must be clearly better.
-  constexpr double kClearly = 0.95;
-  double least = kClearly * cost(best);
+  double least = cost(best);
   for (std::int64_t parts = 2; by_panels && parts <= wanted; ++parts) {
     if (wanted % parts != 0) continue;
     const ProductCut cut{cut_rows(rows, wanted / parts, tile_rows),

@@ -39,7 +39,7 @@ struct ProductCut {
 
   // About `wanted` tasks, by rows alone or by panels too, for a kernel whose register tile is
   // `tile_rows` by `tile_panels`.
-  static ProductCut of(std::int64_t rows, std::int64_t panels, std::int64_t wanted,
+  static ProductCut of(std::int64_t rows, std::int64_t panels, std::int64_t k, std::int64_t wanted,
                        std::int64_t tile_rows, std::int64_t tile_panels, bool by_panels = true);
 
   [[nodiscard]] std::int64_t tasks() const { return rows.parts * panels.parts; }

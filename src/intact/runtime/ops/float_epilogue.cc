@@ -37,9 +37,10 @@ Result<std::shared_ptr<PackedFloatGemm>> pack_float_gemm(const GemmShape& shape,
   return p;
 }
 
-ProductCut cut_float_gemm(const GemmF32Kernel& kernel, std::int64_t rows, std::int64_t n,
+ProductCut cut_float_gemm(const GemmF32Kernel& kernel, std::int64_t rows, const GemmShape& shape,
                           std::int64_t wanted, bool by_panels) {
-  return ProductCut::of(rows, panels_of(n), wanted, kernel.tile_m, kernel.tile_panels, by_panels);
+  return ProductCut::of(rows, panels_of(shape.n), shape.k(), wanted, kernel.tile_m,
+                        kernel.tile_panels, by_panels);
 }
 
 Result<std::vector<float>> read_float_bias(OpContext& c, std::size_t i, std::int64_t channels) {

@@ -44,7 +44,7 @@ Result<std::shared_ptr<PackedFloatGemm>> pack_float_gemm(const GemmShape& shape,
                                                          std::span<const float> bias);
 
 // How a product of `rows` rows is cut into about `wanted` tasks, by rows alone or by panels too.
-ProductCut cut_float_gemm(const GemmF32Kernel& kernel, std::int64_t rows, std::int64_t n,
+ProductCut cut_float_gemm(const GemmF32Kernel& kernel, std::int64_t rows, const GemmShape& shape,
                           std::int64_t wanted, bool by_panels = true);
 
 // Reads a float32 constant bias of `channels` elements from input i; empty when absent.

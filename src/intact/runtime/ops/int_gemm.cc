@@ -93,7 +93,7 @@ std::size_t int_gemm_scratch(const PackedIntGemm& b, const IntEpilogue& epilogue
 }
 
 ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t wanted) {
-  return ProductCut::of(rows, panels_of(b.shape.n), wanted, b.kernel->tile_m,
+  return ProductCut::of(rows, panels_of(b.shape.n), b.shape.k(), wanted, b.kernel->tile_m,
                         b.kernel->tile_panels);
 }
 

@@ -29,7 +29,7 @@ Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed,
     return pack_float_gemm({n, 1, k}, source, bias);
   };
   INTACT_ASSIGN(const auto packed, c.packed<PackedFloatGemm>("gemm", pack));
-  const ProductCut cut = cut_float_gemm(*packed->kernel, rows, n, c.parts());
+  const ProductCut cut = cut_float_gemm(*packed->kernel, rows, packed->shape, c.parts());
   // Rows that are worked on again stay in the second-level cache until then.
   constexpr std::int64_t kStripRows = 192;
   const std::int64_t strip_rows = std::clamp<std::int64_t>(cut.rows.largest(), 1, kStripRows);
@@ -142,7 +142,7 @@ Status plan_matmul(OpContext& c) {
       align(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
   const bool share_batches = batch >= c.threads();
   c.scratch(packed_bytes * static_cast<std::size_t>(share_batches ? c.threads() : 1));
-  const ProductCut cut = cut_float_gemm(*kernel, p.m, p.n, c.parts(batch));
+  const ProductCut cut = cut_float_gemm(*kernel, p.m, shape, c.parts(batch));
   c.run([=](const StepArgs& args) {
     const auto pack = [&](std::int64_t i, std::byte* to) {
       kernel->pack_b(shape,
