@@ -44,8 +44,8 @@ struct TensorView {
   const void* data = nullptr;
 };
 
-// A piece of memory that a run writes: dense, row-major, of the output's type and shape. Without
-// data the run allocates it.
+// A piece of memory that a run writes: dense, row-major, of the output's type and shape; it overlaps
+// neither inputs nor other outputs. Without data the run allocates it.
 struct OutputView {
   std::string dtype;
   std::vector<std::int64_t> shape;
@@ -63,7 +63,9 @@ struct OwnedTensor {
 
 class Session {
  public:
-  // Opens an ONNX file, float or quantized. Errors: kIo, kInvalidModel, kUnsupported.
+  // Opens an ONNX file, float or quantized. The file is mapped while the session lives: a newer one
+  // takes its place by a rename (as quantize writes), never by writing into it.
+  // Errors: kIo, kInvalidModel, kUnsupported.
   static Result<Session> open(const std::string& path, const SessionOptions& options = {});
   // Opens a model in memory; external data is looked for in `folder`, if that is not empty.
   static Result<Session> open(std::span<const std::byte> model, const std::string& folder = "",

@@ -129,7 +129,15 @@ def test_a_missed_limit_is_exit_code_3_and_keeps_the_best(where: Path) -> None:
 
 
 def test_a_drop_beyond_the_limit_is_exit_code_3(where: Path) -> None:
-    flags = ["quantize", where / "m.onnx", "--data", where / "samples.npz", "--effort", 0, "--force"]
+    flags = [
+        "quantize",
+        where / "m.onnx",
+        "--data",
+        where / "samples.npz",
+        "--effort",
+        0,
+        "--force",
+    ]
     out = where / "dropped.onnx"
     judged = ["--metric", "top1", "--eval-data", where / "samples.npz"]
     fine = as_json(*flags, "-o", out, *judged, "--max-drop", "100%")
@@ -138,7 +146,15 @@ def test_a_drop_beyond_the_limit_is_exit_code_3(where: Path) -> None:
     out.unlink()
     # Two bits of noise cannot be hidden: the mean square error grows from nothing.
     result = zoo.run(
-        *flags, "-o", out, "--metric", "min:mse", "--eval-data", where / "samples.npz", "--max-drop", 0
+        *flags,
+        "-o",
+        out,
+        "--metric",
+        "min:mse",
+        "--eval-data",
+        where / "samples.npz",
+        "--max-drop",
+        0,
     )
     assert result.returncode == 3 and "drop" in result.stderr and "limit 0.000" in result.stdout
     assert not out.exists() and Path(f"{out}.best").exists()
@@ -147,7 +163,9 @@ def test_a_drop_beyond_the_limit_is_exit_code_3(where: Path) -> None:
 
 
 def test_a_calibration_file_stands_where_samples_do(where: Path) -> None:
-    zoo.intact("calibrate", where / "m.onnx", "--data", where / "samples.npz", "-o", where / "r.cal")
+    zoo.intact(
+        "calibrate", where / "m.onnx", "--data", where / "samples.npz", "-o", where / "r.cal"
+    )
     one, two = where / "one.onnx", where / "two.onnx"
     zoo.intact("quantize", where / "m.onnx", "--data", where / "r.cal", "-o", one)
     zoo.intact("quantize", where / "m.onnx", "--calibration", where / "r.cal", "-o", two)

@@ -4,7 +4,6 @@
 // these every range method of range.h follows, so that changing the method never runs the model
 // again. Stats of disjoint sets of samples merge exactly: merge(a, b) has the bytes that observing
 // all samples at once gives, in any order. The one exception is moving (see below).
-// A ChannelObserver does the same for each channel: mean, min, max.
 #pragma once
 
 #include <cstdint>
@@ -66,36 +65,6 @@ class TensorObserver {
   bool open_ = false;  // The current sample has values.
   float sample_min_ = 0.0f;
   float sample_max_ = 0.0f;
-};
-
-// Per-channel statistics of one tensor. Sums are exact over samples and calls; within one call a
-// channel's values are added in double in an order that depends only on their positions.
-struct ChannelStats {
-  std::uint64_t count = 0;  // Values seen of each channel.
-  std::vector<ExactSum> sums;
-  std::vector<float> min;
-  std::vector<float> max;
-
-  // Returns sum / count of each channel; zeros when nothing was seen.
-  [[nodiscard]] std::vector<double> means() const;
-  // Adds the stats of other samples. Requires equal numbers of channels.
-  void merge(const ChannelStats& other);
-};
-
-class ChannelObserver {
- public:
-  explicit ChannelObserver(std::size_t channels);
-
-  // x: view.size() values; view.channels must equal `channels`. Channels-last data is
-  // {positions, channels, 1}, channels-first {batch, channels, height * width}; both give the same
-  // bytes for the same values. Errors: kDataMismatch when a value is not finite; then drop this.
-  Status observe(std::span<const float> x, const AxisView& view);
-
-  [[nodiscard]] const ChannelStats& stats() const noexcept { return stats_; }
-
- private:
-  ChannelStats stats_;
-  std::vector<double> lanes_;  // Scratch: kLanes partial sums a channel.
 };
 
 }  // namespace intact

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <functional>
 
 #include "base/cpu_budget.h"
 #include "base/fp_env.h"
@@ -264,6 +265,27 @@ Status Engine::run_steps(const Segment& segment, ThreadPool& pool, const RunOpti
   return {};
 }
 
+// Steps may write an output before the last of them has read an input, so memory that is bound to
+// an output must be its own.
+Status Engine::check_bound(std::span<const Tensor> inputs, std::span<const Tensor> bound) const {
+  const auto meet = [](const Tensor& a, const Tensor& b) {
+    return a.defined() && b.defined() && std::less<>()(a.raw(), b.raw() + b.bytes()) &&
+           std::less<>()(b.raw(), a.raw() + a.bytes());
+  };
+  const auto refuse = [&](std::size_t i, std::string_view kind, ValueId other) {
+    return fail(ErrorCode::kDataMismatch,
+                fmt::format("the memory bound to output '{}' overlaps that of {} '{}'",
+                            graph_.value(graph_.outputs[i]).name, kind, graph_.value(other).name));
+  };
+  for (std::size_t i = 0; i < std::min(bound.size(), graph_.outputs.size()); ++i) {
+    for (std::size_t k = 0; k < std::min(inputs.size(), graph_.inputs.size()); ++k)
+      if (meet(bound[i], inputs[k])) return refuse(i, "input", graph_.inputs[k]);
+    for (std::size_t k = 0; k < i; ++k)
+      if (meet(bound[i], bound[k])) return refuse(i, "output", graph_.outputs[k]);
+  }
+  return {};
+}
+
 // The outputs of a run: the caller's memory where it is bound, else new.
 Result<std::vector<Tensor>> Engine::make_outputs(const Plan& plan,
                                                  std::span<const Tensor> bound) const {
@@ -324,6 +346,7 @@ Result<std::vector<Tensor>> Engine::run_plans(Context& context, std::span<const 
 
 Result<std::vector<Tensor>> Engine::run(std::span<const Tensor> inputs, const RunOptions& options) {
   const ScopedFpEnv fp;
+  INTACT_TRY(check_bound(inputs, options.outputs));
   auto context = take_context(inputs);
   if (context->segments.empty()) context->segments.emplace_back();
   if (context->segments[0].plan == nullptr) {

@@ -27,6 +27,7 @@ struct EngineOptions {
 
 struct RunOptions {
   // Memory for outputs, by graph output; undefined ones, and all when this is empty, are allocated.
+  // It overlaps neither inputs nor one another.
   std::span<const Tensor> outputs;
   const Observer* observer = nullptr;
   const std::atomic<bool>* cancel = nullptr;  // Checked between steps.
@@ -67,6 +68,7 @@ class Engine {
   Result<std::shared_ptr<const Plan>> plan_after(const std::shared_ptr<const Plan>& plan,
                                                  const Context& context);
   Status run_steps(const Segment& segment, ThreadPool& pool, const RunOptions& options);
+  Status check_bound(std::span<const Tensor> inputs, std::span<const Tensor> bound) const;
   Result<std::vector<Tensor>> make_outputs(const Plan& plan, std::span<const Tensor> bound) const;
   Result<std::vector<Tensor>> run_plans(Context& context, std::span<const Tensor> inputs,
                                         const RunOptions& options);

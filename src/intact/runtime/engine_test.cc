@@ -232,6 +232,35 @@ TEST(Engine, WritesToTheCallersMemory) {
   EXPECT_TRUE(engine->run(std::vector{x}).has_value());
 }
 
+TEST(Engine, RefusesMemoryOfOutputsThatOverlaps) {
+  auto engine = engine_of(R"(graph "g" {
+  opset 17
+  input %x: float32[4]
+  %y = Neg(%x)
+  %z = Exp(%x)
+  output %y
+  output %z
+})");
+  std::vector<float> memory(9, 1.0f);
+  const auto part = [&](std::size_t from) {
+    return Tensor(
+        Dtype::kFloat32, {4},
+        Buffer::wrap(std::as_writable_bytes(std::span(memory).subspan(from, 4)), nullptr));
+  };
+  const auto says = [&](const Tensor& x, const Tensor& y, const Tensor& z) {
+    const std::vector<Tensor> outputs{y, z};
+    RunOptions options;
+    options.outputs = outputs;
+    const auto run = engine->run(std::vector{x}, options);
+    return run ? std::string() : run.error().text();
+  };
+  EXPECT_EQ(says(part(0), part(4), Tensor()), "");  // One begins where the other ends.
+  EXPECT_NE(says(part(0), part(3), Tensor()).find("overlaps that of input 'x'"), std::string::npos);
+  const auto x = Tensor::of<float>({4}, {0, 1, 2, 3});
+  EXPECT_EQ(says(x, part(0), part(4)), "");
+  EXPECT_NE(says(x, part(1), part(4)).find("overlaps that of output 'y'"), std::string::npos);
+}
+
 TEST(Engine, StopsWhenAskedTo) {
   auto engine = engine_of(R"(graph "g" {
   opset 17

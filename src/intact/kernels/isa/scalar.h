@@ -1,5 +1,5 @@
 // isa/scalar.h: the integer kernels' vocabulary, in plain C++. It defines every word; the other ISA
-// headers must mean the same (isa_test.cc compares them).
+// headers must mean the same: the kernels' tests compare every level's row with the reference.
 //
 // An I32 or F32 holds kLanes lanes. A panel (16 columns of B) is kPanelVecs vectors. One dot step
 // takes kStepK consecutive k: 4 bytes of the A strip, kLanes * kStepK bytes of packed B.
