@@ -111,6 +111,15 @@ def test_files_of_onnx_runtime(name: str, way: str, tmp_path: Path) -> None:
     assert check_codes(path, feeds[0]) > 1000
 
 
+def test_the_operator_form_is_refused_by_name(tmp_path: Path) -> None:
+    zoo.need()
+    path = statically_quantized("kws-dscnn", "u8 s8", tmp_path, "QOperator")
+    with pytest.raises(
+        intact.UnsupportedError, match=r"'QLinear\w+' of domain .* is not supported"
+    ):
+        intact.InferenceSession(str(path))
+
+
 class Writer:
     """Writes a model node by node, naming values as it goes; constants where arrays are given."""
 
