@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "kernels/rows_f32.h"
+#include "runtime/ops/cut.h"
 #include "runtime/ops/strided.h"
 #include "runtime/ops/tables.h"
 
@@ -194,11 +195,15 @@ Status plan_softmax(OpContext& c, bool log) {
     });
     return {};
   }
+  constexpr std::int64_t kLineElements = 16;
+  const Cut columns = Cut::of(inner, c.parts(outer), kLineElements);
   c.run([=](const StepArgs& args) {
-    args.pool.run(static_cast<std::size_t>(outer), [&](std::size_t o) {
-      const auto i = static_cast<std::int64_t>(o) * n * inner;
-      kernel->softmax_first(
-          {n, inner, args.input<float>(0) + i, inner, args.output<float>(0) + i, inner, log});
+    args.pool.run(static_cast<std::size_t>(outer * columns.parts), [&](std::size_t t) {
+      const std::int64_t part = static_cast<std::int64_t>(t) % columns.parts;
+      const std::int64_t i =
+          static_cast<std::int64_t>(t) / columns.parts * n * inner + columns.begin(part);
+      kernel->softmax_first({n, columns.end(part) - columns.begin(part), args.input<float>(0) + i,
+                             inner, args.output<float>(0) + i, inner, log});
     });
   });
   return {};
