@@ -86,20 +86,20 @@ void turn_bytes(const std::uint8_t* x, std::int64_t x_stride, std::int64_t heigh
   for (std::int64_t c = 0; c < whole_cols; c += kTile)
     for (std::int64_t r = 0; r < whole_rows; r += kTile) {
       Pairs two[4];  // Of columns 2 i and 2 i + 1.
-      for (int i = 0; i < 4; ++i) {
+      for (std::int64_t i = 0; i < 4; ++i) {
         const Bytes a = load(x + r + (c + 2 * i) * x_stride);
         const Bytes b = load(x + r + (c + 2 * i + 1) * x_stride);
         two[i] = reinterpret_cast<Pairs>(
             __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
       }
       Fours four[2][2];  // Of columns 4 i and on: rows 0 to 3, rows 4 to 7.
-      for (int i = 0; i < 2; ++i) {
+      for (std::int64_t i = 0; i < 2; ++i) {
         four[i][0] = reinterpret_cast<Fours>(
             __builtin_shufflevector(two[2 * i], two[2 * i + 1], 0, 8, 1, 9, 2, 10, 3, 11));
         four[i][1] = reinterpret_cast<Fours>(
             __builtin_shufflevector(two[2 * i], two[2 * i + 1], 4, 12, 5, 13, 6, 14, 7, 15));
       }
-      for (int half = 0; half < 2; ++half) {
+      for (std::int64_t half = 0; half < 2; ++half) {
         const auto low = reinterpret_cast<Words>(
             __builtin_shufflevector(four[0][half], four[1][half], 0, 4, 1, 5));
         const auto high = reinterpret_cast<Words>(
