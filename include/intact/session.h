@@ -44,8 +44,8 @@ struct TensorView {
   const void* data = nullptr;
 };
 
-// A piece of memory that a run writes: dense, row-major, of the output's type and shape; it overlaps
-// neither inputs nor other outputs. Without data the run allocates it.
+// A piece of memory that a run writes: dense, row-major, of the output's type and shape; it
+// overlaps neither inputs nor other outputs. Without data the run allocates it.
 struct OutputView {
   std::string dtype;
   std::vector<std::int64_t> shape;

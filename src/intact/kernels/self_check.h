@@ -10,8 +10,8 @@
 
 namespace intact {
 
-// Runs the rows that a machine of level `isa` chooses; about a millisecond for each new level, then free.
-// Errors: kUnsupported, naming the row and how to do without it.
+// Runs the rows that a machine of level `isa` chooses; about a millisecond for each new level, then
+// free. Errors: kUnsupported, naming the row and how to do without it.
 Status self_check(IsaLevel isa);
 
 }  // namespace intact
