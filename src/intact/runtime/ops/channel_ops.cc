@@ -111,7 +111,31 @@ void run_bytes(OpContext& c, const std::vector<std::vector<Source>>& sources,
   });
 }
 
-// Elements of more bytes: a strided copy for every run of channels that are equally far apart.
+// Channels first, first + stride, ... of an output whose sources are in one input, equally far
+// apart.
+struct Run {
+  std::size_t stride;
+  std::size_t count;
+  std::int32_t step;
+};
+
+// The longest run from `first` over channels that are not done. Strides above 1 are shuffles.
+Run longest_run(const std::vector<Source>& from, const std::vector<bool>& done, std::size_t first) {
+  constexpr std::size_t kMostStride = 8;
+  Run best{1, 1, 0};
+  for (std::size_t stride = 1; stride <= kMostStride && first + stride < from.size(); ++stride) {
+    const std::int32_t step = from[first + stride].channel - from[first].channel;
+    std::size_t count = 1;
+    for (std::size_t j = first + stride; j < from.size(); j += stride, ++count)
+      if (done[j] || from[j].input != from[first].input ||
+          from[j].channel - from[j - stride].channel != step)
+        break;
+    if (count > best.count) best = {stride, count, step};
+  }
+  return best;
+}
+
+// Elements of more bytes: a strided copy for every run of channels.
 void run_copies(OpContext& c, const std::vector<std::vector<Source>>& sources, std::size_t width,
                 std::int64_t pixels) {
   struct Copy {
@@ -122,19 +146,18 @@ void run_copies(OpContext& c, const std::vector<std::vector<Source>>& sources, s
   for (std::size_t k = 0; k < sources.size(); ++k) {
     const auto& from = sources[k];
     const auto out_channels = static_cast<std::int64_t>(from.size());
-    for (std::size_t first = 0, end = 0; first < from.size(); first = end) {
+    std::vector<bool> done(from.size(), false);
+    for (std::size_t first = 0; first < from.size(); ++first) {
+      if (done[first]) continue;
+      const Run run = longest_run(from, done, first);
+      for (std::size_t i = 0; i < run.count; ++i) done[first + i * run.stride] = true;
       const auto input = static_cast<std::size_t>(from[first].input);
-      const auto next = [&](std::size_t j) {
-        return from[j].input == from[first].input ? from[j].channel - from[j - 1].channel : 0;
-      };
-      end = first + 1;
-      const std::int32_t step = end < from.size() ? next(end) : 0;
-      while (step != 0 && end < from.size() && next(end) == step) ++end;
       const std::int64_t in_channels = c.input(input).memory_shape().back();
-      copies.push_back({input, k,
-                        StridedCopy({pixels, static_cast<std::int64_t>(end - first)},
-                                    {in_channels, step}, {out_channels, 1}, width,
-                                    from[first].channel, static_cast<std::int64_t>(first))});
+      copies.push_back(
+          {input, k,
+           StridedCopy({pixels, static_cast<std::int64_t>(run.count)}, {in_channels, run.step},
+                       {out_channels, static_cast<std::int64_t>(run.stride)}, width,
+                       from[first].channel, static_cast<std::int64_t>(first))});
     }
   }
   c.run([copies = std::move(copies)](const StepArgs& args) {
