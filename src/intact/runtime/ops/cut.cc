@@ -28,7 +28,7 @@ ProductCut ProductCut::of(std::int64_t rows, std::int64_t panels, std::int64_t k
   // takes as long as 4 rows' multiplications by it. Tasks of some panels read rows that other cores
   // have written, and the next step does so with their results: as long as 60 multiplications an
   // element, half of which are elsewhere.
-  constexpr double kWeight = 4, kElement = 60 / 2;
+  constexpr double kWeight = 4, kElement = 30;
   const auto cost = [&](const ProductCut& cut) {
     const auto columns = static_cast<double>(kPanelCols * cut.panels.largest());
     const auto height = static_cast<double>(cut.rows.largest());
