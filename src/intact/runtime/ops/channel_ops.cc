@@ -15,6 +15,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "kernels/channels_u8.h"
 #include "runtime/ops/chain.h"
@@ -111,31 +112,33 @@ void run_bytes(OpContext& c, const std::vector<std::vector<Source>>& sources,
   });
 }
 
-// Channels first, first + stride, ... of an output whose sources are in one input, equally far
-// apart.
-struct Run {
-  std::size_t stride;
-  std::size_t count;
-  std::int32_t step;
+// The channels from `first` on as a matrix whose rows and columns are equally far apart in one
+// input: a run of neighbours, a shuffle.
+struct Grid {
+  std::int64_t rows = 1, cols = 1;
+  std::int64_t row_step = 0, col_step = 0;
 };
-
-// The longest run from `first` over channels that are not done. Strides above 1 are shuffles.
-Run longest_run(const std::vector<Source>& from, const std::vector<bool>& done, std::size_t first) {
-  constexpr std::size_t kMostStride = 8;
-  Run best{1, 1, 0};
-  for (std::size_t stride = 1; stride <= kMostStride && first + stride < from.size(); ++stride) {
-    const std::int32_t step = from[first + stride].channel - from[first].channel;
-    std::size_t count = 1;
-    for (std::size_t j = first + stride; j < from.size(); j += stride, ++count)
-      if (done[j] || from[j].input != from[first].input ||
-          from[j].channel - from[j - stride].channel != step)
-        break;
-    if (count > best.count) best = {stride, count, step};
-  }
-  return best;
+Grid longest_grid(const std::vector<Source>& from, std::size_t first) {
+  const auto left = static_cast<std::int64_t>(from.size() - first);
+  const auto channel = [&](std::int64_t i) -> std::optional<std::int64_t> {
+    const Source& s = from[first + static_cast<std::size_t>(i)];
+    return s.input == from[first].input ? std::optional<std::int64_t>(s.channel) : std::nullopt;
+  };
+  Grid g;
+  const std::int64_t start = *channel(0);
+  if (left > 1 && channel(1)) g.col_step = *channel(1) - start;
+  while (g.cols < left && channel(g.cols) == start + g.cols * g.col_step) ++g.cols;
+  if (g.cols < left && channel(g.cols)) g.row_step = *channel(g.cols) - start;
+  const auto fits = [&](std::int64_t row) {
+    for (std::int64_t i = 0; i < g.cols; ++i)
+      if (channel(row * g.cols + i) != start + row * g.row_step + i * g.col_step) return false;
+    return true;
+  };
+  while ((g.rows + 1) * g.cols <= left && fits(g.rows)) ++g.rows;
+  return g;
 }
 
-// Elements of more bytes: a strided copy for every run of channels.
+// Elements of more bytes: a strided copy for every such matrix.
 void run_copies(OpContext& c, const std::vector<std::vector<Source>>& sources, std::size_t width,
                 std::int64_t pixels) {
   struct Copy {
@@ -146,18 +149,15 @@ void run_copies(OpContext& c, const std::vector<std::vector<Source>>& sources, s
   for (std::size_t k = 0; k < sources.size(); ++k) {
     const auto& from = sources[k];
     const auto out_channels = static_cast<std::int64_t>(from.size());
-    std::vector<bool> done(from.size(), false);
-    for (std::size_t first = 0; first < from.size(); ++first) {
-      if (done[first]) continue;
-      const Run run = longest_run(from, done, first);
-      for (std::size_t i = 0; i < run.count; ++i) done[first + i * run.stride] = true;
+    for (std::size_t first = 0; first < from.size();) {
+      const Grid g = longest_grid(from, first);
       const auto input = static_cast<std::size_t>(from[first].input);
       const std::int64_t in_channels = c.input(input).memory_shape().back();
-      copies.push_back(
-          {input, k,
-           StridedCopy({pixels, static_cast<std::int64_t>(run.count)}, {in_channels, run.step},
-                       {out_channels, static_cast<std::int64_t>(run.stride)}, width,
-                       from[first].channel, static_cast<std::int64_t>(first))});
+      copies.push_back({input, k,
+                        StridedCopy({pixels, g.rows, g.cols}, {in_channels, g.row_step, g.col_step},
+                                    {out_channels, g.cols, 1}, width, from[first].channel,
+                                    static_cast<std::int64_t>(first))});
+      first += static_cast<std::size_t>(g.rows * g.cols);
     }
   }
   c.run([copies = std::move(copies)](const StepArgs& args) {
