@@ -59,4 +59,29 @@ template <class Isa, class Words, int MR, int NP>
   return b;
 }
 
+// The same for the columns of NP panels and a half one behind them, whose products fill half a
+// vector: Isa::kHalfPanels says that the vocabulary has one, and that it costs half.
+template <class Isa, class Words, int MR, int NP>
+[[gnu::always_inline]] inline void multiply_run_and_half(typename Isa::I32 (&acc)[MR][NP],
+                                                         typename Isa::Half (&half)[MR],
+                                                         const std::uint8_t* const (&p)[MR],
+                                                         const std::int8_t* b,
+                                                         std::ptrdiff_t panel_bytes,
+                                                         std::int64_t bytes) noexcept {
+#pragma GCC unroll 1
+  for (std::int64_t k = 0; k < bytes; k += 4, b += Words::kVecBytes) {
+    decltype(Words::load_w(b)) w[NP];
+#pragma GCC unroll 4
+    for (int j = 0; j < NP; ++j) w[j] = Words::load_w(b + j * panel_bytes);
+    const auto last = Isa::load_half(b + NP * panel_bytes);
+#pragma GCC unroll 32
+    for (int i = 0; i < MR; ++i) {
+      const auto a = Words::bcast_a(p[i] + k);
+#pragma GCC unroll 4
+      for (int j = 0; j < NP; ++j) Words::dot(acc[i][j], a, w[j]);
+      Words::dot_half(half[i], a, last);
+    }
+  }
+}
+
 }  // namespace intact

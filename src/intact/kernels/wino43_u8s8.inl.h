@@ -184,10 +184,41 @@ struct Wino43U8S8 {
 #pragma GCC unroll 16
       for (int j = 0; j < NV; ++j) Isa::store_i32(m + (i * NV + j) * Isa::kLanes, acc[i][j]);
   }
+  // The last of the panels has no more than half of its columns. M keeps their places.
   template <int MR, int NP>
+  [[gnu::noinline]] static void multiply_half(const Product& t, std::int64_t row) noexcept {
+    I32 acc[MR][NP - 1];
+    typename Isa::Half half[MR];
+    const std::uint8_t* p[MR];
+#pragma GCC unroll 32
+    for (int i = 0; i < MR; ++i) {
+      p[i] = t.v + (row + i) * t.v_pitch;
+#pragma GCC unroll 4
+      for (int j = 0; j < NP - 1; ++j) acc[i][j] = Isa::set_i32(0);
+      half[i] = Isa::zero_half();
+      Isa::keep_half(half[i]);
+    }
+    keep_all<Isa>(acc);
+    multiply_run_and_half<Isa, Pairs, MR, NP - 1>(acc, half, p, t.u, t.panel_bytes, t.bytes);
+    keep_all<Isa>(acc);
+    std::int32_t* m = t.m + row * NP * kPanelCols;
+#pragma GCC unroll 32
+    for (int i = 0; i < MR; ++i, m += NP * kPanelCols) {
+      Isa::keep_half(half[i]);
+#pragma GCC unroll 4
+      for (int j = 0; j < NP - 1; ++j) Isa::store_i32(m + j * kPanelCols, acc[i][j]);
+      Isa::store_half(m + (NP - 1) * kPanelCols, half[i]);
+    }
+  }
+  template <int MR, int NP, bool kHalf>
   static void multiply_rows(const Product& t, std::int64_t row, std::int64_t tiles) noexcept {
-    for (; tiles - row >= MR; row += MR) multiply<MR, NP>(t, row);
-    if constexpr (MR > 1) multiply_rows<next_tile_height(MR), NP>(t, row, tiles);
+    for (; tiles - row >= MR; row += MR) {
+      if constexpr (kHalf)
+        multiply_half<MR, NP>(t, row);
+      else
+        multiply<MR, NP>(t, row);
+    }
+    if constexpr (MR > 1) multiply_rows<next_tile_height(MR), NP, kHalf>(t, row, tiles);
   }
 
   // What stays the same over the outputs of one group of panels.
@@ -278,8 +309,13 @@ struct Wino43U8S8 {
       if (panels < NP) return run_group<NP - 1>(g, t, v_bytes, panels);
     }
     const std::int64_t m_bytes = Layout::m_bytes(g.tiles, NP * kPanelCols);
+    constexpr bool kHalfPanel = Isa::kHalfPanels && NP > 1;
+    const bool half = kHalfPanel && g.cols <= NP * kPanelCols - kPanelCols / 2;
     for (int point = 0; point < Layout::kPoints; ++point) {
-      multiply_rows<Isa::kTileM[NP], NP>(t, 0, g.tiles);
+      if (half)
+        multiply_rows<Isa::kTileM[NP], NP, kHalfPanel>(t, 0, g.tiles);
+      else
+        multiply_rows<Isa::kTileM[NP], NP, false>(t, 0, g.tiles);
       t.v += v_bytes;
       t.u += t.bytes * kPanelCols;
       t.m += m_bytes / 4;

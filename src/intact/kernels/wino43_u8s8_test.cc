@@ -227,7 +227,7 @@ TEST(Wino43U8S8, IsExactAtTheExtremes) {
 }
 
 TEST(Wino43U8S8, AppliesEveryEpilogue) {
-  for (const std::int64_t n : {5, 16, 40, 100})
+  for (const std::int64_t n : {5, 16, 24, 40, 100})
     for (const bool views : {false, true})
       for (const bool narrow : {false, true}) {
         Case c{.in_channels = 20, .out_channels = n, .h = 7, .w = 10};

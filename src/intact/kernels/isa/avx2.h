@@ -23,6 +23,7 @@ struct Avx2 {
   static constexpr int kElemBytes = 2;
   static constexpr bool kAlwaysStrip = true;
   static constexpr int kAOffset = 0;
+  static constexpr bool kHalfPanels = false;
   static constexpr int kMaxPanels = 1;
   static constexpr int kTileM[2] = {0, 6};  // 12 accumulators, 2 weights, 1 broadcast, 1 product.
 

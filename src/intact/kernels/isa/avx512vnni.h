@@ -21,6 +21,7 @@ struct Avx512Vnni {
   static constexpr bool kAlwaysStrip = false;
   static constexpr int kAOffset = 0;
   static constexpr int kMaxPanels = 4;
+  static constexpr bool kHalfPanels = true;
   static constexpr int kTileM[5] = {0, 16, 12, 8, 6};  // 16 or 24 of the 32 registers accumulate.
 
   using I32 = __m512i;
@@ -58,7 +59,23 @@ struct Avx512Vnni {
     [[gnu::always_inline]] static inline void dot(I32& acc, I32 a, I32 w) noexcept {
       asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(w));
     }
+    [[gnu::always_inline]] static inline void dot_half(__m256i& acc, I32 a, __m256i w) noexcept {
+      asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(_mm512_castsi512_si256(a)), "v"(w));
+    }
   };
+
+  // The first half of a vector, for a last panel of up to 8 columns.
+  using Half = __m256i;
+  [[gnu::always_inline]] static inline Half zero_half() noexcept { return _mm256_setzero_si256(); }
+  [[gnu::always_inline]] static inline Half load_half(const std::int8_t* w) noexcept {
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(w));
+  }
+  [[gnu::always_inline]] static inline void store_half(std::int32_t* p, Half x) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x);
+  }
+  [[gnu::always_inline]] static inline void keep_half(Half& x) noexcept {
+    asm volatile("" : "+v"(x));
+  }
 
   static constexpr int kLanes16 = 32;
   using S16 = __m512i;

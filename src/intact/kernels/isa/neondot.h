@@ -22,6 +22,7 @@ struct NeonDot {
   static constexpr int kElemBytes = 1;
   static constexpr bool kAlwaysStrip = true;
   static constexpr int kAOffset = 128;
+  static constexpr bool kHalfPanels = false;
   static constexpr int kMaxPanels = 1;
   static constexpr int kTileM[2] = {0, 6};  // 24 accumulators, 4 weights, 1 broadcast.
 

@@ -355,13 +355,18 @@ void Chain::run(const ChainPiece& p, const StepArgs& args) const {
     const auto scale = static_cast<float>(op.map.scale);
     const QuantParams map{&scale, &op.map.zero, false, 0, 255};
     std::array<float, kPiece> reals;
-    for (std::int64_t r = 0; r < p.rows; ++r)
-      for (std::int64_t at = 0; at < p.cols; at += kPiece) {
-        const std::int64_t n = std::min(kPiece, p.cols - at);
+    // Rows that lie without a gap are one; an operand that all rows share becomes reals once.
+    const bool run_on = dense && row_step == p.cols;
+    const bool shared = row_step == 0;
+    const std::int64_t rows = run_on || shared ? 1 : p.rows;
+    const std::int64_t cols = run_on ? p.rows * p.cols : p.cols;
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (std::int64_t at = 0; at < cols; at += kPiece) {
+        const std::int64_t n = std::min(kPiece, cols - at);
         const std::uint8_t* codes =
             args.input<std::uint8_t>(input) + first + r * row_step + at * col_step;
         codes_->dequantize(codes, 1, col_step == 0 ? 1 : n, map, reals.data());
-        apply(p.x + r * p.x_stride + at, reals.data(), 0, 1, n);
+        apply(p.x + r * p.x_stride + at, reals.data(), 0, shared ? p.rows : 1, n);
       }
   }
 }
