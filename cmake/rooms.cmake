@@ -9,7 +9,8 @@
 #   room.cmake            if present, included with `name` and `dir` set: what the room adds, such as libraries;
 #                         its target property INTACT_TEST_LIBS names libraries for tests and fuzz targets only
 #
-# INTACT_ROOMS selects rooms; the rooms that they depend on are built too, without their tests.
+# INTACT_ROOMS selects rooms; the rooms that they depend on are built too, without their tests, and so are
+# those of INTACT_ROOM_LIBRARIES.
 function(intact_room name)
   cmake_parse_arguments(ROOM "" "" "DEPS" ${ARGN})
   set_property(GLOBAL APPEND PROPERTY INTACT_ALL_ROOMS ${name})
@@ -23,7 +24,7 @@ function(intact_build_rooms)
     set(selected ${all})
   endif()
   # Rooms are declared after what they depend on, so one walk from the top closes the selection.
-  set(needed ${selected})
+  set(needed ${selected} ${INTACT_ROOM_LIBRARIES})
   set(top_down ${all})
   list(REVERSE top_down)
   foreach(room IN LISTS top_down)

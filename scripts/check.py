@@ -115,6 +115,16 @@ class Stage:
             "build", ["cmake", "--build", "--preset", preset, "-j", str(self.options.jobs)]
         )
 
+    def pytest(self, *arguments: str) -> None:
+        """Runs Python tests and counts them from the report."""
+        report = LOGS / f"{self.name}-pytest.xml"
+        report.unlink(missing_ok=True)
+        result = self.run(
+            [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
+        )
+        if result.returncode != 5:  # 5: there are no tests.
+            self.count(report, result)
+
     def ctest(self, preset: str, *arguments: str, jobs: int | None = None) -> None:
         """Runs the tests of a preset and counts them from the report."""
         report = LOGS / f"{self.name}.xml"
@@ -248,11 +258,7 @@ def release_stage(stage: Stage) -> None:
         return
     stage.check("python -c 'import intact'", [sys.executable, "-c", "import intact"])
     stage.ctest("release")
-    report = LOGS / "pytest.xml"
-    report.unlink(missing_ok=True)
-    result = stage.run([sys.executable, "-m", "pytest", "-q", f"--junitxml={report}"])
-    if result.returncode != 5:  # 5: there are no tests.
-        stage.count(report, result)
+    stage.pytest()
 
 
 def sanitize_stage(stage: Stage) -> None:
@@ -277,8 +283,10 @@ def aarch64_stage(stage: Stage) -> None:
     """Arithmetic and readers on 64-bit ARM, emulated."""
     if not stage.must("the arm64 libraries", ["scripts/sysroot"]):
         return
-    if stage.build("aarch64", f"INTACT_ROOMS={CORE_ROOMS}"):
+    libraries = "INTACT_ROOM_LIBRARIES=passes;runtime"  # For whole models.
+    if stage.build("aarch64", f"INTACT_ROOMS={CORE_ROOMS}", libraries):
         stage.ctest("aarch64")
+        stage.pytest("tests/e2e/test_arm.py")
         # Not spills: the emulator checks bits, and no speed is claimed on Arm before it is measured there.
         script = [sys.executable, "tests/meta/isa_symbols.py", ".", "build/aarch64"]
         stage.check("isa_symbols", [*script, "aarch64-linux-gnu-"])
