@@ -108,7 +108,7 @@ struct DwconvBlock {
       const Epilogue& e = *h.e;
       h.row = pixel;
       h.out = out + t.c0 * (e.kind == EpilogueKind::kCodes ? 1 : 4);
-      h.r = e.r == nullptr ? nullptr : e.r + pixel * e.r_row_bytes + t.c0;
+      h.r = e.residual_at(pixel, t.c0);
     }
     Isa::dw_store(h.acc + h.rows * Isa::kDwBlock, acc);
     if (++h.rows == kHeldPixels) release(t);
@@ -405,7 +405,7 @@ struct DwconvBlock {
         t.held.e = &e;
         t.held.m = e.m + c0;
         t.held.c = e.c + c0;
-        if (e.function) {
+        if (e.is_mapped()) {
           t.held.g_m = e.g_m + c0;
           t.held.g_c = e.g_c + c0;
         }

@@ -54,11 +54,9 @@ void run(const DwconvU8S8Args& a) {
             acc += std::int64_t{x - za} * *w;
           }
         const std::int64_t pixel = oy * g.out_w + ox;
-        const Epilogue& e = a.epilogue;
         epilogue_element(
-            e, acc, pixel, c,
-            static_cast<std::byte*>(a.out) + oy * a.out_row_bytes + ox * a.out_pixel_bytes,
-            e.r == nullptr ? nullptr : e.r + pixel * e.r_row_bytes);
+            a.epilogue, acc, pixel, c,
+            static_cast<std::byte*>(a.out) + oy * a.out_row_bytes + ox * a.out_pixel_bytes);
       }
 }
 

@@ -96,6 +96,9 @@ void check(const Case& c) {
   for (auto& t : table) t = static_cast<std::uint8_t>(uniform(rng, 0, 255));
   Guarded<std::uint8_t> residual(g.out_h * g.out_w * (c.channels + 1), 64);
   for (auto& x : residual.span()) x = static_cast<std::uint8_t>(uniform(rng, 0, 255));
+  Guarded<float> reals(g.out_h * g.out_w * c.channels);
+  for (auto& x : reals.span()) x = static_cast<float>(uniform(rng, -900, 900)) / 7.0f;
+  const bool real = c.residual == Residual::kReal;
 
   const int element = c.kind == EpilogueKind::kCodes ? 1 : 4;
   const std::int64_t out_pixel = (c.channels + gap) * element;
@@ -128,8 +131,10 @@ void check(const Case& c) {
     a.epilogue.first = c.narrow_limits ? CodeLimits{3, 250, 3} : CodeLimits{0, 255, 130};
     a.epilogue.first_ratio = 0.577f;
     a.epilogue.lut = c.lut ? table : nullptr;
-    a.epilogue.r = c.residual == Residual::kNone ? nullptr : residual.data();
-    a.epilogue.r_row_bytes = c.channels + 1;
+    a.epilogue.r = c.residual == Residual::kNone ? nullptr
+                   : real ? reinterpret_cast<const std::uint8_t*>(reals.data())
+                          : residual.data();
+    a.epilogue.r_row_bytes = real ? 4 * c.channels : c.channels + 1;
     a.epilogue.r_zero = 99;
     a.epilogue.r_ratio = 0.731f;
     a.row_begin = row_begin;
@@ -221,7 +226,8 @@ TEST(DwconvU8S8, AppliesEveryEpilogue) {
         for (const bool lut : {false, true}) {
           c.lut = lut;
           c.huge_scale = lut == narrow;
-          for (const auto r : {Residual::kNone, Residual::kAfterCode, Residual::kBeforeCode}) {
+          for (const auto r : {Residual::kNone, Residual::kAfterCode, Residual::kBeforeCode,
+                               Residual::kBeforeMap, Residual::kReal}) {
             c.residual = r;
             check(c);
           }

@@ -21,13 +21,19 @@
 //   f    = fma(g(fma(float(acc), m[n], c[n])), g_m[n], g_c[n])                                  (4)
 //   code = clamp(rne(f + (r - r_zero) * r_ratio), lo - zero, hi - zero) + zero, NaN gives zero
 //
+// With Residual::kBeforeMap, where s is (r - r_zero) * r_ratio, and kReal, where s is the real r, a
+// sum of reals becomes codes; no function:
+//
+//   f    = fma(fma(float(acc), m[n], c[n]) + s, g_m[n], g_c[n])                                 (5)
+//   code = clamp(rne(f), lo - zero, hi - zero) + zero, NaN gives zero
+//
 // A table, when there is one, maps the code last: out = lut[code].
 // kFloat: y = min(max(fma(float(acc), m[n] * row_scale[row], c[n]), lo_f), hi_f), the product
 // rounded to float first; without row_scale the factor is m[n] itself.
 // kRaw: the accumulator, int32.
 //
-// Arrays indexed by n are readable up to the next multiple of 16 elements; residual rows are u8
-// with 64 bytes of slack, like every operand of an integer kernel.
+// Arrays indexed by n are readable up to the next multiple of 16 elements; residual rows of codes
+// have 64 bytes of slack, like every operand of an integer kernel, those of reals need none.
 #pragma once
 
 #include <cstddef>
@@ -43,7 +49,7 @@ namespace intact {
 inline constexpr int kPanelCols = 16;
 
 enum class EpilogueKind : std::uint8_t { kCodes, kFloat, kRaw };
-enum class Residual : std::uint8_t { kNone, kAfterCode, kBeforeCode };
+enum class Residual : std::uint8_t { kNone, kAfterCode, kBeforeCode, kBeforeMap, kReal };
 
 // A code's inclusive range and the code of real 0; 0 <= lo <= hi <= 255, zero in [0, 255].
 struct CodeLimits {
@@ -60,12 +66,12 @@ struct Epilogue {
   CodeLimits codes;          // Of the output.
 
   std::optional<UnaryF32> function;  // kCodes only.
-  const float* g_m = nullptr;        // [N], with a function.
+  const float* g_m = nullptr;        // [N], where is_mapped().
   const float* g_c = nullptr;
 
   const std::uint8_t* lut = nullptr;  // [256], kCodes only; null: identity.
 
-  const std::uint8_t* r = nullptr;  // Row `row`, channel n is r[row * r_row_bytes + n].
+  const std::uint8_t* r = nullptr;  // See residual_at.
   std::ptrdiff_t r_row_bytes = 0;
   std::int32_t r_zero = 0;
   float r_ratio = 0.0f;      // s_r / s_y
@@ -75,6 +81,16 @@ struct Epilogue {
   float lo_f = -std::numeric_limits<float>::infinity();  // kFloat.
   float hi_f = std::numeric_limits<float>::infinity();
   const float* row_scale = nullptr;  // kFloat: [M], absolute row index; null: none.
+
+  // Equations (4) and (5): codes are made of reals.
+  [[nodiscard]] bool is_mapped() const {
+    return function || residual == Residual::kBeforeMap || residual == Residual::kReal;
+  }
+  // The residual of an element, a code or the bytes of a real; null without one.
+  [[nodiscard]] const std::uint8_t* residual_at(std::int64_t row, std::int64_t n) const {
+    const std::int64_t bytes = residual == Residual::kReal ? 4 : 1;
+    return r == nullptr ? nullptr : r + row * r_row_bytes + n * bytes;
+  }
 };
 
 }  // namespace intact

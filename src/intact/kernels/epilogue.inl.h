@@ -25,7 +25,7 @@ struct EpilogueTile {
   const Epilogue* e;
   const float* m;
   const float* c;
-  const float* g_m;  // With a function.
+  const float* g_m;  // Where is_mapped().
   const float* g_c;
   const std::uint8_t* r;
   // Corrections of equation (2) of gemm_u8s8.h: acc - za[row] colsum[n] - zb[n] row_sum[row].
@@ -73,7 +73,7 @@ struct EpilogueRows {
   // The same for equations (2), whose first code is bounded before its rounding, and (3): what is
   // added is at most 255 (|first_ratio| + |r_ratio|).
   static bool is_summed(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
-    return e.kind == EpilogueKind::kCodes && e.residual != Residual::kNone && !e.function &&
+    return e.kind == EpilogueKind::kCodes && e.residual != Residual::kNone && !e.is_mapped() &&
            e.first_ratio <= 0x1p20f && e.first_ratio >= -0x1p20f && e.r_ratio <= 0x1p20f &&
            e.r_ratio >= -0x1p20f && (e.residual == Residual::kAfterCode || is_small(e, n, cols));
   }
@@ -155,6 +155,39 @@ struct EpilogueRows {
         Isa::store_i32(t.acc + i * t.acc_stride + n,
                        t.small ? Isa::to_i32(f) : limits.round(Isa::nan_to_zero(f)));
       }
+    }
+  }
+
+  // The same for equation (5).
+  template <bool kCorrect, Residual kResidual>
+  struct Sum {
+    const EpilogueTile& t;
+    Limits last;
+    F32 r_ratio;
+    I32 r_zero;
+    explicit Sum(const EpilogueTile& tile) noexcept
+        : t(tile),
+          last(tile.e->codes),
+          r_ratio(Isa::set_f32(tile.e->r_ratio)),
+          r_zero(Isa::set_i32(tile.e->r_zero)) {}
+    [[gnu::always_inline]] inline I32 operator()(std::int64_t i, std::int64_t n) const noexcept {
+      const F32 x = Isa::fma(Isa::to_f32(load<kCorrect>(t, i, n)), Isa::load_f32(t.m + n),
+                             Isa::load_f32(t.c + n));
+      const F32 s = residual<kResidual>(t.r + i * t.e->r_row_bytes, n, t.cols - n, r_zero, r_ratio);
+      const F32 f = Isa::fma(Isa::add(x, s), Isa::load_f32(t.g_m + n), Isa::load_f32(t.g_c + n));
+      return last.round(Isa::nan_to_zero(f));
+    }
+  };
+  // What equation (5) adds at column n of a row that begins at r; `left` columns from there on.
+  template <Residual kResidual>
+  [[gnu::always_inline]] static inline F32 residual(const std::uint8_t* r, std::int64_t n,
+                                                    std::int64_t left, I32 r_zero,
+                                                    F32 r_ratio) noexcept {
+    if constexpr (kResidual == Residual::kReal) {
+      const float* x = reinterpret_cast<const float*>(r) + n;
+      return left >= Isa::kLanes ? Isa::load_f32(x) : Isa::load_f32(x, left > 0 ? left : 0);
+    } else {
+      return Isa::mul(Isa::to_f32(Isa::sub(Isa::load_u8(r + n), r_zero)), r_ratio);
     }
   }
 
@@ -275,6 +308,10 @@ struct EpilogueRows {
             return codes<kCorrect, Residual::kAfterCode>(t);
           case Residual::kBeforeCode:
             return codes<kCorrect, Residual::kBeforeCode>(t);
+          case Residual::kBeforeMap:
+            return store(t, Sum<kCorrect, Residual::kBeforeMap>(t));
+          case Residual::kReal:
+            return store(t, Sum<kCorrect, Residual::kReal>(t));
         }
     }
   }

@@ -21,9 +21,9 @@ inline float round_to_limits(float f, const CodeLimits& k) noexcept {
   return q < lo ? lo : q > hi ? hi : q;
 }
 
-// Applies the epilogue to acc of (row, n). row_out is the output's row, res the residual's.
+// Applies the epilogue to acc of (row, n). row_out is the output's row.
 inline void epilogue_element(const Epilogue& e, std::int64_t acc, std::int64_t row, std::int64_t n,
-                             void* row_out, const std::uint8_t* res) noexcept {
+                             void* row_out) noexcept {
   if (e.kind == EpilogueKind::kRaw) {
     const auto low = static_cast<std::int32_t>(static_cast<std::uint32_t>(acc));
     std::memcpy(static_cast<std::byte*>(row_out) + 4 * n, &low, 4);
@@ -38,16 +38,23 @@ inline void epilogue_element(const Epilogue& e, std::int64_t acc, std::int64_t r
     std::memcpy(static_cast<std::byte*>(row_out) + 4 * n, &y, 4);
     return;
   }
+  const std::uint8_t* res = e.residual_at(row, n);
+  float s = 0.0f;
+  if (e.residual == Residual::kReal)
+    std::memcpy(&s, res, sizeof(s));
+  else if (e.residual != Residual::kNone)
+    s = static_cast<float>(*res - e.r_zero) * e.r_ratio;
   float f = std::fma(x, e.m[n], e.c[n]);
   if (e.function) {
     with_activation<ScalarF32>(*e.function, [&](auto g) { f = g(f); });
     f = std::fma(f, e.g_m[n], e.g_c[n]);
   }
-  if (e.residual != Residual::kNone) {
-    const float s = static_cast<float>(res[n] - e.r_zero) * e.r_ratio;
-    f = e.residual == Residual::kAfterCode ? std::fma(round_to_limits(f, e.first), e.first_ratio, s)
-                                           : f + s;
-  }
+  if (e.residual == Residual::kAfterCode)
+    f = std::fma(round_to_limits(f, e.first), e.first_ratio, s);
+  else if (e.residual == Residual::kBeforeCode)
+    f += s;
+  else if (e.residual != Residual::kNone)
+    f = std::fma(f + s, e.g_m[n], e.g_c[n]);
   f = f == f ? f : 0.0f;
   const auto code = static_cast<std::uint8_t>(
       static_cast<std::int32_t>(round_to_limits(f, e.codes)) + e.codes.zero);

@@ -22,6 +22,7 @@ enum class GemmFinish : std::uint8_t {
   kPlain,      // Equation (1) of epilogue.h on the registers.
   kSummed,     // Equations (2) and (3) on the registers.
   kHardSwish,  // Equation (4) with that function, on the registers.
+  kMapped,     // Equation (5) on the registers.
   kFloat,      // Reals without a scale a row, on the registers.
   kMemory,     // Accumulators go to `acc`, and EpilogueRows does the rest.
 };
@@ -138,6 +139,10 @@ struct GemmU8S8 {
                  ? store_summed_codes<MR, NP, Residual::kAfterCode>(*late, acc)
                  : store_summed_codes<MR, NP, Residual::kBeforeCode>(*late, acc);
     if (late->finish == GemmFinish::kHardSwish) return store_swish_codes<MR, NP>(*late, acc);
+    if (late->finish == GemmFinish::kMapped)
+      return late->e->residual == Residual::kReal
+                 ? store_mapped_codes<MR, NP, Residual::kReal>(*late, acc)
+                 : store_mapped_codes<MR, NP, Residual::kBeforeMap>(*late, acc);
     if (late->finish == GemmFinish::kFloat) return store_reals<MR, NP>(*late, acc);
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i)
@@ -258,6 +263,32 @@ struct GemmU8S8 {
     store_codes<MR, NP>(t, acc);
   }
 
+  // Equation (5), as written.
+  template <int MR, int NP, Residual kResidual>
+  [[gnu::always_inline]] static inline void store_mapped_codes(
+      const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
+    constexpr int NV = NP * Isa::kPanelVecs;
+    const Epilogue& e = *t.e;
+    const typename EpilogueRows<Isa>::Limits last(e.codes);
+    const F32 r_ratio = Isa::set_f32(e.r_ratio);
+    const I32 r_zero = Isa::set_i32(e.r_zero);
+#pragma GCC unroll 16
+    for (int j = 0; j < NV; ++j) {
+      const std::int64_t n = j * Isa::kLanes;
+      const F32 m = Isa::load_f32(t.m + n), c = Isa::load_f32(t.c + n);
+      const F32 g_m = Isa::load_f32(t.g_m + n), g_c = Isa::load_f32(t.g_c + n);
+#pragma GCC unroll 32
+      for (int i = 0; i < MR; ++i) {
+        const F32 s = EpilogueRows<Isa>::template residual<kResidual>(t.r + i * e.r_row_bytes, n,
+                                                                      t.cols - n, r_zero, r_ratio);
+        const F32 x = Isa::add(Isa::fma(Isa::to_f32(acc[i][j]), m, c), s);
+        acc[i][j] = last.round(Isa::nan_to_zero(Isa::fma(x, g_m, g_c)));
+        Isa::keep(acc[i][j]);
+      }
+    }
+    store_codes<MR, NP>(t, acc);
+  }
+
   // What stays the same over the tiles of one group of panels.
   struct Group {
     GemmTile tile;      // Of row `row`.
@@ -326,6 +357,7 @@ struct GemmU8S8 {
   static GemmFinish finish_of(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
     if (EpilogueRows<Isa>::is_plain(e, n, cols)) return GemmFinish::kPlain;
     if (EpilogueRows<Isa>::is_summed(e, n, cols)) return GemmFinish::kSummed;
+    if (e.kind == EpilogueKind::kCodes && e.is_mapped() && !e.function) return GemmFinish::kMapped;
     if (e.function && e.function->op == UnaryOp::kHardSwish && e.residual == Residual::kNone &&
         EpilogueRows<Isa>::is_function_small(e, n, cols))
       return GemmFinish::kHardSwish;
@@ -393,13 +425,13 @@ struct GemmU8S8 {
           t.init = a.b.init + n;
           t.m = a.epilogue.m + n;
           t.c = a.epilogue.c + n;
-          if (a.epilogue.function) {
+          if (a.epilogue.is_mapped()) {
             t.g_m = a.epilogue.g_m + n;
             t.g_c = a.epilogue.g_c + n;
           }
           t.cols = a.shape.n - n < panels * kPanelCols ? a.shape.n - n : panels * kPanelCols;
           t.out = static_cast<std::byte*>(a.out) + m0 * a.out_row_bytes + n * element_bytes;
-          t.r = a.epilogue.r == nullptr ? nullptr : a.epilogue.r + m0 * a.epilogue.r_row_bytes + n;
+          t.r = a.epilogue.residual_at(m0, n);
           if (finish == GemmFinish::kMemory) {
             r.cols = t.cols;
             r.row = m0;

@@ -58,9 +58,7 @@ void run(const GemmU8S8Args& a) {
             a.rows != nullptr ? a.rows[tap * a.rows_stride + m] : a.a + m * a.a_row_bytes;
         acc += std::int64_t{row[i % a.shape.k_per_tap] - za} * b[n * k + i];
       }
-      const Epilogue& e = a.epilogue;
-      epilogue_element(e, acc, m, n, static_cast<std::byte*>(a.out) + m * a.out_row_bytes,
-                       e.r == nullptr ? nullptr : e.r + m * e.r_row_bytes);
+      epilogue_element(a.epilogue, acc, m, n, static_cast<std::byte*>(a.out) + m * a.out_row_bytes);
     }
   }
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <random>
@@ -106,6 +107,9 @@ class Problem {
     }
     r_ = std::make_unique<Guarded<std::uint8_t>>(c.m * (s.n + 3), 64);
     for (auto& r : r_->span()) r = static_cast<std::uint8_t>(uniform(rng_, 0, 255));
+    reals_ = std::make_unique<Guarded<float>>(c.m * s.n);
+    for (auto& r : reals_->span()) r = static_cast<float>(uniform(rng_, -900, 900)) / 7.0f;
+    (*reals_)[c.m * s.n - 1] = std::numeric_limits<float>::quiet_NaN();
   }
 
   // Computes rows [row0, row1) and panels [p0, p1) with one row of the table.
@@ -176,8 +180,9 @@ class Problem {
     e.codes = c_.narrow_limits ? CodeLimits{37, 200, 64} : CodeLimits{0, 255, 117};
     e.lut = c_.lut ? table_ : nullptr;
     if (c_.residual != Residual::kNone) {
-      e.r = r_->data();
-      e.r_row_bytes = s.n + 3;
+      const bool reals = c_.residual == Residual::kReal;
+      e.r = reals ? reinterpret_cast<const std::uint8_t*>(reals_->data()) : r_->data();
+      e.r_row_bytes = reals ? 4 * s.n : s.n + 3;
       e.r_zero = 99;
       e.r_ratio = 0.731f;
       e.first = c_.narrow_limits ? CodeLimits{3, 250, 3} : CodeLimits{0, 255, 130};
@@ -209,6 +214,7 @@ class Problem {
   Case c_;
   Rng rng_;
   std::unique_ptr<Guarded<std::uint8_t>> a_, r_;
+  std::unique_ptr<Guarded<float>> reals_;
   std::unique_ptr<Guarded<std::int8_t>> b_;
   std::vector<const std::uint8_t*> rows_;
   std::vector<std::int32_t> zb_, bias_;
@@ -327,7 +333,8 @@ TEST(GemmU8S8, AppliesEveryEpilogue) {
             c.lut = lut;
             c.huge_scale = lut == narrow;
             for (const auto residual :
-                 {Residual::kNone, Residual::kAfterCode, Residual::kBeforeCode}) {
+                 {Residual::kNone, Residual::kAfterCode, Residual::kBeforeCode,
+                  Residual::kBeforeMap, Residual::kReal}) {
               c.residual = residual;
               check(c);
             }

@@ -270,7 +270,7 @@ struct Wino43U8S8 {
     r.e = &e;
     r.m = e.m + g.n;
     r.c = e.c + g.n;
-    if (e.function) {
+    if (e.is_mapped()) {
       r.g_m = e.g_m + g.n;
       r.g_c = e.g_c + g.n;
     }
@@ -296,7 +296,7 @@ struct Wino43U8S8 {
         r.row = (oy + y) * out_w + ox;
         r.out = static_cast<std::byte*>(a.out) + (oy + y) * a.out_row_bytes +
                 ox * a.out_pixel_bytes + g.n * (e.kind == EpilogueKind::kCodes ? 1 : 4);
-        r.r = e.r == nullptr ? nullptr : e.r + r.row * e.r_row_bytes + g.n;
+        r.r = e.residual_at(r.row, g.n);
         EpilogueRows<Isa>::run(r);
       }
     }

@@ -93,6 +93,9 @@ void check(const Case& c) {
   const std::int64_t pixels = g.out_h * g.out_w;
   Guarded<std::uint8_t> residual(pixels * (c.out_channels + 1), 64);
   for (auto& x : residual.span()) x = static_cast<std::uint8_t>(uniform(rng, 0, 255));
+  Guarded<float> reals(pixels * c.out_channels);
+  for (auto& x : reals.span()) x = static_cast<float>(uniform(rng, -900, 900)) / 7.0f;
+  const bool real = c.residual == Residual::kReal;
   Epilogue e;
   e.kind = c.kind;
   e.residual = c.residual;
@@ -105,8 +108,10 @@ void check(const Case& c) {
   e.first = c.narrow_limits ? CodeLimits{3, 250, 3} : CodeLimits{0, 255, 130};
   e.first_ratio = 0.577f;
   e.lut = c.lut ? table : nullptr;
-  e.r = c.residual == Residual::kNone ? nullptr : residual.data();
-  e.r_row_bytes = c.out_channels + 1;
+  e.r = c.residual == Residual::kNone ? nullptr
+        : real                        ? reinterpret_cast<const std::uint8_t*>(reals.data())
+                                      : residual.data();
+  e.r_row_bytes = real ? 4 * c.out_channels : c.out_channels + 1;
   e.r_zero = 99;
   e.r_ratio = 0.731f;
   const int element = c.kind == EpilogueKind::kCodes ? 1 : 4;
@@ -237,7 +242,8 @@ TEST(Wino43U8S8, AppliesEveryEpilogue) {
         for (const bool lut : {false, true}) {
           c.lut = lut;
           c.huge_scale = lut == narrow;
-          for (const auto r : {Residual::kNone, Residual::kAfterCode, Residual::kBeforeCode}) {
+          for (const auto r : {Residual::kNone, Residual::kAfterCode, Residual::kBeforeCode,
+                               Residual::kBeforeMap, Residual::kReal}) {
             c.residual = r;
             check(c);
           }

@@ -34,7 +34,7 @@ std::uint64_t hash_file(Header header, std::span<const std::byte> body) {
 }
 
 // Counts changes of what packed types hold and of how kernels lay weights out.
-constexpr std::string_view kLayoutVersion = "2";
+constexpr std::string_view kLayoutVersion = "3";
 
 // What packing depends on.
 std::uint64_t hash_model(const Graph& graph, std::string_view isa) {

@@ -15,15 +15,15 @@ ChannelMaps IntEpilogue::channel_maps(std::span<const double> input_scales,
   ChannelMaps maps;
   maps.m.assign(static_cast<std::size_t>(padded_n(n)), 0.0f);
   maps.c.assign(static_cast<std::size_t>(padded_n(n)), 0.0f);
-  const bool ends_here = codes_out && !through_float() && !base.function;
-  if (base.function) maps.g_m = maps.g_c = maps.m;
+  const bool ends_here = codes_out && !through_float() && !base.is_mapped();
+  if (base.is_mapped()) maps.g_m = maps.g_c = maps.m;
   for (std::size_t i = 0; i < input_scales.size(); ++i) {
     const std::int64_t channel = first + static_cast<std::int64_t>(i) % channels;
     const double a = ends_here ? end.a_of(channel) : 1.0;
     const double bias = float_bias.empty() ? 0.0 : static_cast<double>(float_bias[i]);
     maps.m[i] = static_cast<float>(input_scales[i] * a);
     maps.c[i] = static_cast<float>(bias * a + (ends_here ? end.c_of(channel) : 0.0));
-    if (!base.function) continue;
+    if (!base.is_mapped()) continue;
     maps.g_m[i] = static_cast<float>(end.a_of(channel));
     maps.g_c[i] = static_cast<float>(end.c_of(channel));
   }
@@ -46,6 +46,17 @@ void IntEpilogue::finish_pixels(float* x, std::byte* image_out, std::int64_t ima
     chain.run(piece, args, end, codes, channels);
   else
     chain.run(piece, args);
+}
+
+void IntEpilogue::take_sum() {
+  if (chain.ops().size() != 1 || end.residual_input >= 0) return;
+  const Chain::Op& op = chain.ops()[0];
+  if (op.is_unary || op.binary != BinaryOp::kAdd || op.operand != Chain::Layout::kSame) return;
+  residual_input = op.input;
+  base.residual = op.codes ? Residual::kBeforeMap : Residual::kReal;
+  base.r_zero = op.map.zero;
+  base.r_ratio = static_cast<float>(op.map.scale);
+  chain.clear();
 }
 
 Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out) {
@@ -72,13 +83,14 @@ Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out) 
   e.base.codes = e.end.codes;
   e.base.function = e.chain.as_activation();
   if (e.base.function) e.chain.clear();
+  e.take_sum();
   if (!e.chain.empty()) {
     e.base.kind = EpilogueKind::kFloat;
     return e;
   }
   e.base.kind = EpilogueKind::kCodes;
-  e.residual_input = e.end.residual_input;
-  if (e.residual_input >= 0) {
+  if (e.end.residual_input >= 0) {
+    e.residual_input = e.end.residual_input;
     e.base.residual = Residual::kBeforeCode;
     e.base.r_zero = e.end.r_zero;
     e.base.r_ratio = e.end.r_ratio;

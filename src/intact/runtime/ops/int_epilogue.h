@@ -23,7 +23,7 @@ namespace intact {
 // The maps of one kernel call's channels, padded to panels.
 struct ChannelMaps {
   std::vector<float> m, c;
-  std::vector<float> g_m, g_c;  // With a function.
+  std::vector<float> g_m, g_c;  // Where Epilogue::is_mapped.
 
   auto fields() { return std::tie(m, c, g_m, g_c); }
   void put_into(Epilogue& e) const {
@@ -41,7 +41,7 @@ struct IntEpilogue {
   TensorMap code;           // Of the output, when it is codes of one map.
   Chain chain;              // What the registers do not do.
   ChainEnd end;             // From the chain's result to codes.
-  int residual_input = -1;  // Codes added in registers.
+  int residual_input = -1;  // Codes or reals added in registers.
 
   // True when results go through float rows of their own before they become codes.
   [[nodiscard]] bool through_float() const {
@@ -51,10 +51,21 @@ struct IntEpilogue {
   // The tag of packed weights that hold channel_maps. How much of a chain becomes part of them may
   // depend on the shape that is planned: an operand [1, n] is a row of [8, n], and all of [1, n].
   [[nodiscard]] std::string packed_tag(std::string_view name) const {
-    return std::string(name) + (through_float() ? "/reals" : base.function ? "/function" : "");
+    return std::string(name) + (through_float() ? "/reals" : base.is_mapped() ? "/mapped" : "");
   }
 
   [[nodiscard]] std::size_t element_bytes() const { return codes_out ? 1 : sizeof(float); }
+
+  // Where the residual of an element of the output lies, null without one; and how far it is from
+  // there to that `elements` further.
+  [[nodiscard]] const std::uint8_t* residual(const StepArgs& args, std::int64_t element) const {
+    if (residual_input < 0) return nullptr;
+    return args.input<std::uint8_t>(static_cast<std::size_t>(residual_input)) +
+           residual_bytes(element);
+  }
+  [[nodiscard]] std::ptrdiff_t residual_bytes(std::int64_t elements) const {
+    return elements * (base.residual == Residual::kReal ? 4 : 1);
+  }
 
   // m and c for columns with these products of input scales and float biases (real units, may be
   // empty), numerics.md (6). Column i is channel first + i % channels.
@@ -62,6 +73,9 @@ struct IntEpilogue {
                                          std::span<const float> float_bias, std::int64_t first = 0,
                                          std::int64_t channels = kAllChannels) const;
   static constexpr std::int64_t kAllChannels = std::numeric_limits<std::int64_t>::max();
+
+  // Makes what is left of the chain before its end the epilogue's own, if it is a sum.
+  void take_sum();
 
   // Does what the registers left of `count` whole pixels of an image, from pixel `first` of
   // `pixels` on. x: their reals, [count, channels]; in image_out itself unless through_float.

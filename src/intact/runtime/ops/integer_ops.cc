@@ -134,11 +134,8 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
       a.out_pixel_bytes = out_pixel;
       a.out_row_bytes = out_pixel * out_w;
       a.scratch = own;
-      if (e.residual_input >= 0) {
-        a.epilogue.r = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) +
-                       image * out_h * out_w * channels;
-        a.epilogue.r_row_bytes = channels;
-      }
+      a.epilogue.r = e.residual(args, image * out_h * out_w * channels);
+      a.epilogue.r_row_bytes = e.residual_bytes(channels);
       auto* floats = reinterpret_cast<float*>(own + kernel_scratch);
       if (through_float) {
         a.out_pixel_bytes = channels * static_cast<std::ptrdiff_t>(sizeof(float));
@@ -230,11 +227,8 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
       out.offset = (image * outer.out_h + first) * outer.out_w * out_channels;
       out.out = args.out[0] + out.offset * element;
       out.image = image;
-      if (e.residual_input >= 0) {
-        out.residual =
-            args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) + out.offset;
-        out.residual_row_bytes = out_channels;
-      }
+      out.residual = e.residual(args, out.offset);
+      out.residual_row_bytes = e.residual_bytes(out_channels);
       run_int_gemm(*packed, e, a, out, args, 0, a.count, 0, panels_of(out_channels), own + slab);
     };
     args.pool.run(static_cast<std::size_t>(batch * cut.parts), [&](std::size_t t) {
@@ -346,11 +340,8 @@ Status plan_qconv(OpContext& c) {
       IntGemmOut out;
       out.row_bytes = out_channels * element;
       out.out = args.out[0] + image * pixels * out.row_bytes + g * group_out * element;
-      if (e.residual_input >= 0) {
-        out.residual = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) +
-                       image * pixels * out_channels + g * group_out;
-        out.residual_row_bytes = out_channels;
-      }
+      out.residual = e.residual(args, image * pixels * out_channels + g * group_out);
+      out.residual_row_bytes = e.residual_bytes(out_channels);
       out.offset = image * pixels * out_channels + g * group_out;
       out.image = image;
       out.channel = g * group_out;
@@ -412,10 +403,8 @@ Status plan_qlinear(OpContext& c) {
       IntGemmOut out;
       out.out = args.out[0];
       out.row_bytes = n * element;
-      if (e.residual_input >= 0) {
-        out.residual = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input));
-        out.residual_row_bytes = n;
-      }
+      out.residual = e.residual(args, 0);
+      out.residual_row_bytes = e.residual_bytes(n);
       run_int_gemm(*packed, e, a, out, args, cut.rows.begin(row_part), cut.rows.end(row_part),
                    cut.panels.begin(panel_part), cut.panels.end(panel_part),
                    args.scratch + ThreadPool::worker() * scratch);
@@ -493,11 +482,8 @@ Status plan_qmatmul(OpContext& c) {
         g.out = floats;
         g.out_row_bytes = n * static_cast<std::ptrdiff_t>(sizeof(float));
       }
-      if (e.residual_input >= 0) {
-        g.epilogue.r =
-            args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) + i * m * n;
-        g.epilogue.r_row_bytes = n;
-      }
+      g.epilogue.r = e.residual(args, i * m * n);
+      g.epilogue.r_row_bytes = e.residual_bytes(n);
       kernel->run(g);
       if (e.codes_out && e.chain.empty())
         e.end.limit(static_cast<std::uint8_t*>(g.out), n, m, n, 0);
@@ -637,11 +623,8 @@ Status plan_qconv_transpose(OpContext& c) {
                    begin * window.stride_w * channels;
       out.out = args.out[0] + out.offset * element;
       out.image = image;
-      if (e.residual_input >= 0) {
-        out.residual =
-            args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) + out.offset;
-        out.residual_row_bytes = window.stride_w * channels;
-      }
+      out.residual = e.residual(args, out.offset);
+      out.residual_row_bytes = e.residual_bytes(window.stride_w * channels);
       run_int_gemm(*part.b, e, a, out, args, begin, begin + g.out_w, 0, panels_of(part.columns),
                    args.scratch + ThreadPool::worker() * scratch);
     });

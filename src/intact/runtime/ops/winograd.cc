@@ -108,11 +108,8 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
       a.bias = packed->bias.data();
       a.epilogue = e.base;
       packed->maps.put_into(a.epilogue);
-      if (e.residual_input >= 0) {
-        a.epilogue.r = args.input<std::uint8_t>(static_cast<std::size_t>(e.residual_input)) +
-                       image * g.out_h * row_floats;
-        a.epilogue.r_row_bytes = shape.out_channels;
-      }
+      a.epilogue.r = e.residual(args, image * g.out_h * row_floats);
+      a.epilogue.r_row_bytes = e.residual_bytes(shape.out_channels);
       a.tile_begin = begin;
       a.tile_end = end;
       a.panel_begin = cut.panels.begin(panel_part);
