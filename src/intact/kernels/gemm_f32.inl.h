@@ -209,16 +209,42 @@ struct GemmF32 {
     }
   }
 
+  // to[i kCols + j] = from[j stride + i] for i, j < 4. Four lanes are a vector on every processor.
+  [[gnu::always_inline]] static void transpose_4x4(const float* from, std::ptrdiff_t stride,
+                                                   float* to) noexcept {
+    using Four [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
+    using Lanes [[gnu::vector_size(16)]] = float;
+    const auto row = [&](int j) -> Lanes {
+      return *reinterpret_cast<const Four*>(from + j * stride);
+    };
+    const Lanes a = row(0), b = row(1), c = row(2), d = row(3);
+    const Lanes ab01 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    const Lanes ab23 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    const Lanes cd01 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    const Lanes cd23 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    const auto store = [&](int i, Lanes v) { *reinterpret_cast<Four*>(to + i * kCols) = v; };
+    store(0, __builtin_shufflevector(ab01, cd01, 0, 1, 4, 5));
+    store(1, __builtin_shufflevector(ab01, cd01, 2, 3, 6, 7));
+    store(2, __builtin_shufflevector(ab23, cd23, 0, 1, 4, 5));
+    store(3, __builtin_shufflevector(ab23, cd23, 2, 3, 6, 7));
+  }
+
   // Blocks of 16 k: reads run along k, writes stay within 16 cache lines.
   static void pack_columns(const float* from, std::ptrdiff_t k_stride, std::ptrdiff_t n_stride,
                            std::int64_t count, int cols, float* to) noexcept {
     for (std::int64_t k0 = 0; k0 < count; k0 += 16) {
       const std::int64_t k1 = k0 + 16 < count ? k0 + 16 : count;
-      for (int j = 0; j < cols; ++j) {
+      int j = 0;
+      if (k_stride == 1 && k1 - k0 == 16) {
+        for (; j + 4 <= cols; j += 4)
+          for (std::int64_t k = k0; k < k1; k += 4)
+            transpose_4x4(from + j * n_stride + k, n_stride, to + k * kCols + j);
+      }
+      for (; j < cols; ++j) {
         const float* line = from + j * n_stride;
         for (std::int64_t k = k0; k < k1; ++k) to[k * kCols + j] = line[k * k_stride];
       }
-      for (int j = cols; j < kCols; ++j)
+      for (; j < kCols; ++j)
         for (std::int64_t k = k0; k < k1; ++k) to[k * kCols + j] = 0.0f;
     }
   }

@@ -135,6 +135,7 @@ std::vector<Problem> problems() {
   all.push_back({.m = 29, .n = 21, .taps = 9, .k_per_tap = 3, .residual = true});
   all.push_back(
       {.m = 29, .n = 21, .taps = 9, .k_per_tap = 17, .transposed_b = true, .clamp = true});
+  all.push_back({.m = 9, .n = 46, .taps = 1, .k_per_tap = 40, .transposed_b = true});
   all.push_back({.m = 13, .n = 37, .taps = 1, .k_per_tap = 5, .inputs = Inputs::kHard});
   all.push_back({.m = 13,
                  .n = 37,

@@ -126,38 +126,97 @@ struct RowsF32 {
   // -0 becomes +0: which zero a maximum finds depends on the order, and must not show.
   [[gnu::always_inline]] static V plus_zero(V v) noexcept { return S::add(v, S::set(0.0f)); }
 
-  static void softmax_last(const SoftmaxF32Args& args) noexcept {
-    const std::int64_t n = args.cols;
-    for (std::int64_t r = 0; r < args.rows; ++r) {
-      const float* x = args.x + r * args.x_stride;
-      float* y = args.y + r * args.y_stride;
-      const V max = plus_zero(reduce_row<MaxF32>(x, n));
-      RowLanesF32<S, SumF32> sum;
-      const bool log = args.log;
-      // The logarithm keeps x - max, the other one exp(x - max).
-      for_each_f32<S>(
-          x, n, -kInf,
-          [&](int j, std::int64_t i, V v) {
-            const V d = S::sub(v, max);
-            const V e = Math::exp(d);
-            sum.step(j, e);
-            S::store(y + i, log ? d : e);
-          },
-          [&](int j, std::int64_t i, V v, int count) {
-            const V d = S::sub(v, max);
-            const V e = Math::exp(d);
-            sum.step(j, e);
-            S::store_tail(y + i, log ? d : e, count);
-          });
-      const V total = sum.fold();
-      const V factor = log ? Math::log(total) : S::div(S::set(1.0f), total);
-      const auto finish = [&](V v) {
-        return Math::canon(log ? S::sub(v, factor) : S::mul(v, factor));
-      };
-      for_each_f32<S>(
-          y, n, 0.0f, [&](int, std::int64_t i, V v) { S::store(y + i, finish(v)); },
-          [&](int, std::int64_t i, V v, int count) { S::store_tail(y + i, finish(v), count); });
+  // Rows at once: while one waits for its sums and reciprocals, others compute. Where vectors are
+  // narrower, a row has several lane vectors to go on with, and 16 registers hold no second row.
+  static constexpr int kTogether = S::kLanes == 16 ? 4 : 1;
+
+  // Calls body(q, j, i, v) for each vector of kRows rows x + q stride, and tail(q, j, i, v, count)
+  // for what is left of each, padded with fill(q): for_each_f32 of rows side by side.
+  template <int kRows, class Fill, class Body, class Tail>
+  [[gnu::always_inline]] static void for_rows(const float* x, std::ptrdiff_t stride, std::int64_t n,
+                                              Fill fill, Body body, Tail tail) noexcept {
+    const std::int64_t whole = n / 16 * 16;
+    for (std::int64_t i = 0; i < whole; i += 16) {
+#pragma GCC unroll 16
+      for (int j = 0; j < 16 / S::kLanes; ++j) {
+#pragma GCC unroll 4
+        for (int q = 0; q < kRows; ++q) {
+          const std::int64_t at = i + j * S::kLanes;
+          body(q, j, at, S::load(x + q * stride + at));
+        }
+      }
     }
+    if (whole == n) return;
+#pragma GCC unroll 4
+    for (int q = 0; q < kRows; ++q)
+      for_each_f32<S>(
+          x + q * stride + whole, n - whole, fill(q),
+          [&](int j, std::int64_t i, V v) { body(q, j, whole + i, v); },
+          [&](int j, std::int64_t i, V v, int count) { tail(q, j, whole + i, v, count); });
+  }
+
+  template <int kRows, template <class> class Op>
+  [[gnu::always_inline]] static void reduce_together(const float* x, std::ptrdiff_t stride,
+                                                     std::int64_t n, V (&result)[kRows]) noexcept {
+    RowLanesF32<S, Op> lanes[kRows];
+    for_rows<kRows>(
+        x, stride, n, [](int) { return Op<S>::kStart; },
+        [&](int q, int j, std::int64_t, V v) { lanes[q].step(j, v); },
+        [&](int q, int j, std::int64_t, V v, int) { lanes[q].step(j, v); });
+#pragma GCC unroll 4
+    for (int q = 0; q < kRows; ++q) result[q] = lanes[q].fold();
+  }
+
+  template <int kRows, bool kLog>
+  static void softmax_rows(const SoftmaxF32Args& args, std::int64_t row) noexcept {
+    const std::int64_t n = args.cols;
+    const float* x = args.x + row * args.x_stride;
+    float* y = args.y + row * args.y_stride;
+    const std::ptrdiff_t y_stride = args.y_stride;
+    V max[kRows];
+    reduce_together<kRows, MaxF32>(x, args.x_stride, n, max);
+#pragma GCC unroll 4
+    for (int q = 0; q < kRows; ++q) max[q] = plus_zero(max[q]);
+    RowLanesF32<S, SumF32> sum[kRows];
+    // The logarithm keeps x - max, the other one exp(x - max).
+    for_rows<kRows>(
+        x, args.x_stride, n, [](int) { return -kInf; },
+        [&](int q, int j, std::int64_t i, V v) __attribute__((always_inline)) {
+          const V d = S::sub(v, max[q]);
+          const V e = Math::exp(d);
+          sum[q].step(j, e);
+          S::store(y + q * y_stride + i, kLog ? d : e);
+        },
+        [&](int q, int j, std::int64_t i, V v, int count) {
+          const V d = S::sub(v, max[q]);
+          const V e = Math::exp(d);
+          sum[q].step(j, e);
+          S::store_tail(y + q * y_stride + i, kLog ? d : e, count);
+        });
+    V factor[kRows];
+#pragma GCC unroll 4
+    for (int q = 0; q < kRows; ++q) {
+      const V total = sum[q].fold();
+      factor[q] = kLog ? Math::log(total) : S::div(S::set(1.0f), total);
+    }
+    const auto finish = [&](int q, V v) {
+      return Math::canon(kLog ? S::sub(v, factor[q]) : S::mul(v, factor[q]));
+    };
+    for_rows<kRows>(
+        y, y_stride, n, [](int) { return 0.0f; },
+        [&](int q, int, std::int64_t i, V v) { S::store(y + q * y_stride + i, finish(q, v)); },
+        [&](int q, int, std::int64_t i, V v, int count) {
+          S::store_tail(y + q * y_stride + i, finish(q, v), count);
+        });
+  }
+  template <bool kLog>
+  static void softmax_all_rows(const SoftmaxF32Args& args) noexcept {
+    std::int64_t r = 0;
+    for (; r + kTogether <= args.rows; r += kTogether) softmax_rows<kTogether, kLog>(args, r);
+    for (; r < args.rows; ++r) softmax_rows<1, kLog>(args, r);
+  }
+  static void softmax_last(const SoftmaxF32Args& args) noexcept {
+    args.log ? softmax_all_rows<true>(args) : softmax_all_rows<false>(args);
   }
 
   template <bool kTail>
@@ -202,35 +261,52 @@ struct RowsF32 {
     if (c < args.cols) softmax_columns<true>(args, c, static_cast<int>(args.cols - c));
   }
 
-  static void layer_norm(const LayerNormF32Args& args) noexcept {
+  template <int kRows>
+  static void layer_norm_rows(const LayerNormF32Args& args, std::int64_t row) noexcept {
     const std::int64_t n = args.cols;
     const V count = S::set(static_cast<float>(n));
-    for (std::int64_t r = 0; r < args.rows; ++r) {
-      const float* x = args.x + r * args.x_stride;
-      float* y = args.y + r * args.y_stride;
-      const V mean = args.center ? S::div(reduce_row<SumF32>(x, n), count) : S::set(0.0f);
-      RowLanesF32<S, SumSqF32> squares;
-      for_each_f32<S>(
-          x, n, first_lane(mean),  // d = 0 beyond the end.
-          [&](int j, std::int64_t, V v) { squares.step(j, S::sub(v, mean)); },
-          [&](int j, std::int64_t, V v, int) { squares.step(j, S::sub(v, mean)); });
-      const V variance = S::div(squares.fold(), count);
-      const V inv = S::div(S::set(1.0f), S::sqrt(S::add(variance, S::set(args.eps))));
-      for_each_f32<S>(
-          x, n, 0.0f,
-          [&](int, std::int64_t i, V v) {
-            const V scale = args.scale != nullptr ? S::load(args.scale + i) : S::set(1.0f);
-            const V bias = args.bias != nullptr ? S::load(args.bias + i) : S::set(0.0f);
-            S::store(y + i, Math::canon(S::fma(S::mul(S::sub(v, mean), inv), scale, bias)));
-          },
-          [&](int, std::int64_t i, V v, int left) {
-            const V scale =
-                args.scale != nullptr ? S::load_tail(args.scale + i, left) : S::set(1.0f);
-            const V bias = args.bias != nullptr ? S::load_tail(args.bias + i, left) : S::set(0.0f);
-            S::store_tail(y + i, Math::canon(S::fma(S::mul(S::sub(v, mean), inv), scale, bias)),
-                          left);
-          });
+    const float* x = args.x + row * args.x_stride;
+    float* y = args.y + row * args.y_stride;
+    V mean[kRows];
+    if (args.center) {
+      reduce_together<kRows, SumF32>(x, args.x_stride, n, mean);
+#pragma GCC unroll 4
+      for (int q = 0; q < kRows; ++q) mean[q] = S::div(mean[q], count);
+    } else {
+#pragma GCC unroll 4
+      for (int q = 0; q < kRows; ++q) mean[q] = S::set(0.0f);
     }
+    RowLanesF32<S, SumSqF32> squares[kRows];
+    for_rows<kRows>(
+        x, args.x_stride, n, [&](int q) { return first_lane(mean[q]); },  // d = 0 beyond the end.
+        [&](int q, int j, std::int64_t, V v) { squares[q].step(j, S::sub(v, mean[q])); },
+        [&](int q, int j, std::int64_t, V v, int) { squares[q].step(j, S::sub(v, mean[q])); });
+    V inv[kRows];
+#pragma GCC unroll 4
+    for (int q = 0; q < kRows; ++q) {
+      const V variance = S::div(squares[q].fold(), count);
+      inv[q] = S::div(S::set(1.0f), S::sqrt(S::add(variance, S::set(args.eps))));
+    }
+    const auto finish = [&](int q, V v, V scale, V bias) {
+      return Math::canon(S::fma(S::mul(S::sub(v, mean[q]), inv[q]), scale, bias));
+    };
+    for_rows<kRows>(
+        x, args.x_stride, n, [](int) { return 0.0f; },
+        [&](int q, int, std::int64_t i, V v) {
+          const V scale = args.scale != nullptr ? S::load(args.scale + i) : S::set(1.0f);
+          const V bias = args.bias != nullptr ? S::load(args.bias + i) : S::set(0.0f);
+          S::store(y + q * args.y_stride + i, finish(q, v, scale, bias));
+        },
+        [&](int q, int, std::int64_t i, V v, int left) {
+          const V scale = args.scale != nullptr ? S::load_tail(args.scale + i, left) : S::set(1.0f);
+          const V bias = args.bias != nullptr ? S::load_tail(args.bias + i, left) : S::set(0.0f);
+          S::store_tail(y + q * args.y_stride + i, finish(q, v, scale, bias), left);
+        });
+  }
+  static void layer_norm(const LayerNormF32Args& args) noexcept {
+    std::int64_t r = 0;
+    for (; r + kTogether <= args.rows; r += kTogether) layer_norm_rows<kTogether>(args, r);
+    for (; r < args.rows; ++r) layer_norm_rows<1>(args, r);
   }
 };
 

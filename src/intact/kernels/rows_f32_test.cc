@@ -117,6 +117,15 @@ TEST(RowsF32, NanWinsAMaximumWhereverItStands) {
   }
 }
 
+// Rows in place, without gaps: what attention does.
+std::vector<float> softmax_in_place(const RowsF32Kernel& k, const Matrix& m, bool log) {
+  Guarded<float> y(m.rows * m.cols);
+  for (std::int64_t r = 0; r < m.rows; ++r)
+    std::copy_n(m.x.data() + r * m.stride, m.cols, y.data() + r * m.cols);
+  k.softmax_last({m.rows, m.cols, y.data(), m.cols, y.data(), m.cols, log});
+  return {y.span().begin(), y.span().end()};
+}
+
 std::vector<float> softmax(const RowsF32Kernel& k, const Matrix& m, bool log, bool last) {
   Guarded<float> y(m.rows * m.cols);
   const SoftmaxF32Args args{.rows = m.rows,
@@ -134,16 +143,17 @@ TEST(RowsF32, SoftmaxGivesTheBytesOfTheScalarRowAlongEitherAxis) {
   const auto rows = rows_here<RowsF32Kernel>();
   for (const Inputs kind : {Inputs::kNormal, Inputs::kHard}) {
     for (const std::int64_t n : kSizes) {
-      const Matrix m(9, n, kind);
-      Matrix t(n, 9, kind);
-      transpose_f32(m.x.data(), m.stride, 9, n, t.x.data(), t.stride);
+      const Matrix m(11, n, kind);
+      Matrix t(n, 11, kind);
+      transpose_f32(m.x.data(), m.stride, 11, n, t.x.data(), t.stride);
       for (const bool log : {false, true}) {
         const auto want = softmax(*rows.back(), m, log, true);
         std::vector<float> want_t(want.size());
-        transpose_f32(want.data(), n, 9, n, want_t.data(), 9);
+        transpose_f32(want.data(), n, 11, n, want_t.data(), 11);
         for (const RowsF32Kernel* row : rows) {
           const auto what = fmt::format("{} n {} log {}", row->name, n, log);
           expect_same_bytes(softmax(*row, m, log, true), want, what + " last");
+          expect_same_bytes(softmax_in_place(*row, m, log), want, what + " in place");
           expect_same_bytes(softmax(*row, t, log, false), want_t, what + " first");
         }
       }
@@ -191,7 +201,7 @@ TEST(RowsF32, LayerNormGivesTheBytesOfTheScalarRow) {
   const auto rows = rows_here<RowsF32Kernel>();
   for (const Inputs kind : {Inputs::kNormal, Inputs::kHard}) {
     for (const std::int64_t n : kSizes) {
-      const Matrix m(5, n, kind);
+      const Matrix m(7, n, kind);
       Guarded<float> scale(n), bias(n);
       fill(scale.span(), 7);
       fill(bias.span(), 8);
