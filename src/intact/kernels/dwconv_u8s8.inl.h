@@ -4,6 +4,10 @@
 // then one dot adds four taps. A column is interleaved once and used by every output it reaches:
 // the common kernels (widths 3 and 5, strides 1 and 2) slide along a row with ceil(width / stride)
 // outputs in flight; any other window is computed output by output.
+//
+// With few channels one pixel would leave most lanes of a block idle. At stride 1 the pixels that
+// lie side by side are then one longer pixel: its taps are the same bytes a pixel further on, and
+// weights, factors and zero points repeat.
 #pragma once
 
 #include <cstddef>
@@ -40,14 +44,15 @@ struct DwconvBlock {
   }
 
   static void pack(const DwconvShape& s, const DwconvWeights& w, std::int64_t c0,
-                   std::byte* packed) noexcept {
+                   std::int64_t pixels, std::byte* packed) noexcept {
     const WindowGeometry& g = s.window;
     std::memset(packed, 0, packed_bytes(g));
     auto* init =
         reinterpret_cast<std::int32_t*>(packed + quads(g) * g.kernel_w * Isa::kDwWeightBytes);
     std::int32_t natural[Isa::kDwBlock] = {};
-    for (int i = 0; i < Isa::kDwBlock && c0 + i < s.channels; ++i) {
-      const auto* from = static_cast<const std::int8_t*>(w.w) + (c0 + i) * w.channel_bytes;
+    for (int i = 0; i < Isa::kDwBlock && c0 + i < s.channels * pixels; ++i) {
+      const std::int64_t c = c0 + i % s.channels;
+      const auto* from = static_cast<const std::int8_t*>(w.w) + c * w.channel_bytes;
       std::int32_t sum = 0;
       for (int y = 0; y < g.kernel_h; ++y)
         for (int x = 0; x < g.kernel_w; ++x) {
@@ -57,7 +62,7 @@ struct DwconvBlock {
                              code);
         }
       natural[i] = static_cast<std::int32_t>(
-          static_cast<std::uint32_t>(w.bias != nullptr ? w.bias[c0 + i] : 0) -
+          static_cast<std::uint32_t>(w.bias != nullptr ? w.bias[c] : 0) -
           static_cast<std::uint32_t>(w.za - Isa::kAOffset) * static_cast<std::uint32_t>(sum));
     }
     for (int j = 0; j < kV; ++j)
@@ -69,7 +74,9 @@ struct DwconvBlock {
   struct Task {
     const DwconvU8S8Args* a;
     std::int64_t c0;
-    std::int64_t cols;  // Valid channels of the block.
+    std::int64_t cols;        // Valid channels of the block.
+    std::int64_t pixels;      // That a block holds.
+    const std::uint8_t* pad;  // Zero points for all of them.
     const std::byte* weights;
     const std::int32_t* init;
     const std::uint8_t* lut;
@@ -82,7 +89,8 @@ struct DwconvBlock {
 
   template <DwFinish kFinish>
   [[gnu::always_inline]] static inline void finish(Task& t, const I32 (&acc)[kV], std::byte* out,
-                                                   std::int64_t pixel) noexcept {
+                                                   std::int64_t pixel,
+                                                   std::int64_t count = 1) noexcept {
     if constexpr (kFinish == DwFinish::kRows) {
       hold(t, acc, out, pixel);
     } else {
@@ -97,7 +105,8 @@ struct DwconvBlock {
               t.g_m[j], t.g_c[j]);
         q[j] = Isa::to_i32(f);
       }
-      Isa::dw_store_codes(reinterpret_cast<std::uint8_t*>(out) + t.c0, q, t.consts, t.cols, t.lut);
+      Isa::dw_store_codes(reinterpret_cast<std::uint8_t*>(out) + t.c0, q, t.consts, count * t.cols,
+                          t.lut);
     }
   }
 
@@ -129,9 +138,7 @@ struct DwconvBlock {
     std::int64_t x;  // Input column.
     std::int64_t in_w;
     Rows(const Task& t, std::int64_t oy) noexcept
-        : pad(t.a->pad + t.c0),
-          x(-std::int64_t{t.a->shape.window.pad_left}),
-          in_w(t.a->shape.window.in_w) {
+        : pad(t.pad), x(-std::int64_t{t.a->shape.window.pad_left}), in_w(t.a->shape.window.in_w) {
       const DwconvU8S8Args& a = *t.a;
       const WindowGeometry& g = a.shape.window;
       for (int r = 0; r < kH; ++r) {
@@ -152,10 +159,32 @@ struct DwconvBlock {
       }
       Isa::template dw_column<kRows>(d, q);
     }
-    [[gnu::always_inline]] inline void next() noexcept {
-      ++x;
+    // The same of `count` pixels that begin here, of which some may lie outside of the image.
+    template <int kQuad>
+    void edge_column(Column& d, std::int64_t count, std::int64_t pixel_bytes) const noexcept {
+      constexpr int kRows = kH - 4 * kQuad < 4 ? kH - 4 * kQuad : 4;
+      constexpr std::size_t kBytes = Isa::kDwBlock;
+      std::uint8_t lines[kRows][2 * kBytes];
+      const std::uint8_t* q[4] = {pad, pad, pad, pad};
+      const std::int64_t left = x < 0 ? -x : 0;  // Pixels [left, right) lie in the image.
+      const std::int64_t right = in_w - x;
+      for (int r = 0; left < count && left < right && r < kRows; ++r) {
+        const std::uint8_t* row = p[4 * kQuad + r] + left * step[4 * kQuad + r];
+        if (left == 0 && right >= count) {
+          q[r] = row;
+          continue;
+        }
+        q[r] = lines[r];
+        std::memcpy(lines[r], pad, kBytes);
+        std::memcpy(lines[r] + left * pixel_bytes, row, kBytes);
+        if (right < count) std::memcpy(lines[r] + right * pixel_bytes, pad, kBytes);
+      }
+      Isa::template dw_column<kRows>(d, q);
+    }
+    [[gnu::always_inline]] inline void next(std::int64_t n = 1) noexcept {
+      x += n;
 #pragma GCC unroll 8
-      for (int r = 0; r < kH; ++r) p[r] += step[r];
+      for (int r = 0; r < kH; ++r) p[r] += n * step[r];
     }
   };
 
@@ -295,7 +324,7 @@ struct DwconvBlock {
       for (int r = 0; r < kRows; ++r) {
         const std::int64_t iy = oy * g.stride_h + (4 * quad + r) * g.dilation_h - g.pad_top;
         q[r] = iy >= 0 && iy < g.in_h ? a.in + iy * a.in_row_bytes + ix * a.in_pixel_bytes + t.c0
-                                      : a.pad + t.c0;
+                                      : t.pad;
       }
       Column d;
       Isa::template dw_column<kRows>(d, q);
@@ -306,8 +335,7 @@ struct DwconvBlock {
   template <int kRows>
   [[gnu::always_inline]] static inline void add_pad(const Task& t, I32 (&acc)[kV],
                                                     const std::byte* group) noexcept {
-    const std::uint8_t* pad = t.a->pad + t.c0;
-    const std::uint8_t* const q[4] = {pad, pad, pad, pad};
+    const std::uint8_t* const q[4] = {t.pad, t.pad, t.pad, t.pad};
     Column d;
     Isa::template dw_column<kRows>(d, q);
 #pragma GCC unroll 4
@@ -336,18 +364,69 @@ struct DwconvBlock {
     }
   }
 
+  // Stride 1 and dilation 1, several pixels a block.
+  template <int kH, int kW, DwFinish kFinish>
+  [[gnu::noinline]] static void flat(Task& t, std::int64_t row_begin,
+                                     std::int64_t row_end) noexcept {
+    const DwconvU8S8Args& a = *t.a;
+    const WindowGeometry& g = a.shape.window;
+    for (std::int64_t oy = row_begin; oy < row_end; ++oy) {
+      Rows<kH> rows(t, oy);
+      std::byte* out = static_cast<std::byte*>(a.out) + oy * a.out_row_bytes;
+#pragma GCC unroll 1
+      for (std::int64_t ox = 0; ox < g.out_w; ox += t.pixels) {
+        const std::int64_t count = g.out_w - ox < t.pixels ? g.out_w - ox : t.pixels;
+        I32 acc[kV];
+        start(acc, t.init);
+        if (rows.x >= 0 && rows.x + kW - 1 + count <= g.in_w)
+          add_taps<kH, kW, true>(t, rows, count, acc);
+        else
+          add_taps<kH, kW, false>(t, rows, count, acc);
+        finish<kFinish>(t, acc, out, oy * g.out_w + ox, count);
+        rows.next(t.pixels);
+        out += t.pixels * a.out_pixel_bytes;
+      }
+    }
+  }
+  template <int kH, int kW, bool kInside, int kQuad = 0>
+  [[gnu::always_inline]] static inline void add_taps(const Task& t, const Rows<kH>& from,
+                                                     std::int64_t count, I32 (&acc)[kV]) noexcept {
+    Rows<kH> rows = from;
+#pragma GCC unroll 8
+    for (int kx = 0; kx < kW; ++kx, rows.next()) {
+      Column d;
+      if constexpr (kInside)
+        rows.template column<kQuad, true>(d);
+      else
+        rows.template edge_column<kQuad>(d, count, t.cols);
+#pragma GCC unroll 4
+      for (int j = 0; j < kV; ++j)
+        Isa::dw_dot(acc[j], d, j, t.weights + (kQuad * kW + kx) * Isa::kDwWeightBytes);
+    }
+    if constexpr (4 * kQuad + 4 < kH) add_taps<kH, kW, kInside, kQuad + 1>(t, from, count, acc);
+  }
+
+  // Windows that slide, or that take several pixels a block.
+  static bool is_common(const WindowGeometry& g) noexcept {
+    return Isa::kDwSlides && g.dilation_w == 1 && g.kernel_h == g.kernel_w && g.stride_w <= 2 &&
+           (g.kernel_w == 3 || g.kernel_w == 5);
+  }
+
   template <DwFinish kFinish>
   static void run(Task& t) noexcept {
     const DwconvU8S8Args& a = *t.a;
     const WindowGeometry& g = a.shape.window;
     if constexpr (Isa::kDwSlides) {
-      if (g.dilation_w == 1 && g.kernel_h == g.kernel_w && g.stride_w <= 2) {
+      if constexpr (kFinish != DwFinish::kRows)
+        if (t.pixels > 1)
+          return g.kernel_w == 3 ? flat<3, 3, kFinish>(t, a.row_begin, a.row_end)
+                                 : flat<5, 5, kFinish>(t, a.row_begin, a.row_end);
+      if (is_common(g)) {
         if (g.kernel_w == 3)
           return g.stride_w == 1 ? Slide<3, 3, 1, kFinish>::run(t, a.row_begin, a.row_end)
                                  : Slide<3, 3, 2, kFinish>::run(t, a.row_begin, a.row_end);
-        if (g.kernel_w == 5)
-          return g.stride_w == 1 ? Slide<5, 5, 1, kFinish>::run(t, a.row_begin, a.row_end)
-                                 : Slide<5, 5, 2, kFinish>::run(t, a.row_begin, a.row_end);
+        return g.stride_w == 1 ? Slide<5, 5, 1, kFinish>::run(t, a.row_begin, a.row_end)
+                               : Slide<5, 5, 2, kFinish>::run(t, a.row_begin, a.row_end);
       }
     }
     any_window<kFinish>(t, a.row_begin, a.row_end);
@@ -365,13 +444,25 @@ struct DwconvBlock {
     return swish ? DwFinish::kHardSwish : DwFinish::kRows;
   }
 
-  static void run(const DwconvU8S8Args& a, std::int64_t c0, const std::byte* packed) noexcept {
+  // Packed for `pixels` a block; taken one by one where gaps lie between them, or rows finish them.
+  static void run(const DwconvU8S8Args& a, std::int64_t c0, std::int64_t pixels,
+                  const std::byte* packed) noexcept {
     const WindowGeometry& g = a.shape.window;
     const Epilogue& e = a.epilogue;
     Task t;
     t.a = &a;
     t.c0 = c0;
     t.cols = a.shape.channels - c0 < Isa::kDwBlock ? a.shape.channels - c0 : Isa::kDwBlock;
+    const DwFinish how = finish_of(e, c0, t.cols);
+    const bool dense = a.in_pixel_bytes == t.cols && a.out_pixel_bytes == t.cols;
+    t.pixels = dense && how != DwFinish::kRows ? pixels : 1;
+    t.pad = a.pad + c0;
+    std::uint8_t pads[Isa::kDwBlock] = {};
+    if (t.pixels > 1) {
+      for (std::int64_t p = 0; p < t.pixels; ++p)
+        std::memcpy(pads + p * t.cols, a.pad, static_cast<std::size_t>(t.cols));
+      t.pad = pads;
+    }
     t.weights = packed;
     t.init =
         reinterpret_cast<const std::int32_t*>(packed + quads(g) * g.kernel_w * Isa::kDwWeightBytes);
@@ -379,10 +470,11 @@ struct DwconvBlock {
     t.consts = Isa::code_consts(e.codes.zero, e.codes.lo, e.codes.hi);
     const auto load = [&](F32(&to)[kV], const float* from) {
       float natural[Isa::kDwBlock] = {};
-      std::memcpy(natural, from + c0, static_cast<std::size_t>(t.cols) * 4);
+      for (std::int64_t p = 0; p < t.pixels; ++p)
+        std::memcpy(natural + p * t.cols, from + c0, static_cast<std::size_t>(t.cols) * 4);
       Isa::dw_load(to, natural);
     };
-    switch (finish_of(e, c0, t.cols)) {
+    switch (how) {
       case DwFinish::kProduct:
         load(t.m, e.m);
         return run<DwFinish::kProduct>(t);
@@ -415,38 +507,44 @@ struct DwconvBlock {
   }
 };
 
-// Whole channels: blocks of Isa, and a last block of Narrow when what is left fits into it.
+// Whole channels: blocks of Isa, and a last block of Narrow when what is left fits into it; or one
+// block of Isa with several pixels, where a pixel would fill no more than half of Narrow.
 template <class Isa, class Narrow>
 struct DwconvU8S8 {
   static constexpr std::int64_t kBlock = Isa::kDwBlock;
   using Wide = DwconvBlock<Isa, Isa>;
   using Last = DwconvBlock<Narrow, Isa>;
 
-  static std::int64_t wide_blocks(std::int64_t channels) noexcept {
-    const std::int64_t left = channels % kBlock;
-    return channels / kBlock + (left > (Narrow::kDwBlock < kBlock ? Narrow::kDwBlock : 0) ? 1 : 0);
+  static std::int64_t pixels(const DwconvShape& s) noexcept {
+    const bool few = 2 * s.channels <= Narrow::kDwBlock;
+    return few && s.window.stride_w == 1 && Wide::is_common(s.window) ? kBlock / s.channels : 1;
+  }
+  static std::int64_t wide_blocks(const DwconvShape& s) noexcept {
+    const std::int64_t left = s.channels % kBlock;
+    const bool narrow = left <= (Narrow::kDwBlock < kBlock ? Narrow::kDwBlock : 0);
+    return s.channels / kBlock + (narrow && pixels(s) == 1 ? 0 : 1);
   }
   static std::size_t packed_bytes(const DwconvShape& s) {
-    const std::int64_t wide = wide_blocks(s.channels);
+    const std::int64_t wide = wide_blocks(s);
     return static_cast<std::size_t>(wide) * Wide::packed_bytes(s.window) +
            (wide * kBlock < s.channels ? Last::packed_bytes(s.window) : 0);
   }
   static void pack(const DwconvShape& s, const DwconvWeights& w, std::byte* packed) {
-    const std::int64_t wide = wide_blocks(s.channels);
+    const std::int64_t wide = wide_blocks(s);
     for (std::int64_t b = 0; b < wide; ++b, packed += Wide::packed_bytes(s.window))
-      Wide::pack(s, w, b * kBlock, packed);
-    if (wide * kBlock < s.channels) Last::pack(s, w, wide * kBlock, packed);
+      Wide::pack(s, w, b * kBlock, pixels(s), packed);
+    if (wide * kBlock < s.channels) Last::pack(s, w, wide * kBlock, 1, packed);
   }
   static std::size_t scratch_bytes(const DwconvShape&) {
     return Wide::kHeldBytes > Last::kHeldBytes ? Wide::kHeldBytes : Last::kHeldBytes;
   }
   static void run(const DwconvU8S8Args& a) {
     const WindowGeometry& w = a.shape.window;
-    const std::int64_t wide = wide_blocks(a.shape.channels);
+    const std::int64_t wide = wide_blocks(a.shape);
     const std::byte* packed = a.packed;
     for (std::int64_t b = 0; b < wide; ++b, packed += Wide::packed_bytes(w))
-      Wide::run(a, b * kBlock, packed);
-    if (wide * kBlock < a.shape.channels) Last::run(a, wide * kBlock, packed);
+      Wide::run(a, b * kBlock, pixels(a.shape), packed);
+    if (wide * kBlock < a.shape.channels) Last::run(a, wide * kBlock, 1, packed);
   }
 };
 

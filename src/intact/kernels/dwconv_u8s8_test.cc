@@ -186,6 +186,28 @@ TEST(DwconvU8S8, EqualsReferenceForEveryImageEdge) {
                    .pad = pad});
 }
 
+// Few channels at stride 1: a block holds several pixels, unless there are gaps between them.
+TEST(DwconvU8S8, EqualsReferenceForSeveralPixelsABlock) {
+  for (const std::int64_t channels : {1, 2, 3, 5, 8, 11, 16})
+    for (const std::int64_t w : {1, 2, 5, 8, 9, 17, 40, 70})
+      for (const int kernel : {3, 5})
+        for (const int pad : {0, kernel / 2, kernel - 1})
+          for (const bool views : {false, true})
+            for (const int finish : {0, 1, 2, 3, 4}) {
+              if (w + 2 * pad < kernel) continue;
+              Case c{.channels = channels, .h = 6, .w = w};
+              c.kernel_h = c.kernel_w = kernel;
+              c.pad = pad;
+              c.views = views;
+              c.zero_c = finish == 0;
+              c.lut = finish == 1;
+              if (finish == 2) c.function = UnaryF32{UnaryOp::kHardSwish, 0.3f, 0.5f};
+              if (finish == 3) c.residual = Residual::kAfterCode;
+              if (finish == 4) c.kind = EpilogueKind::kFloat;
+              check(c);
+            }
+}
+
 TEST(DwconvU8S8, TakesAnyWindow) {
   for (const int kernel_h : {1, 2, 3, 4, 6, 7})
     for (const int kernel_w : {1, 3, 7})
