@@ -33,6 +33,8 @@ struct QuantParams {
   std::int32_t lo = 0;  // quantize only.
   std::int32_t hi = 255;
   float inverse = 0;  // quantize only: exact_inverse(scale[0]), or 0 to divide.
+  const float* factor =
+      nullptr;  // quantize without per_col only: [cols], x becomes x factor first.
 };
 
 // How operand b of add and mul is laid out against a.

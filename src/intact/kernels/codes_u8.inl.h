@@ -31,7 +31,7 @@ struct CodesU8 {
     return n > 0 ? Isa::load_f32(p, n) : Isa::set_f32(0.0f);
   }
 
-  template <bool kPerCol>
+  template <bool kPerCol, bool kFactor>
   static void quantize_row(const float* x, std::int64_t cols, const QuantParams& p,
                            std::uint8_t* q) noexcept {
     F32 scale = Isa::set_f32(p.scale[0]);
@@ -56,7 +56,9 @@ struct CodesU8 {
           lo = Isa::sub(lo_code, z);
           hi = Isa::sub(hi_code, z);
         }
-        const F32 f = Isa::nan_to_zero(Isa::div(load_exact(x + at, n), scale));
+        F32 raw = load_exact(x + at, n);
+        if constexpr (kFactor) raw = Isa::mul(raw, load_exact(p.factor + at, n));
+        const F32 f = Isa::nan_to_zero(Isa::div(raw, scale));
         r[j] = Isa::add(Isa::to_i32(Isa::max(Isa::min(f, hi), lo)), zero);
       }
       Isa::template store_codes<kV>(q + i, r, none, cols - i, nullptr);
@@ -65,6 +67,7 @@ struct CodesU8 {
 
   // The same by multiplication (exact_inverse.h). x is brought within one code of the limits first,
   // where everything is finite and the packing finds the right end.
+  template <bool kFactor>
   static void quantize_by_inverse(const float* x, std::int64_t count, const QuantParams& p,
                                   std::uint8_t* q) noexcept {
     const F32 minus_scale = Isa::set_f32(-p.scale[0]);
@@ -77,7 +80,11 @@ struct CodesU8 {
 #pragma GCC unroll 4
       for (int j = 0; j < kV; ++j) {
         const std::int64_t at = i + std::int64_t{j} * Isa::kLanes;
-        const F32 raw = kFull ? Isa::load_f32(x + at) : load_exact(x + at, count - at);
+        const auto load = [&](const float* from) {
+          return kFull ? Isa::load_f32(from + at) : load_exact(from + at, count - at);
+        };
+        F32 raw = load(x);
+        if constexpr (kFactor) raw = Isa::mul(raw, load(p.factor));
         const F32 v = Isa::max(Isa::min(Isa::nan_to_zero(raw), hi), lo);
         const F32 f = Isa::mul(v, inverse);
         r[j] = Isa::to_i32(Isa::fma(Isa::fma(f, minus_scale, v), inverse, f));
@@ -91,9 +98,15 @@ struct CodesU8 {
 
   static void quantize(const float* x, std::int64_t rows, std::int64_t cols, const QuantParams& p,
                        std::uint8_t* q) {
-    if (!p.per_col && p.inverse != 0) return quantize_by_inverse(x, rows * cols, p, q);
-    if (!p.per_col) return quantize_row<false>(x, rows * cols, p, q);
-    for (std::int64_t r = 0; r < rows; ++r) quantize_row<true>(x + r * cols, cols, p, q + r * cols);
+    const bool factor = p.factor != nullptr;
+    const bool by_row = p.per_col || factor;
+    const auto run = p.per_col ? quantize_row<true, false>
+                     : p.inverse != 0
+                         ? factor ? quantize_by_inverse<true> : quantize_by_inverse<false>
+                     : factor ? quantize_row<false, true>
+                              : quantize_row<false, false>;
+    if (!by_row) return run(x, rows * cols, p, q);
+    for (std::int64_t r = 0; r < rows; ++r) run(x + r * cols, cols, p, q + r * cols);
   }
 
   // Calls run<kVecs, kFull>(first column, columns) for runs of columns that fit kVecs vectors, and

@@ -15,7 +15,8 @@ void quantize(const float* x, std::int64_t rows, std::int64_t cols, const QuantP
               std::uint8_t* q) {
   for (std::int64_t i = 0; i < rows * cols; ++i) {
     const std::int64_t k = p.per_col ? i % cols : 0;
-    const float f = std::isnan(x[i]) ? 0.0f : x[i] / p.scale[k];
+    const float v = p.factor != nullptr ? x[i] * p.factor[i % cols] : x[i];
+    const float f = std::isnan(v) ? 0.0f : v / p.scale[k];
     const CodeLimits limits{p.lo, p.hi, p.zero[k]};
     q[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(round_to_limits(f, limits)) +
                                      p.zero[k]);

@@ -175,6 +175,32 @@ TEST(CodesU8, QuantizeAndDequantizeTakeOneScaleAColumn) {
     }
 }
 
+TEST(CodesU8, QuantizeMultipliesByAFactorAColumnFirst) {
+  Rng rng(9);
+  for (const std::int64_t cols : kSizes)
+    for (const float scale : {1.0f / 77.0f, 1e-30f}) {
+      const int zero = 97;
+      const std::int64_t rows = 7;
+      Guarded<float> x(rows * cols), factor(cols), product(rows * cols);
+      const auto hard = hard_reals(rng, scale);
+      for (auto& f : x.span()) f = hard[rng() % hard.size()];
+      for (auto& f : factor.span()) f = static_cast<float>(uniform(rng, 1, 3000)) / 999.0f;
+      for (std::int64_t i = 0; i < rows * cols; ++i) product[i] = x[i] * factor[i % cols];
+      QuantParams p{.scale = &scale, .zero = &zero};
+      Guarded<std::uint8_t> want(rows * cols);
+      codes_u8_ref().quantize(product.data(), rows, cols, p, want.data());
+      p.factor = factor.data();
+      for (const float inverse : {0.0f, exact_inverse(scale)}) {
+        p.inverse = inverse;
+        for_each_row<CodesU8Kernel>([&](const CodesU8Kernel& k) {
+          Guarded<std::uint8_t> got(rows * cols);
+          k.quantize(x.data(), rows, cols, p, got.data());
+          expect_equal(got, want);
+        });
+      }
+    }
+}
+
 TEST(CodesU8, QuantizeWithAMapAColumnRoundsAsDivisionDoes) {
   Rng rng(5);
   for (const std::int64_t cols : kSizes) {

@@ -1,6 +1,7 @@
 // The engine on small graphs, against sums written out in the test.
 #include "runtime/engine.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -150,6 +151,39 @@ TEST(Engine, AnIntegerLinearLayerRoundsOnce) {
       const double code = std::clamp(std::nearbyint(real) + 10, 0.0, 255.0);
       EXPECT_EQ((*y)[0].values<std::uint8_t>()[static_cast<std::size_t>(2 * r + n)], code)
           << r << n;
+    }
+}
+
+TEST(Engine, AChainMultipliesByAFactorAChannelAndRoundsThatProduct) {
+  constexpr std::size_t kRows = 11;
+  for (const bool relu : {false, true})
+    for (const std::size_t cols : {std::size_t{7}, std::size_t{384}, std::size_t{4100}}) {
+      auto engine = engine_of(fmt::format(R"(graph "g" {{
+  opset 17
+  opset intact 1
+  input %x: float32[{0},{1}]
+  input %f: float32[{1}]
+  %y: uint8[{0},{1}] quant(scale=[0.1], zero_point=[31]) = intact.Chain(%x, %f) {{chain = [{2}"Mul"], chain_inputs = [{3}1], chain_alpha = [{4}0.0], chain_beta = [{4}0.0]}}
+  output %y
+}})",
+                                          kRows, cols, relu ? "\"Relu\", " : "", relu ? "-1, " : "",
+                                          relu ? "0.0, " : "")
+                                  .c_str(),
+                              2);
+      std::vector<float> x(kRows * cols), f(cols);
+      for (std::size_t i = 0; i < x.size(); ++i) x[i] = 9 * std::sin(static_cast<float>(i));
+      for (std::size_t i = 0; i < cols; ++i) f[i] = 1 + std::cos(static_cast<float>(i));
+      const auto n = static_cast<std::int64_t>(cols);
+      const auto y =
+          engine->run(std::vector{Tensor::of<float>({kRows, n}, std::span<const float>(x)),
+                                  Tensor::of<float>({n}, std::span<const float>(f))});
+      ASSERT_TRUE(y.has_value()) << y.error().text();
+      const auto codes = (*y)[0].values<std::uint8_t>();
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const float product = (relu ? std::max(x[i], 0.0f) : x[i]) * f[i % cols];
+        const float code = std::clamp(std::nearbyint(product / 0.1f) + 31, 0.0f, 255.0f);
+        ASSERT_EQ(codes[i], static_cast<std::uint8_t>(code)) << relu << ' ' << cols << ' ' << i;
+      }
     }
 }
 

@@ -141,6 +141,17 @@ bool Chain::has_operand_by_channel() const noexcept {
   });
 }
 
+int Chain::take_factor() {
+  if (ops_.empty()) return -1;
+  const Op& last = ops_.back();
+  if (last.is_unary || last.binary != BinaryOp::kMul || last.operand != Layout::kPerChannel ||
+      last.codes)
+    return -1;
+  const int input = last.input;
+  ops_.pop_back();
+  return input;
+}
+
 std::optional<RealClamp> Chain::as_clamp() const {
   if (ops_.empty()) return RealClamp{};
   return ops_.size() == 1 ? clamp_of(ops_[0]) : std::nullopt;
@@ -420,9 +431,10 @@ void Chain::run(const ChainPiece& piece, const StepArgs& args, const ChainEnd& e
 
 void Chain::store_codes(const CodesU8Kernel& kernel, const TensorMap& map, const float* x,
                         std::ptrdiff_t x_stride, std::int64_t rows, std::int64_t cols,
-                        std::uint8_t* out, std::ptrdiff_t out_stride, float inverse) {
+                        std::uint8_t* out, std::ptrdiff_t out_stride, float inverse,
+                        const float* factor) {
   const auto scale = static_cast<float>(map.scale);
-  const QuantParams params{&scale, &map.zero, false, 0, 255, inverse};
+  const QuantParams params{&scale, &map.zero, false, 0, 255, inverse, factor};
   if (x_stride == cols && out_stride == cols) return kernel.quantize(x, rows, cols, params, out);
   for (std::int64_t r = 0; r < rows; ++r)
     kernel.quantize(x + r * x_stride, 1, cols, params, out + r * out_stride);

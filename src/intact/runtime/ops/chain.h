@@ -119,6 +119,9 @@ class Chain {
   // output's shape, constants added or multiplied, and clamps that only constants follow.
   ChainEnd take_end(const OpContext& c, const TensorMap& y);
 
+  // Takes off a last factor a channel that the kernel of Q multiplies by itself: its input, or -1.
+  int take_factor();
+
   // What the chain is, when it is no more than that. The sum's operand has the output's shape.
   [[nodiscard]] std::optional<RealClamp> as_clamp() const;
   [[nodiscard]] std::optional<UnaryF32> as_activation() const;
@@ -135,10 +138,11 @@ class Chain {
   void run(const ChainPiece& piece, const StepArgs& args) const;
 
   // Stores [rows, cols] reals as codes, as ONNX divides. `inverse`: exact_inverse of the scale, or
-  // 0.
+  // 0. `factor`: null, or [cols] reals to multiply by first.
   static void store_codes(const CodesU8Kernel& kernel, const TensorMap& map, const float* x,
                           std::ptrdiff_t x_stride, std::int64_t rows, std::int64_t cols,
-                          std::uint8_t* out, std::ptrdiff_t out_stride, float inverse = 0);
+                          std::uint8_t* out, std::ptrdiff_t out_stride, float inverse = 0,
+                          const float* factor = nullptr);
 
   [[nodiscard]] const CodesU8Kernel& codes_kernel() const { return *codes_; }
 

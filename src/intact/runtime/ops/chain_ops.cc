@@ -173,7 +173,7 @@ bool has_rows(const ValueInfo& x, const ValueInfo& y, const Chain& chain) {
 }
 
 // Blocks of rows stay in the first-level cache from x to the result.
-void plan_rows(OpContext& c, const Chain& chain, const std::optional<TensorMap>& x_map,
+void plan_rows(OpContext& c, Chain chain, const std::optional<TensorMap>& x_map,
                const std::optional<TensorMap>& y_map) {
   const ValueInfo& y = c.outputs_[0];
   constexpr std::int64_t kBlock = 4096;
@@ -184,6 +184,8 @@ void plan_rows(OpContext& c, const Chain& chain, const std::optional<TensorMap>&
   const std::int64_t height = std::max<std::int64_t>(1, width == 0 ? 1 : kBlock / width);
   const std::int64_t blocks_a_task = 4;
   const float inverse = y_map ? exact_inverse(static_cast<float>(y_map->scale)) : 0.0f;
+  const int factor = y_map ? chain.take_factor() : -1;
+  const bool reads_in_place = y_map && !x_map && chain.empty() && width == cols;
   const std::int64_t tasks = (rows + height * blocks_a_task - 1) / (height * blocks_a_task);
   c.run([=](const StepArgs& args) {
     args.pool.run(static_cast<std::size_t>(images * tasks), [&](std::size_t t) {
@@ -201,12 +203,18 @@ void plan_rows(OpContext& c, const Chain& chain, const std::optional<TensorMap>&
           piece.offset_stride = cols;
           piece.image = image;
           piece.channel = at;
-          chain.load(piece, args, x_map);
-          chain.run(piece, args);
+          const float* reals = block.data();
+          if (reads_in_place) {
+            reals = args.input<float>(0) + piece.offset;
+          } else {
+            chain.load(piece, args, x_map);
+            chain.run(piece, args);
+          }
           if (y_map)
-            Chain::store_codes(chain.codes_kernel(), *y_map, block.data(), piece.cols, piece.rows,
-                               piece.cols, args.output<std::uint8_t>(0) + piece.offset, cols,
-                               inverse);
+            Chain::store_codes(
+                chain.codes_kernel(), *y_map, reals, piece.cols, piece.rows, piece.cols,
+                args.output<std::uint8_t>(0) + piece.offset, cols, inverse,
+                factor < 0 ? nullptr : args.input<float>(static_cast<std::size_t>(factor)) + at);
           else
             for (std::int64_t r = 0; r < piece.rows; ++r)
               std::copy_n(block.data() + r * piece.cols, piece.cols,
