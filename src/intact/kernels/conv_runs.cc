@@ -27,31 +27,33 @@ std::int64_t ConvRuns::edge_elems(std::int64_t pixels) const noexcept {
   return run_ * (1 + in_rows * edges_a_row());
 }
 
-void ConvRuns::copy_edge(const float* row, std::int64_t ox, float* to) const noexcept {
+template <class T>
+void ConvRuns::copy_edge(const T* row, T pad, std::int64_t ox, T* to) const noexcept {
   const std::int64_t ix = ox * g_.stride_w - g_.pad_left;
   const std::int64_t begin = std::clamp<std::int64_t>(-ix, 0, g_.kernel_w);
   const std::int64_t end = std::clamp<std::int64_t>(g_.in_w - ix, begin, g_.kernel_w);
-  std::fill_n(to, begin * channels_, 0.0f);
+  std::fill_n(to, begin * channels_, pad);
   std::copy_n(row + (ix + begin) * channels_, (end - begin) * channels_, to + begin * channels_);
-  std::fill_n(to + end * channels_, (g_.kernel_w - end) * channels_, 0.0f);
+  std::fill_n(to + end * channels_, (g_.kernel_w - end) * channels_, pad);
 }
 
-void ConvRuns::fill(const float* image, std::int64_t pixel_begin, std::int64_t pixel_end,
-                    float* edges, const float** rows, std::ptrdiff_t rows_stride) const noexcept {
+template <class T>
+void ConvRuns::fill(const T* image, T pad, std::int64_t pixel_begin, std::int64_t pixel_end,
+                    T* edges, const T** rows, std::ptrdiff_t rows_stride) const noexcept {
   if (pixel_begin >= pixel_end) return;
   const std::ptrdiff_t row_elems = g_.in_w * channels_;
   const Rows touched = input_rows(pixel_begin / g_.out_w, (pixel_end - 1) / g_.out_w + 1);
   const std::int64_t count = edges_a_row();
-  // edges: a run of zeros, then the runs of each input row that stick out on the left, on the
+  // edges: a run of padding, then the runs of each input row that stick out on the left, on the
   // right.
-  std::fill_n(edges, run_, 0.0f);
-  float* const copies = edges + run_;
+  std::fill_n(edges, run_, pad);
+  T* const copies = edges + run_;
   for (std::int64_t iy = touched.first; iy < touched.last; ++iy)
     for (std::int64_t i = 0; i < count; ++i)
-      copy_edge(image + iy * row_elems, i < left_ ? i : right_ + i - left_,
+      copy_edge(image + iy * row_elems, pad, i < left_ ? i : right_ + i - left_,
                 copies + ((iy - touched.first) * count + i) * run_);
   for (std::int64_t ky = 0; ky < g_.kernel_h; ++ky, rows += rows_stride) {
-    const float** out = rows;
+    const T** out = rows;
     for (std::int64_t pixel = pixel_begin; pixel < pixel_end;) {
       const std::int64_t oy = pixel / g_.out_w;
       std::int64_t ox = pixel % g_.out_w;
@@ -62,13 +64,18 @@ void ConvRuns::fill(const float* image, std::int64_t pixel_begin, std::int64_t p
         for (; ox < end; ++ox) *out++ = edges;
         continue;
       }
-      const float* edge = copies + (iy - touched.first) * count * run_;
+      const T* edge = copies + (iy - touched.first) * count * run_;
       for (; ox < std::min(left_, end); ++ox) *out++ = edge + ox * run_;
-      const float* in = image + iy * row_elems + (ox * g_.stride_w - g_.pad_left) * channels_;
+      const T* in = image + iy * row_elems + (ox * g_.stride_w - g_.pad_left) * channels_;
       for (; ox < std::min(right_, end); ++ox, in += g_.stride_w * channels_) *out++ = in;
       for (; ox < end; ++ox) *out++ = edge + (left_ + ox - right_) * run_;
     }
   }
 }
+
+template void ConvRuns::fill(const float*, float, std::int64_t, std::int64_t, float*, const float**,
+                             std::ptrdiff_t) const noexcept;
+template void ConvRuns::fill(const std::uint8_t*, std::uint8_t, std::int64_t, std::int64_t,
+                             std::uint8_t*, const std::uint8_t**, std::ptrdiff_t) const noexcept;
 
 }  // namespace intact

@@ -3,8 +3,8 @@
 // Where those taps are neighbours (dilation_w == 1) and every channel of the image is read, an
 // output pixel reads kernel_w * channels elements of one input row that lie in one run. A GEMM then
 // has kernel_h taps of that many elements instead of kernel_h * kernel_w taps of `channels`: the
-// same k in the same order. Runs that stick out of the image are copied beside zeros, once an input
-// row.
+// same k in the same order. Runs that stick out of the image are copied beside padding, once an
+// input row.
 #pragma once
 
 #include <cstddef>
@@ -21,13 +21,15 @@ class ConvRuns {
   [[nodiscard]] static bool can_join(const WindowGeometry& g) noexcept { return g.dilation_w == 1; }
   [[nodiscard]] std::int64_t run() const noexcept { return run_; }  // Elements.
 
-  // Floats of `edges` that fill() needs for at most that many output pixels.
+  // Elements of `edges` that fill() needs for at most that many output pixels.
   [[nodiscard]] std::int64_t edge_elems(std::int64_t pixels) const noexcept;
 
   // Writes rows[ky * rows_stride + (pixel - pixel_begin)] for output pixels [pixel_begin,
-  // pixel_end). `image` is input pixel (0, 0) of a dense image; `edges` must live as long as rows.
-  void fill(const float* image, std::int64_t pixel_begin, std::int64_t pixel_end, float* edges,
-            const float** rows, std::ptrdiff_t rows_stride) const noexcept;
+  // pixel_end). `image` is input pixel (0, 0) of a dense image of float or std::uint8_t; `edges`
+  // must live as long as rows.
+  template <class T>
+  void fill(const T* image, T pad, std::int64_t pixel_begin, std::int64_t pixel_end, T* edges,
+            const T** rows, std::ptrdiff_t rows_stride) const noexcept;
 
  private:
   // Input rows that output rows [oy_begin, oy_end) read: [first, last).
@@ -36,7 +38,8 @@ class ConvRuns {
   };
   [[nodiscard]] Rows input_rows(std::int64_t oy_begin, std::int64_t oy_end) const noexcept;
   [[nodiscard]] std::int64_t edges_a_row() const noexcept { return left_ + g_.out_w - right_; }
-  void copy_edge(const float* row, std::int64_t ox, float* to) const noexcept;
+  template <class T>
+  void copy_edge(const T* row, T pad, std::int64_t ox, T* to) const noexcept;
 
   WindowGeometry g_;
   std::int64_t channels_, run_;

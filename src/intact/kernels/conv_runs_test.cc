@@ -9,28 +9,36 @@
 namespace intact {
 namespace {
 
-void check(const WindowGeometry& g, std::int64_t channels, std::int64_t begin, std::int64_t end) {
-  std::vector<float> image(static_cast<std::size_t>(g.in_h * g.in_w * channels));
-  for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<float>(i + 1);
-  const std::vector<float> pad(static_cast<std::size_t>(channels), 0.0f);
+template <class T>
+void check_elements(const WindowGeometry& g, std::int64_t channels, std::int64_t begin,
+                    std::int64_t end) {
+  std::vector<T> image(static_cast<std::size_t>(g.in_h * g.in_w * channels));
+  for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<T>(i % 251 + 1);
+  constexpr T kPad = 254;
+  const std::vector<T> pad(static_cast<std::size_t>(channels), kPad);
   const std::int64_t count = end - begin;
-  std::vector<const float*> taps(static_cast<std::size_t>(g.kernel_h * g.kernel_w * count));
-  constexpr std::ptrdiff_t kBytes = sizeof(float);
+  std::vector<const T*> taps(static_cast<std::size_t>(g.kernel_h * g.kernel_w * count));
+  constexpr std::ptrdiff_t kBytes = sizeof(T);
   fill_conv_rows(g, reinterpret_cast<const std::uint8_t*>(image.data()), g.in_w * channels * kBytes,
                  channels * kBytes, reinterpret_cast<const std::uint8_t*>(pad.data()), begin, end,
                  reinterpret_cast<const std::uint8_t**>(taps.data()), count);
   const ConvRuns runs(g, channels);
   ASSERT_EQ(runs.run(), g.kernel_w * channels);
-  std::vector<float> edges(static_cast<std::size_t>(runs.edge_elems(count)), -1.0f);
-  std::vector<const float*> rows(static_cast<std::size_t>(g.kernel_h * count));
-  runs.fill(image.data(), begin, end, edges.data(), rows.data(), count);
+  std::vector<T> edges(static_cast<std::size_t>(runs.edge_elems(count)), T{255});
+  std::vector<const T*> rows(static_cast<std::size_t>(g.kernel_h * count));
+  runs.fill(image.data(), kPad, begin, end, edges.data(), rows.data(), count);
   for (std::int64_t ky = 0; ky < g.kernel_h; ++ky)
     for (std::int64_t p = 0; p < count; ++p)
       for (std::int64_t i = 0; i < runs.run(); ++i) {
-        const float* row = rows[static_cast<std::size_t>(ky * count + p)];
+        const T* row = rows[static_cast<std::size_t>(ky * count + p)];
         const auto tap = static_cast<std::size_t>((ky * g.kernel_w + i / channels) * count + p);
         ASSERT_EQ(row[i], taps[tap][i % channels]) << ky << " " << p << " " << i;
       }
+}
+
+void check(const WindowGeometry& g, std::int64_t channels, std::int64_t begin, std::int64_t end) {
+  check_elements<float>(g, channels, begin, end);
+  check_elements<std::uint8_t>(g, channels, begin, end);
 }
 
 TEST(ConvRuns, HoldTheElementsOfTheTaps) {

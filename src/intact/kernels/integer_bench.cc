@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "kernels/conv_runs.h"
 #include "kernels/dwconv_u8s8.h"
 #include "kernels/gemm_u8s8.h"
 #include "kernels/layer_shapes.h"
@@ -94,8 +95,12 @@ struct Layer {
   [[nodiscard]] bool pointwise() const {
     return k == s.c && s.window.stride_h == 1 && s.window.stride_w == 1;
   }
-  // Few channels: the runtime pads the image first, and a row of the kernel is one tap.
-  [[nodiscard]] bool joined() const { return s.op == "conv" && s.c <= 4 && s.window.kernel_w > 1; }
+  // A row of the kernel is one tap.
+  [[nodiscard]] bool joined() const {
+    return s.op == "conv" && s.window.kernel_w > 1 && ConvRuns::can_join(s.window);
+  }
+  // Few channels: the runtime pads the image first.
+  [[nodiscard]] bool padded_first() const { return joined() && s.c <= 4; }
   static LayerShape padded_image(LayerShape x) {
     WindowGeometry& g = x.window;
     if (x.op != "conv" || x.c > 4 || g.kernel_w == 1) return x;
@@ -125,6 +130,8 @@ Call direct(const Layer& x, const GemmU8S8Kernel& kernel, std::int64_t begin, st
   auto scratch = std::make_shared<Array<std::byte>>(kernel.scratch_bytes(shape));
   auto rows =
       std::make_shared<std::vector<const std::uint8_t*>>(Layer::size(kRowsAtOnce * shape.taps));
+  const ConvRuns runs(x.s.window, x.s.c);
+  auto edges = std::make_shared<Array<std::uint8_t>>(Layer::size(runs.edge_elems(kRowsAtOnce)));
   kernel.pack_b(shape, x.weights(), 0, panels_of(x.s.n), packed->data, {.colsum = colsum->data});
   kernel.make_init(shape, x.bias.data, kZero, colsum->data, init->data);
   return [=, &x, &kernel] {
@@ -147,9 +154,12 @@ Call direct(const Layer& x, const GemmU8S8Kernel& kernel, std::int64_t begin, st
       } else {
         const std::int64_t row_bytes = x.s.window.in_w * x.s.c;
         WindowGeometry window = x.s.window;
-        if (x.joined()) window.kernel_w = 1;
-        fill_conv_rows(window, x.in.data, row_bytes, x.s.c, x.pad.data, p, p + count, rows->data(),
-                       count);
+        if (x.padded_first()) window.kernel_w = 1;
+        if (x.joined() && !x.padded_first())
+          runs.fill<std::uint8_t>(x.in.data, kZero, p, p + count, edges->data, rows->data(), count);
+        else
+          fill_conv_rows(window, x.in.data, row_bytes, x.s.c, x.pad.data, p, p + count,
+                         rows->data(), count);
         a.rows = rows->data();
         a.rows_stride = count;
       }

@@ -22,7 +22,7 @@ struct Avx512Vnni {
   static constexpr int kAOffset = 0;
   static constexpr int kMaxPanels = 4;
   static constexpr bool kHalfPanels = true;
-  static constexpr int kTileM[5] = {0, 16, 12, 8, 6};  // 16 or 24 of the 32 registers accumulate.
+  static constexpr int kTileM[5] = {0, 12, 12, 8, 6};  // As many row pointers as fit registers.
 
   using I32 = __m512i;
   using F32 = __m512;

@@ -168,7 +168,7 @@ void set_rows(const GemmConv& conv, const float* image, std::int64_t begin, std:
   a.rows_stride = end - begin;
   if (conv.joins_taps()) {
     const ConvRuns runs(g, conv.in_channels);
-    runs.fill(image, begin, end, edges, pointers, a.rows_stride);
+    runs.fill(image, 0.0f, begin, end, edges, pointers, a.rows_stride);
     a.shape.taps = g.kernel_h;
     a.shape.k_per_tap = runs.run();
     return;

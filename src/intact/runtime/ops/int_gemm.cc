@@ -92,6 +92,10 @@ std::size_t int_gemm_scratch(const PackedIntGemm& b, const IntEpilogue& epilogue
   return align(b.kernel->scratch_bytes(b.shape)) + pointer_bytes(b.shape) + strip_bytes(epilogue);
 }
 
+std::size_t int_gemm_edge_bytes(const ConvRuns& runs) {
+  return align(static_cast<std::size_t>(runs.edge_elems(kMaxRows)) + kSlackBytes);
+}
+
 ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t wanted) {
   return ProductCut::of(rows, panels_of(b.shape.n), b.shape.k(), wanted, b.kernel->tile_m,
                         b.kernel->tile_panels);
@@ -120,7 +124,11 @@ void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const Int
       through_float ? std::min(kMaxRows, kStripElements / (strip_panels * kPanelCols)) : kMaxRows;
   for (std::int64_t row = begin; row < end; row += block_rows) {
     const std::int64_t count = std::min(block_rows, end - row);
-    if (rows.window != nullptr) {
+    if (rows.runs != nullptr) {
+      rows.runs->fill(rows.a, *rows.pad, row, row + count, rows.edges, pointers, count);
+      args.rows = pointers;
+      args.rows_stride = count;
+    } else if (rows.window != nullptr) {
       fill_conv_rows(*rows.window, rows.a, rows.in_row_bytes, rows.in_pixel_bytes, rows.pad, row,
                      row + count, pointers, count);
       args.rows = pointers;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/conv_rows.h"
+#include "kernels/conv_runs.h"
 #include "kernels/gemm_u8s8.h"
 #include "runtime/ops/cut.h"
 #include "runtime/ops/int_epilogue.h"
@@ -56,6 +57,9 @@ struct IntGemmRows {
   std::ptrdiff_t in_row_bytes = 0;
   std::ptrdiff_t in_pixel_bytes = 0;
   const std::uint8_t* pad = nullptr;
+  // Of that window over a whole dense image. Not null: its runs are the taps.
+  const ConvRuns* runs = nullptr;
+  std::uint8_t* edges = nullptr;  // int_gemm_edge_bytes of scratch.
 };
 
 // Where results go; row strides in bytes. Column 0 is the packed matrix's channel 0.
@@ -75,6 +79,9 @@ std::shared_ptr<Buffer> zero_line(std::int64_t channels, std::int32_t zero);
 
 // Bytes of scratch per worker for any call with this packed matrix.
 std::size_t int_gemm_scratch(const PackedIntGemm& b, const IntEpilogue& epilogue);
+
+// Bytes that the edges of those runs need, per worker.
+std::size_t int_gemm_edge_bytes(const ConvRuns& runs);
 
 // One task of a call: rows [begin, end), panels [panel_begin, panel_end).
 void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const IntGemmRows& rows,

@@ -156,15 +156,29 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
   return {};
 }
 
-// Weights [out, in, kh, kw] as [out, kh, kw, in].
+// Weights [out, in, kernel...] as [out, taps, in].
 Tensor channels_innermost(const Tensor& w) {
-  const std::int64_t out = w.shape()[0], in = w.shape()[1], taps = w.shape()[2] * w.shape()[3];
-  Tensor turned(w.dtype(), {out, w.shape()[2], w.shape()[3], in});
+  const std::int64_t out = w.shape()[0], in = w.shape()[1];
+  const std::int64_t taps = num_elements({w.shape().begin() + 2, w.shape().end()});
+  Tensor turned(w.dtype(), {out, taps, in});
   std::byte* to = turned.raw();
   for (std::int64_t o = 0; o < out; ++o)
     for (std::int64_t t = 0; t < taps; ++t)
       for (std::int64_t i = 0; i < in; ++i) *to++ = w.raw()[(o * in + i) * taps + t];
   return turned;
+}
+
+// Such weights where a row of the kernel is one tap.
+IntGemmSource joined_source(const Tensor& turned, const WindowGeometry& g) {
+  const std::int64_t run = g.kernel_w * turned.shape()[2];
+  IntGemmSource s;
+  s.shape = {turned.shape()[0], g.kernel_h, run};
+  s.b.b = turned.raw();
+  s.b.is_unsigned = turned.dtype() == Dtype::kUint8;
+  s.b.tap_bytes = run;
+  s.b.k_bytes = 1;
+  s.b.n_bytes = g.kernel_h * run;
+  return s;
 }
 
 // A convolution of few channels: padded rows are made first, and a row of the kernel is one tap.
@@ -176,14 +190,7 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
   const WindowGeometry& outer = window.geometry;
   const auto pack = [&]() -> Result<std::shared_ptr<PackedIntGemm>> {
     const Tensor turned = channels_innermost(w);
-    const std::int64_t run = outer.kernel_w * in_channels;
-    IntGemmSource s;
-    s.shape = {out_channels, outer.kernel_h, run};
-    s.b.b = turned.raw();
-    s.b.is_unsigned = w.dtype() == Dtype::kUint8;
-    s.b.tap_bytes = run;
-    s.b.k_bytes = 1;
-    s.b.n_bytes = outer.kernel_h * run;
+    IntGemmSource s = joined_source(turned, outer);
     s.weights = &weights;
     s.x = x_map;
     s.int_bias = bias.codes;
@@ -285,16 +292,24 @@ Status plan_qconv(OpContext& c) {
   const std::int64_t group_out = out_channels / groups;
   const std::int64_t taps =
       static_cast<std::int64_t>(window.geometry.kernel_h) * window.geometry.kernel_w;
+  // A row of the kernel is one tap where it can be: fewer pointers to write and to follow.
+  const bool joined =
+      groups == 1 && window.geometry.kernel_w > 1 && ConvRuns::can_join(window.geometry);
   std::vector<std::shared_ptr<const PackedIntGemm>> packed;
   for (std::int64_t g = 0; g < groups; ++g) {
     const auto pack = [&]() -> Result<std::shared_ptr<PackedIntGemm>> {
+      const Tensor turned = joined ? channels_innermost(*w) : Tensor();
       IntGemmSource s;
-      s.shape = {group_out, taps, group_in};
-      s.b.b = w->raw() + g * group_out * group_in * taps;
-      s.b.is_unsigned = w->dtype() == Dtype::kUint8;
-      s.b.tap_bytes = 1;
-      s.b.k_bytes = taps;
-      s.b.n_bytes = group_in * taps;
+      if (joined) {
+        s = joined_source(turned, window.geometry);
+      } else {
+        s.shape = {group_out, taps, group_in};
+        s.b.b = w->raw() + g * group_out * group_in * taps;
+        s.b.is_unsigned = w->dtype() == Dtype::kUint8;
+        s.b.tap_bytes = 1;
+        s.b.k_bytes = taps;
+        s.b.n_bytes = group_in * taps;
+      }
       s.first_channel = g * group_out;
       s.weights = &weights;
       s.x = x_map;
@@ -302,7 +317,9 @@ Status plan_qconv(OpContext& c) {
       s.float_bias = bias.reals;
       return pack_int_gemm(s, e);
     };
-    INTACT_ASSIGN(auto p, c.packed<PackedIntGemm>(e.packed_tag(fmt::format("gemm{}", g)), pack));
+    INTACT_ASSIGN(auto p,
+                  c.packed<PackedIntGemm>(
+                      e.packed_tag(fmt::format("{}{}", joined ? "runs" : "gemm", g)), pack));
     packed.push_back(std::move(p));
   }
   const WindowGeometry geometry = window.geometry;
@@ -310,7 +327,9 @@ Status plan_qconv(OpContext& c) {
                          geometry.pad_left == 0 && geometry.pad_top == 0 && window.pad_right == 0 &&
                          window.pad_bottom == 0;
   const auto pad = zero_line(in_channels, x_map.zero);
-  const std::size_t scratch = int_gemm_scratch(*packed[0], e);
+  const ConvRuns runs(geometry, in_channels);
+  const std::size_t edges = joined ? int_gemm_edge_bytes(runs) : 0;
+  const std::size_t scratch = edges + int_gemm_scratch(*packed[0], e);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   // Pointwise rows run on over the images of a batch; a window, or an operand of one row an image,
   // stays inside one.
@@ -322,6 +341,7 @@ Status plan_qconv(OpContext& c) {
   c.run([=, packed = std::move(packed)](const StepArgs& args) {
     const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
     args.pool.run(static_cast<std::size_t>(spans * groups * cut.tasks()), [&](std::size_t t) {
+      std::byte* own = args.scratch + ThreadPool::worker() * scratch;
       const std::int64_t task = static_cast<std::int64_t>(t) % cut.tasks();
       const std::int64_t product = static_cast<std::int64_t>(t) / cut.tasks();
       const std::int64_t row_part = cut.row_part(task), panel_part = cut.panel_part(task);
@@ -337,6 +357,10 @@ Status plan_qconv(OpContext& c) {
         a.in_row_bytes = in_channels * geometry.in_w;
         a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
       }
+      if (joined) {
+        a.runs = &runs;
+        a.edges = reinterpret_cast<std::uint8_t*>(own);
+      }
       IntGemmOut out;
       out.row_bytes = out_channels * element;
       out.out = args.out[0] + image * pixels * out.row_bytes + g * group_out * element;
@@ -347,7 +371,7 @@ Status plan_qconv(OpContext& c) {
       out.channel = g * group_out;
       run_int_gemm(*packed[static_cast<std::size_t>(g)], e, a, out, args, cut.rows.begin(row_part),
                    cut.rows.end(row_part), cut.panels.begin(panel_part), cut.panels.end(panel_part),
-                   args.scratch + ThreadPool::worker() * scratch);
+                   own + edges);
     });
   });
   return {};
