@@ -9,21 +9,10 @@
 #include <cmath>
 #include <thread>
 
-#include "ir/parse.h"
+#include "runtime/engine_test_util.h"
 
 namespace intact {
 namespace {
-
-std::unique_ptr<Engine> engine_of(const char* text, int threads = 1) {
-  auto graph = parse_graph(text);
-  EXPECT_TRUE(graph.has_value()) << (graph ? "" : graph.error().text());
-  return std::make_unique<Engine>(std::move(*graph), EngineOptions{threads});
-}
-
-std::vector<float> floats(const Tensor& t) {
-  const auto v = t.values<float>();
-  return {v.begin(), v.end()};
-}
 
 TEST(Engine, RunsElementWiseOperatorsWithBroadcasting) {
   auto engine = engine_of(R"(graph "g" {

@@ -4,22 +4,10 @@
 #include <atomic>
 #include <thread>
 
-#include "ir/parse.h"
-#include "runtime/engine.h"
+#include "runtime/engine_test_util.h"
 
 namespace intact {
 namespace {
-
-std::unique_ptr<Engine> engine_of(const char* text, int threads = 1) {
-  auto graph = parse_graph(text);
-  EXPECT_TRUE(graph.has_value()) << (graph ? "" : graph.error().text());
-  return std::make_unique<Engine>(std::move(*graph), EngineOptions{threads});
-}
-
-std::vector<float> floats(const Tensor& t) {
-  const auto v = t.values<float>();
-  return {v.begin(), v.end()};
-}
 
 // The elements of x above zero, in order, then doubled: Gather's shape is NonZero's.
 const char* const kPositives = R"(graph "g" {
