@@ -8,6 +8,8 @@
 #include <new>
 #include <utility>
 
+#include "base/align.h"
+
 namespace intact {
 
 std::shared_ptr<Buffer> Buffer::allocate(std::size_t bytes) {
@@ -17,7 +19,7 @@ std::shared_ptr<Buffer> Buffer::allocate(std::size_t bytes) {
 }
 
 std::shared_ptr<Buffer> Buffer::allocate_uninitialized(std::size_t bytes) {
-  const std::size_t total = (bytes + kSlackBytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+  const std::size_t total = align_up(bytes + kSlackBytes);
   // Large buffers take large pages where the system gives them: activations of some megabytes are
   // walked in strides, and would miss the TLB at every step.
   constexpr std::size_t kHugePage = std::size_t{2} << 20;

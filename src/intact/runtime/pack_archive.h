@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/align.h"
 #include "base/mapped_file.h"
 #include "kernels/kernel_table.h"
 
@@ -42,7 +43,7 @@ class PackWriter {
       write(x != nullptr);
       if (x == nullptr) return true;
       write(static_cast<std::uint64_t>(x->bytes()));
-      bytes_.resize((bytes_.size() + kAlignBytes - 1) / kAlignBytes * kAlignBytes);
+      bytes_.resize(align_up(bytes_.size()));
       append(x->data(), x->bytes());
       return true;
     } else if constexpr (requires { x.data(), x.size(); }) {
@@ -93,7 +94,7 @@ class PackReader {
       if (!read(there)) return false;
       if (!there) return true;
       if (!read(bytes)) return false;
-      at_ = (at_ + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+      at_ = align_up(at_);
       if (at_ > end_ || bytes > end_ - at_) return false;
       x = file_->part(at_, bytes);
       at_ += bytes;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "base/align.h"
 #include "base/atomic_file.h"
 #include "base/hash.h"
 #include "intact/version.h"
@@ -109,7 +110,7 @@ bool PackCache::save() {
   PackWriter entries;
   std::uint64_t count = 0;
   const auto add = [&](const std::string& key, std::string_view bytes) {
-    body.resize((body.size() + kAlignBytes - 1) / kAlignBytes * kAlignBytes);
+    body.resize(align_up(body.size()));
     const std::uint64_t begin = sizeof(Header) + body.size();
     body += bytes;
     entries.write(key);
@@ -126,7 +127,7 @@ bool PackCache::save() {
       add(key, {reinterpret_cast<const char*>(file_->bytes().data()) + place.first,
                 place.second - place.first});
   // Kernels may read past the end of the last object.
-  body.resize((body.size() + kSlackBytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes);
+  body.resize(align_up(body.size() + kSlackBytes));
   Header header;
   header.model = model_;
   header.index = sizeof(Header) + body.size();

@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 
+#include "base/align.h"
 #include "base/fp_env.h"
 #include "runtime/step_cost.h"
 
@@ -232,8 +233,7 @@ class Planner {
       block_[v] = static_cast<std::int32_t>(blocks_.size());
       places_[v] = {Place::Kind::kArena, 0, 0};
       const std::size_t bytes = bytes_of(infos_[v].dtype, infos_[v].size());
-      blocks_.push_back(
-          {(bytes + kSlackBytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes, now, now, 0});
+      blocks_.push_back({align_up(bytes + kSlackBytes), now, now, 0});
     }
     if (all_views && !context.fn_) return;
     Step step;

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 
+#include "base/align.h"
 #include "kernels/exact_inverse.h"
 #include "kernels/gemm_f32.h"
 #include "kernels/rows_f32.h"
@@ -133,8 +134,7 @@ Status plan_attention(OpContext& c) {
   const float inverse = quant ? exact_inverse(scale) : 0.0f;
   const GemmShape first{n, 1, k}, second{width, 1, n};
   const auto align = [](std::int64_t floats) {
-    return (static_cast<std::size_t>(floats) * sizeof(float) + kAlignBytes - 1) / kAlignBytes *
-           kAlignBytes;
+    return align_up(static_cast<std::size_t>(floats) * sizeof(float));
   };
   // Rows at once: about a first-level cache of the first product.
   constexpr std::int64_t kElements = 6144;

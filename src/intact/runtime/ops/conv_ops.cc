@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/align.h"
 #include "kernels/conv_runs.h"
 #include "kernels/pool_u8.h"
 #include "kernels/window_f32.h"
@@ -16,10 +17,6 @@ namespace intact {
 namespace {
 
 constexpr std::int64_t kMaxRows = 192;  // Output pixels whose tap pointers are in flight.
-
-std::size_t align(std::size_t bytes) {
-  return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
-}
 
 // Codes when the output value carries a map of them.
 Status declare_output(OpContext& c, Shape shape) {
@@ -65,7 +62,8 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
                                      std::max<std::int64_t>(1, cut.largest()))
           : std::max<std::int64_t>(1, cut.largest());
   const std::size_t strip =
-      e.codes_out ? align(static_cast<std::size_t>(strip_rows * row_elements) * sizeof(float)) : 0;
+      e.codes_out ? align_up(static_cast<std::size_t>(strip_rows * row_elements) * sizeof(float))
+                  : 0;
   c.scratch(strip * static_cast<std::size_t>(c.threads()));
   c.run([=](const StepArgs& args) {
     const auto run_rows = [&](std::int64_t image, std::int64_t first, std::int64_t last) {
@@ -146,10 +144,10 @@ struct ConvScratch {
     if (conv.is_plain()) return;
     const bool joined = conv.joins_taps();
     const std::int64_t taps = joined ? conv.window.kernel_h : conv.b->shape.taps;
-    pointers = align(static_cast<std::size_t>(kMaxRows * taps) * sizeof(void*));
+    pointers = align_up(static_cast<std::size_t>(kMaxRows * taps) * sizeof(void*));
     const std::int64_t floats =
         joined ? ConvRuns(conv.window, conv.in_channels).edge_elems(kMaxRows) : conv.in_channels;
-    edges = align(static_cast<std::size_t>(floats) * sizeof(float));
+    edges = align_up(static_cast<std::size_t>(floats) * sizeof(float));
   }
 };
 
@@ -270,7 +268,7 @@ Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e
                    [](const Task& a, const Task& b) { return a.begin < b.begin; });
   const std::size_t scratch =
       conv_bytes +
-      (e.codes_out ? align(static_cast<std::size_t>(kMaxRows * max_n) * sizeof(float)) : 0);
+      (e.codes_out ? align_up(static_cast<std::size_t>(kMaxRows * max_n) * sizeof(float)) : 0);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   c.run([=, convs = std::move(convs), tasks = std::move(tasks)](const StepArgs& args) {
     args.pool.run(static_cast<std::size_t>(batch) * tasks.size(), [&](std::size_t t) {
@@ -462,7 +460,7 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
       base.ratio = map.scale / e.code.scale;
       base.codes = e.base.codes;
     }
-    const std::size_t scratch = align(kernel->scratch_bytes(channels));
+    const std::size_t scratch = align_up(kernel->scratch_bytes(channels));
     c.scratch(scratch * static_cast<std::size_t>(c.threads()));
     c.run([=](const StepArgs& args) {
       args.pool.run(static_cast<std::size_t>(batch * tasks), [&](std::size_t t) {

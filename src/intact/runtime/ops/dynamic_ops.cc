@@ -15,6 +15,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/align.h"
 #include "base/round.h"
 #include "kernels/codes_u8.h"
 #include "kernels/conv_rows.h"
@@ -25,10 +26,6 @@
 
 namespace intact {
 namespace {
-
-std::size_t align(std::size_t bytes) {
-  return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
-}
 
 Status plan_dynamic_quantize(OpContext& c) {
   INTACT_TRY(c.require(0, Dtype::kFloat32));
@@ -94,9 +91,9 @@ struct RightSide {
   bool is_signed = true;
 
   [[nodiscard]] std::size_t column_bytes() const {
-    return align(static_cast<std::size_t>(padded_n(shape.n)) * sizeof(std::int32_t));
+    return align_up(static_cast<std::size_t>(padded_n(shape.n)) * sizeof(std::int32_t));
   }
-  [[nodiscard]] std::size_t packed_bytes() const { return align(kernel->packed_bytes(shape)); }
+  [[nodiscard]] std::size_t packed_bytes() const { return align_up(kernel->packed_bytes(shape)); }
   [[nodiscard]] std::size_t bytes() const { return packed_bytes() + 2 * column_bytes(); }
 
   // Packs the codes at `source.b` with `zeros` zero points (0, 1 or one a column) from `zero` on.
@@ -175,9 +172,9 @@ Status plan_matmul_integer(OpContext& c) {
     right.kernel = packed->kernel;
   }
   const std::size_t flipped =
-      a_signed ? align(static_cast<std::size_t>(a.size()) + kSlackBytes) : 0;
-  const std::size_t row_zeros = a_zero_rows ? align(static_cast<std::size_t>(p.m)) : 0;
-  const std::size_t kernel_scratch = align(right.kernel->scratch_bytes(right.shape));
+      a_signed ? align_up(static_cast<std::size_t>(a.size()) + kSlackBytes) : 0;
+  const std::size_t row_zeros = a_zero_rows ? align_up(static_cast<std::size_t>(p.m)) : 0;
+  const std::size_t kernel_scratch = align_up(right.kernel->scratch_bytes(right.shape));
   const std::size_t own_bytes =
       (packed ? 0 : right.bytes()) + right.column_bytes() + kernel_scratch;
   c.scratch(flipped + row_zeros + own_bytes * static_cast<std::size_t>(c.threads()));
@@ -275,12 +272,12 @@ Status plan_conv_integer(OpContext& c) {
   right.kernel = packed->kernel;
   const bool is_signed = x.dtype == Dtype::kInt8;
   const std::size_t flipped =
-      is_signed ? align(static_cast<std::size_t>(x.size()) + kSlackBytes) : 0;
-  const std::size_t pad_bytes = align(static_cast<std::size_t>(channels) + kSlackBytes);
-  const std::size_t kernel_scratch = align(right.kernel->scratch_bytes(right.shape));
+      is_signed ? align_up(static_cast<std::size_t>(x.size()) + kSlackBytes) : 0;
+  const std::size_t pad_bytes = align_up(static_cast<std::size_t>(channels) + kSlackBytes);
+  const std::size_t kernel_scratch = align_up(right.kernel->scratch_bytes(right.shape));
   const std::int64_t rows_a_task = right.kernel->tile_m * 4;
   const std::size_t pointers =
-      align(static_cast<std::size_t>(rows_a_task * taps) * sizeof(std::uint8_t*));
+      align_up(static_cast<std::size_t>(rows_a_task * taps) * sizeof(std::uint8_t*));
   const std::size_t own_bytes = kernel_scratch + pointers + right.column_bytes();
   c.scratch(flipped + pad_bytes + own_bytes * static_cast<std::size_t>(c.threads()));
   const WindowGeometry& g = window.geometry;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/align.h"
+
 namespace intact {
 namespace {
 
@@ -13,15 +15,11 @@ constexpr std::int64_t kMaxRows = 192;
 constexpr std::int64_t kStripPanels = 4;
 constexpr std::int64_t kStripElements = 6144;
 
-std::size_t align(std::size_t bytes) {
-  return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
-}
-
 std::size_t pointer_bytes(const GemmShape& shape) {
-  return align(static_cast<std::size_t>(kMaxRows * shape.taps) * sizeof(void*));
+  return align_up(static_cast<std::size_t>(kMaxRows * shape.taps) * sizeof(void*));
 }
 std::size_t strip_bytes(const IntEpilogue& e) {
-  return e.through_float() ? align(kStripElements * sizeof(float)) : 0;
+  return e.through_float() ? align_up(kStripElements * sizeof(float)) : 0;
 }
 
 }  // namespace
@@ -89,11 +87,12 @@ std::shared_ptr<Buffer> zero_line(std::int64_t channels, std::int32_t zero) {
 }
 
 std::size_t int_gemm_scratch(const PackedIntGemm& b, const IntEpilogue& epilogue) {
-  return align(b.kernel->scratch_bytes(b.shape)) + pointer_bytes(b.shape) + strip_bytes(epilogue);
+  return align_up(b.kernel->scratch_bytes(b.shape)) + pointer_bytes(b.shape) +
+         strip_bytes(epilogue);
 }
 
 std::size_t int_gemm_edge_bytes(const ConvRuns& runs) {
-  return align(static_cast<std::size_t>(runs.edge_elems(kMaxRows)) + kSlackBytes);
+  return align_up(static_cast<std::size_t>(runs.edge_elems(kMaxRows)) + kSlackBytes);
 }
 
 ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t wanted) {
@@ -112,7 +111,7 @@ void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const Int
   args.panel_begin = panel_begin;
   args.panel_end = panel_end;
   args.scratch = scratch;
-  scratch += align(b.kernel->scratch_bytes(b.shape));
+  scratch += align_up(b.kernel->scratch_bytes(b.shape));
   auto* pointers = reinterpret_cast<const std::uint8_t**>(scratch);
   scratch += pointer_bytes(b.shape);
   const bool through_float = epilogue.through_float();

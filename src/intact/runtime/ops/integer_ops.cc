@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/align.h"
 #include "kernels/dwconv_u8s8.h"
 #include "runtime/ops/batches.h"
 #include "runtime/ops/image_rows.h"
@@ -104,14 +105,12 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
   const std::int64_t batch = x.shape[0];
   const std::int64_t out_h = window.geometry.out_h;
   const std::int64_t out_w = window.geometry.out_w;
-  const std::size_t kernel_scratch =
-      (packed->kernel->scratch_bytes(shape) + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+  const std::size_t kernel_scratch = align_up(packed->kernel->scratch_bytes(shape));
   const bool through_float = e.through_float();
   const Cut rows = Cut::of(out_h, c.parts(batch));
   const std::size_t strip =
       through_float ? static_cast<std::size_t>(padded_n(channels) * out_w) * sizeof(float) : 0;
-  const std::size_t scratch =
-      kernel_scratch + (strip + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+  const std::size_t scratch = kernel_scratch + align_up(strip);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   c.run([=, window = window.geometry](const StepArgs& args) {
     const auto out_pixel =
@@ -205,10 +204,7 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
   constexpr std::int64_t kPixels = 1024;
   const std::int64_t strip_rows =
       std::clamp<std::int64_t>((kPixels + outer.out_w - 1) / outer.out_w, 1, cut.largest());
-  const auto align = [](std::size_t bytes) {
-    return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
-  };
-  const std::size_t slab = align(image_rows.scratch_bytes(strip_rows));
+  const std::size_t slab = align_up(image_rows.scratch_bytes(strip_rows));
   const std::size_t scratch = slab + int_gemm_scratch(*packed, e);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   c.run([=, outer = window.geometry](const StepArgs& args) {
@@ -454,15 +450,12 @@ Status plan_qmatmul(OpContext& c) {
   // |sum| <= K 255 255 for any codes: beyond that the int64 row is needed.
   if (k > (std::int64_t{1} << 31) / (255 * 255)) kernel = &gemm_u8s8_int64();
   const GemmShape gemm{n, 1, k};
-  const auto align = [](std::size_t bytes) {
-    return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
-  };
-  const std::size_t packed_bytes = align(kernel->packed_bytes(gemm));
+  const std::size_t packed_bytes = align_up(kernel->packed_bytes(gemm));
   const std::size_t column_bytes =
-      align(static_cast<std::size_t>(padded_n(n)) * sizeof(std::int32_t));
-  const std::size_t kernel_scratch = align(kernel->scratch_bytes(gemm));
+      align_up(static_cast<std::size_t>(padded_n(n)) * sizeof(std::int32_t));
+  const std::size_t kernel_scratch = align_up(kernel->scratch_bytes(gemm));
   const std::size_t strip =
-      e.through_float() ? align(static_cast<std::size_t>(m * n) * sizeof(float)) : 0;
+      e.through_float() ? align_up(static_cast<std::size_t>(m * n) * sizeof(float)) : 0;
   const std::size_t scratch = packed_bytes + 4 * column_bytes + kernel_scratch + strip;
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const std::vector<double> scales(static_cast<std::size_t>(n), a_map.scale * b_map.scale);

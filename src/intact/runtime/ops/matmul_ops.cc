@@ -4,16 +4,13 @@
 
 #include <algorithm>
 
+#include "base/align.h"
 #include "runtime/ops/batches.h"
 #include "runtime/ops/float_epilogue.h"
 #include "runtime/ops/tables.h"
 
 namespace intact {
 namespace {
-
-std::size_t align(std::size_t bytes) {
-  return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
-}
 
 // y = act(clamp(x w + bias + residual)) with constant w [K, N] (or transposed), x [..., K].
 Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed,
@@ -34,7 +31,7 @@ Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed,
   constexpr std::int64_t kStripRows = 192;
   const std::int64_t strip_rows = std::clamp<std::int64_t>(cut.rows.largest(), 1, kStripRows);
   const std::size_t strip =
-      e.codes_out ? align(static_cast<std::size_t>(strip_rows * n) * sizeof(float)) : 0;
+      e.codes_out ? align_up(static_cast<std::size_t>(strip_rows * n) * sizeof(float)) : 0;
   c.scratch(strip * static_cast<std::size_t>(c.threads()));
   c.run([=](const StepArgs& args) {
     const auto run_strip = [&](std::int64_t begin, std::int64_t end, std::int64_t panel_part) {
@@ -139,7 +136,7 @@ Status plan_matmul(OpContext& c) {
   const GemmF32Kernel* kernel = &select_kernel<GemmF32Kernel>(isa);
   const GemmShape shape{p.n, 1, p.k};
   const std::size_t packed_bytes =
-      align(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
+      align_up(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
   const bool share_batches = batch >= c.threads();
   c.scratch(packed_bytes * static_cast<std::size_t>(share_batches ? c.threads() : 1));
   const ProductCut cut = cut_float_gemm(*kernel, p.m, shape, c.parts(batch));
@@ -221,8 +218,8 @@ Status plan_gemm(OpContext& c) {
   const GemmF32Kernel* kernel = &select_kernel<GemmF32Kernel>(isa);
   const GemmShape shape{n, 1, k};
   const std::size_t packed_bytes =
-      align(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
-  c.scratch(packed_bytes + align(static_cast<std::size_t>(m * k) * sizeof(float)));
+      align_up(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
+  c.scratch(packed_bytes + align_up(static_cast<std::size_t>(m * k) * sizeof(float)));
   const bool has_c = c.has(2);
   c.run([=](const StepArgs& args) {
     kernel->pack_b(shape, {args.input<float>(1), 0, tb ? 1 : n, tb ? k : 1}, 0, panels_of(n),

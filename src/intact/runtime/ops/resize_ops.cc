@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/align.h"
 #include "runtime/ops/strided.h"
 #include "runtime/ops/tables.h"
 
@@ -257,7 +258,7 @@ Status plan_resize(OpContext& c) {
     passes.push_back(std::move(p));
   }
   if (passes.empty()) return plan_nearest(c, taps);
-  const std::size_t half = (largest + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
+  const std::size_t half = align_up(largest);
   c.scratch(passes.size() > 1 ? 2 * half : 0);
   c.run([passes = std::move(passes), half](const StepArgs& args) {
     const float* from = args.input<float>(0);

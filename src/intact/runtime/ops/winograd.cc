@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/align.h"
 #include "kernels/conv_cost.h"
 #include "kernels/wino43_u8s8.h"
 #include "runtime/ops/cut.h"
@@ -80,12 +81,10 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
   const std::int64_t tiles_x = wino43_tiles_x(shape.window);
   const std::int64_t row_floats = shape.out_channels * shape.window.out_w;
   const std::int64_t strip_rows = std::max<std::int64_t>(4, kStripBytes / (row_floats * 4) / 4 * 4);
-  const auto align = [](std::size_t bytes) {
-    return (bytes + kAlignBytes - 1) / kAlignBytes * kAlignBytes;
-  };
-  const std::size_t kernel_scratch = align(packed->kernel->scratch_bytes(shape));
+  const std::size_t kernel_scratch = align_up(packed->kernel->scratch_bytes(shape));
   const std::size_t strip =
-      through_float ? align(static_cast<std::size_t>(strip_rows * row_floats) * sizeof(float)) : 0;
+      through_float ? align_up(static_cast<std::size_t>(strip_rows * row_floats) * sizeof(float))
+                    : 0;
   const std::size_t scratch = kernel_scratch + strip;
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const auto pad = zero_line(shape.in_channels, source.x.zero);
