@@ -50,4 +50,22 @@ Result<std::vector<Evaluation>> evaluate(const std::vector<Session>& models,
                                          const SampleSource& samples,
                                          const EvaluateOptions& options = {});
 
+// How much worse the second of two models is by a metric, and how much worse it may be.
+struct MetricDrop {
+  Evaluation before, after;
+  double drop = 0;   // In the metric's own unit; positive is worse.
+  double limit = 0;  // Likewise.
+  [[nodiscard]] bool missed() const { return drop > limit; }
+};
+
+// `max_drop` is in the metric's own unit ("0.5"), or a share of what the first model has ("1%").
+// Errors: those of evaluate; kInvalidArgument (max_drop; a metric that the first model has no
+// finite value of).
+Result<MetricDrop> measure_drop(const Session& before, const Session& after,
+                                const SampleSource& samples, const std::string& max_drop,
+                                const EvaluateOptions& options = {});
+
+// Whether measure_drop would take this max_drop. Errors: kInvalidArgument.
+Status check_max_drop(const std::string& max_drop);
+
 }  // namespace intact

@@ -12,6 +12,8 @@ from intact._version import __version__
 from intact.benchmark import BenchRow, bench
 from intact.binding import IOBinding, OrtValue
 from intact.quantization import (
+    AccuracyError,
+    MetricDrop,
     NodeReport,
     QuantizeResult,
     VerifyResult,
@@ -46,6 +48,7 @@ from intact.session import (
 )
 
 __all__ = [
+    "AccuracyError",
     "BenchRow",
     "Comparison",
     "Evaluation",
@@ -56,6 +59,7 @@ __all__ = [
     "Inspection",
     "InternalError",
     "LayerComparison",
+    "MetricDrop",
     "ModelMetadata",
     "NodeArg",
     "NodeReport",

@@ -40,6 +40,15 @@ def evaluate_sessions(
     output: str,
     target: str,
 ) -> list[dict[str, Any]]: ...
+def check_max_drop(max_drop: str) -> None: ...
+def measure_drop(
+    before: Session,
+    after: Session,
+    make_samples: _Samples,
+    max_drop: str,
+    metric: str,
+    score: Callable[[dict[str, Any], dict[str, Any]], float] | None,
+) -> dict[str, Any]: ...
 def compare_paths(
     float_model: str, quantized: str, make_samples: _Samples, threads: int
 ) -> dict[str, Any]: ...

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from intact import _core
-from intact.samples import PathOrModel, Samples, model_bytes, open_core, path_of, source
+from intact.reports import Evaluation, Score, named_score
+from intact.samples import (
+    MakeSamples,
+    PathOrModel,
+    Samples,
+    model_bytes,
+    open_core,
+    path_of,
+    source,
+)
 
 
 @dataclass(frozen=True)
@@ -26,8 +35,20 @@ class NodeReport:
 
 
 @dataclass(frozen=True)
+class MetricDrop:
+    """A metric of the float model and of the quantized one; ``drop``, in its own unit: positive is worse."""
+
+    name: str
+    before: Evaluation
+    after: Evaluation
+    drop: float
+    limit: float
+
+
+@dataclass(frozen=True)
 class QuantizeResult:
-    """The quantized model and what is known of it. ``verdict``: INTACT, DEGRADED or BROKEN."""
+    """The quantized model and what is known of it. ``verdict``: INTACT, DEGRADED or BROKEN.
+    ``metric``: what ``max_drop`` limits."""
 
     model: bytes
     verdict: str
@@ -45,10 +66,19 @@ class QuantizeResult:
     worst_nodes: list[str]
     notes: list[str]
     nodes: list[NodeReport]
+    metric: MetricDrop | None = None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model, whole or not at all."""
         _write_whole(Path(path), self.model)
+
+
+class AccuracyError(RuntimeError):
+    """A limit of the accuracy was missed; ``result`` is the best that was found."""
+
+    def __init__(self, message: str, result: QuantizeResult) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 @dataclass(frozen=True)
@@ -87,15 +117,26 @@ def quantize(
     effort: int = 1,
     keep_float: Sequence[str] = (),
     require_int8: Sequence[str] = (),
+    min_sqnr: float | None = None,
+    metric: str | Score | None = None,
+    max_drop: float | str | None = None,
+    eval_data: Samples | None = None,
     threads: int = 0,
 ) -> QuantizeResult:
     """Turns a float model into an INT8 one (static PTQ).
 
     model: a path, bytes or an ``onnx.ModelProto``. samples: any iterable of {input name: array}, batch axis
-    included, or DATA as the command line takes it, with ``images`` and ``const``. out: where to write the result, whole or not at all. The other arguments are those of
-    ``intact quantize``. Raises ValueError (model, options, a sample that does not fit), OSError,
-    UnsupportedError; an exception of ``samples`` passes through.
+    included, or DATA as the command line takes it, with ``images`` and ``const``. out: where to write the
+    result, whole or not at all. metric, max_drop: as ``evaluate`` takes a metric, and how much it may drop on
+    ``eval_data`` (default: ``samples``), in its own unit or as a share (``"1%"``). The other arguments are
+    those of ``intact quantize``. Raises ValueError (model, options, a sample that does not fit), OSError,
+    UnsupportedError; AccuracyError when ``max_drop`` or ``min_sqnr`` is missed, the result then being in
+    ``out`` with ``.best`` behind; an exception of ``samples`` or of the metric passes through.
     """
+    if (metric is None) != (max_drop is None) or (metric is None and eval_data is not None):
+        raise ValueError("metric and max_drop go together: what may drop, and by how much")
+    if max_drop is not None:
+        _core.check_max_drop(str(max_drop))
     options = _options(
         target=target,
         range=range,
@@ -113,9 +154,44 @@ def quantize(
         raw = _core.quantize_path(path_of(model), make, options)
     raw["nodes"] = [NodeReport(**node) for node in raw["nodes"]]
     result = QuantizeResult(**raw)
+    if metric is not None:
+        judges = make
+        if eval_data is not None:
+            judges = source(eval_data, lambda: open_core(model, threads), images, const)
+        result = replace(
+            result, metric=_drop_of(model, result, judges, metric, str(max_drop), threads)
+        )
+    missed = _missed(result, min_sqnr)
     if out is not None:
-        result.save(out)
+        result.save(f"{os.fspath(out)}.best" if missed else out)
+    if missed:
+        raise AccuracyError(missed, result)
     return result
+
+
+def _drop_of(
+    model: PathOrModel,
+    result: QuantizeResult,
+    samples: MakeSamples,
+    metric: str | Score,
+    max_drop: str,
+    threads: int,
+) -> MetricDrop:
+    name, score = named_score(metric)
+    sessions = (open_core(model, threads), open_core(result.model, threads))
+    raw = _core.measure_drop(*sessions, samples, max_drop, name, score)
+    before, after = Evaluation(**raw["before"]), Evaluation(**raw["after"])
+    return MetricDrop(name, before, after, raw["drop"], raw["limit"])
+
+
+def _missed(result: QuantizeResult, min_sqnr: float | None) -> str:
+    """Returns which limit was missed, or nothing."""
+    if min_sqnr is not None and result.sqnr_db < min_sqnr:
+        return f"SQNR {result.sqnr_db:.1f} dB is below min_sqnr {min_sqnr:g}"
+    m = result.metric
+    if m is not None and m.drop > m.limit:
+        return f"{m.name} drops by {m.drop:.3f}, more than {m.limit:.3f}"
+    return ""
 
 
 def calibrate(

@@ -130,6 +130,17 @@ def _only(targets: dict[str, Any]) -> Any:
     return next(iter(targets.values())) if len(targets) == 1 else targets or None
 
 
+def named_score(
+    metric: str | Score,
+) -> tuple[str, Callable[[dict[str, Any], dict[str, Any]], float] | None]:
+    """A metric's name, and what computes it where the caller gives that."""
+    if isinstance(metric, str):
+        return metric, None
+    return getattr(metric, "__name__", "score"), lambda outputs, targets: float(
+        np.asarray(metric(outputs, _only(targets)))
+    )
+
+
 def evaluate(
     models: PathOrModel | InferenceSession | Sequence[PathOrModel | InferenceSession],
     samples: Samples,
@@ -154,13 +165,7 @@ def evaluate(
     if not sessions:
         raise ValueError("there is no model to evaluate")
     make = source(samples, lambda: sessions[0], images, const)
-    name, score = metric if isinstance(metric, str) else getattr(metric, "__name__", "score"), None
-    if not isinstance(metric, str):
-        function = metric
-
-        def score(outputs: dict[str, Any], targets: dict[str, Any]) -> float:
-            return float(np.asarray(function(outputs, _only(targets))))
-
+    name, score = named_score(metric)
     rows = _core.evaluate_sessions(sessions, make, name, score, output, target)
     return [Evaluation(**row) for row in rows]
 

@@ -133,27 +133,36 @@ nb::dict as_dict(const CompareResult& r) {
   return d;
 }
 
-nb::list as_list(const std::vector<Evaluation>& results) {
-  nb::list list;
-  for (const Evaluation& e : results) {
-    nb::dict d;
-    d["value"] = e.value;
-    d["unit"] = e.unit;
-    d["samples"] = e.samples;
-    d["difference"] = e.difference;
-    d["difference_interval"] = nb::make_tuple(e.difference_low, e.difference_high);
-    d["method"] = e.method;
-    d["worse"] = e.worse;
-    d["better"] = e.better;
-    list.append(d);
-  }
-  return list;
+nb::dict as_dict(const Evaluation& e) {
+  nb::dict d;
+  d["value"] = e.value;
+  d["unit"] = e.unit;
+  d["samples"] = e.samples;
+  d["difference"] = e.difference;
+  d["difference_interval"] = nb::make_tuple(e.difference_low, e.difference_high);
+  d["method"] = e.method;
+  d["worse"] = e.worse;
+  d["better"] = e.better;
+  return d;
 }
 
 nb::dict dict_of(const std::map<std::string, OwnedTensor>& tensors) {
   nb::dict d;
   for (const auto& [name, tensor] : tensors) d[name.c_str()] = to_numpy(tensor);
   return d;
+}
+
+// The metric of this name, or a Python score, whose exceptions go the way of the samples'.
+EvaluateOptions judging(PythonSamples& samples, const std::string& metric, nb::object score) {
+  EvaluateOptions o;
+  o.metric = metric;
+  if (!score.is_none())
+    o.score = [&samples, score](const auto& outputs, const SampleInputs& targets) {
+      return samples.guarded([&]() -> Result<double> {
+        return nb::cast<double>(score(dict_of(outputs), dict_of(targets)));
+      });
+    };
+  return o;
 }
 
 }  // namespace
@@ -179,20 +188,37 @@ void bind_reports(nb::module_& m) {
       [](const std::vector<Session>& models, nb::object make_samples, const std::string& metric,
          nb::object score, const std::string& output, const std::string& target) {
         PythonSamples samples(std::move(make_samples));
-        EvaluateOptions o;
-        o.metric = metric;
+        EvaluateOptions o = judging(samples, metric, score);
         o.output = output;
         o.target = target;
-        if (!score.is_none())
-          o.score = [&](const auto& outputs, const SampleInputs& targets) -> Result<double> {
-            return samples.guarded([&]() -> Result<double> {
-              return nb::cast<double>(score(dict_of(outputs), dict_of(targets)));
-            });
-          };
-        return as_list(on_samples<std::vector<Evaluation>>(
-            samples, o, [&](const SampleSource& source) { return evaluate(models, source, o); }));
+        nb::list rows;
+        for (const Evaluation& e : on_samples<std::vector<Evaluation>>(
+                 samples, o,
+                 [&](const SampleSource& source) { return evaluate(models, source, o); }))
+          rows.append(as_dict(e));
+        return rows;
       },
       nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg());
+  m.def("check_max_drop", [](const std::string& max_drop) {
+    if (const Status status = check_max_drop(max_drop); !status) raise(status.error());
+  });
+  m.def(
+      "measure_drop",
+      [](const Session& before, const Session& after, nb::object make_samples,
+         const std::string& max_drop, const std::string& metric, nb::object score) {
+        PythonSamples samples(std::move(make_samples));
+        EvaluateOptions o = judging(samples, metric, score);
+        const auto r = on_samples<MetricDrop>(samples, o, [&](const SampleSource& source) {
+          return measure_drop(before, after, source, max_drop, o);
+        });
+        nb::dict d;
+        d["before"] = as_dict(r.before);
+        d["after"] = as_dict(r.after);
+        d["drop"] = r.drop;
+        d["limit"] = r.limit;
+        return d;
+      },
+      nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none());
   m.def("compare_paths", [](const std::string& float_model, const std::string& quantized,
                             nb::object make_samples, int threads) {
     PythonSamples samples(std::move(make_samples));

@@ -125,3 +125,54 @@ def test_verify_recognizes_its_own_file_and_a_changed_weight(tmp_path: Path) -> 
     onnx.save(model, path)
     changed = intact.verify(path)
     assert not changed.same and changed.first_node
+
+
+def labelled(model: Any, count: int) -> list[dict[str, Any]]:
+    """Samples whose target is the float model's first channel."""
+    session = intact.InferenceSession(model)
+    return [{**s, "wanted": session.run(None, s)[0][:, 0]} for s in samples(4, count)]
+
+
+def closeness(outputs: dict[str, Array], wanted: Array) -> float:
+    return float(-np.abs(outputs["y"][:, 0] - wanted).mean())
+
+
+def test_a_metric_may_drop_so_far_and_no_further(tmp_path: Path) -> None:
+    model, out = two_layers(), tmp_path / "q.onnx"
+    data = labelled(model, 12)
+    result = intact.quantize(model, data, out=out, effort=0, metric=closeness, max_drop=0.5)
+    assert result.metric is not None and result.metric.name == "closeness" and out.exists()
+    # Recomputed from the file: the mean over all samples, and the float model loses nothing.
+    session = intact.InferenceSession(out)
+    by_hand = np.mean(
+        [closeness({"y": session.run(None, {"x": s["x"]})[0]}, s["wanted"]) for s in data]
+    )
+    assert result.metric.before.value == 0 and result.metric.before.samples == 12
+    assert result.metric.drop == pytest.approx(-by_hand) and 0 < result.metric.drop < 0.5
+    out.unlink()
+    with pytest.raises(intact.AccuracyError, match="closeness drops by") as missed:
+        intact.quantize(
+            model,
+            samples(1, 12),
+            out=out,
+            effort=0,
+            metric=closeness,
+            max_drop="1%",
+            eval_data=iter(data),
+        )
+    best = Path(f"{out}.best")
+    assert not out.exists() and best.read_bytes() == missed.value.result.model
+    with pytest.raises(intact.AccuracyError, match="min_sqnr 90"):
+        intact.quantize(model, data, effort=0, min_sqnr=90)
+
+
+def test_what_a_metric_raises_passes_through() -> None:
+    def broken(outputs: dict[str, Array], wanted: Array) -> float:
+        raise RuntimeError("no ruler")
+
+    model = two_layers()
+    with pytest.raises(RuntimeError, match="no ruler"):
+        intact.quantize(model, labelled(model, 10), effort=0, metric=broken, max_drop=1)
+    for words in ({"metric": broken}, {"max_drop": 1}, {"metric": "top1", "max_drop": "much"}):
+        with pytest.raises(ValueError, match="drop"):
+            intact.quantize(model, samples(1, 10), **words)

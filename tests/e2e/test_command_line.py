@@ -142,6 +142,8 @@ def test_a_drop_beyond_the_limit_is_exit_code_3(where: Path) -> None:
     judged = ["--metric", "top1", "--eval-data", where / "samples.npz"]
     fine = as_json(*flags, "-o", out, *judged, "--max-drop", "100%")
     assert fine["metric"]["name"] == "top1" and fine["metric"]["samples"] > 0
+    # The labels of the samples do where there are no others.
+    assert as_json(*flags, "-o", out, *judged[:2], "--max-drop", "100%")["metric"] == fine["metric"]
     assert fine["metric"]["drop"] <= fine["metric"]["limit"] == fine["metric"]["float"]
     out.unlink()
     # Two bits of noise cannot be hidden: the mean square error grows from nothing.

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-#include <cmath>
 #include <filesystem>
 #include <optional>
 
@@ -24,46 +22,18 @@ struct Flags {
   bool force = false;
 };
 
-// What a metric says of the model before and after.
-struct Drop {
-  Evaluation before, after;
-  double drop = 0;   // In the metric's own unit; positive is worse.
-  double limit = 0;  // Likewise.
-  [[nodiscard]] bool missed() const { return drop > limit; }
-};
-
-// "0.5" is in the metric's own unit, "1%" a share of what the float model has.
-Result<double> limit_of(const std::string& text, double before) {
-  const bool relative = text.ends_with('%');
-  const char* end = text.data() + text.size() - (relative ? 1 : 0);
-  double limit = 0;
-  const auto [next, error] = std::from_chars(text.data(), end, limit);
-  if (error != std::errc() || next != end || !(limit >= 0))
-    return fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("--max-drop '{}' is not a number such as 0.5, or a share such as 1%", text));
-  return relative ? limit / 100 * std::fabs(before) : limit;
-}
-
 // Both models on --eval-data. Nothing when no --max-drop asks for it.
-Result<std::optional<Drop>> measure_drop(const Flags& f, const Session& before,
-                                         const std::string& quantized) {
+Result<std::optional<MetricDrop>> drop_of(const Flags& f, const Session& before,
+                                          const std::string& quantized) {
   if (f.max_drop.empty()) return std::nullopt;
-  INTACT_ASSIGN(Session after, Session::open(std::as_bytes(std::span(quantized)), "",
-                                             {.threads = f.common.threads}));
+  INTACT_ASSIGN(const Session after, Session::open(std::as_bytes(std::span(quantized)), "",
+                                                   {.threads = f.common.threads}));
   INTACT_ASSIGN(const SampleSource samples, f.eval_data.samples(before));
   EvaluateOptions options;
   options.metric = f.metric;
   options.cancel = &interrupted();
-  INTACT_ASSIGN(const auto results, evaluate({before, std::move(after)}, samples, options));
-  Drop d{results[0], results[1]};
-  d.drop = d.before.higher_is_better ? -d.after.difference : d.after.difference;
-  if (!std::isfinite(d.drop))
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("the float model has no {} to drop from; --min-sqnr limits the noise",
-                            f.metric));
-  INTACT_ASSIGN(d.limit, limit_of(f.max_drop, d.before.value));
-  return d;
+  INTACT_ASSIGN(auto drop, measure_drop(before, after, samples, f.max_drop, options));
+  return std::optional(std::move(drop));
 }
 
 std::string default_out(const std::string& model) {
@@ -72,7 +42,7 @@ std::string default_out(const std::string& model) {
   return path.string();
 }
 
-void print(const Flags& f, const QuantizeResult& r, const std::optional<Drop>& drop) {
+void print(const Flags& f, const QuantizeResult& r, const std::optional<MetricDrop>& drop) {
   fmt::print("integer     {:.1f} % of the multiply-adds\n", 100 * r.integer_share);
   bool any = false;
   for (const NodeReport& n : r.nodes) {
@@ -113,7 +83,7 @@ void print(const Flags& f, const QuantizeResult& r, const std::optional<Drop>& d
   fmt::print("wrote       {}\nnext        intact bench {} {}\n", f.out, f.model, f.out);
 }
 
-Json to_json(const Flags& f, const QuantizeResult& r, const std::optional<Drop>& drop) {
+Json to_json(const Flags& f, const QuantizeResult& r, const std::optional<MetricDrop>& drop) {
   Json json;
   json["out"] = f.out;
   json["verdict"] = to_string(r.verdict);
@@ -169,12 +139,13 @@ int run_quantize(Flags& f) {
     return refuse({ErrorCode::kInvalidArgument,
                    "--min-sqnr is measured on samples: give --data beside the calibration file",
                    {}});
-  if (f.max_drop.empty() != f.metric.empty() || f.max_drop.empty() != f.eval_data.path.empty())
+  if (f.eval_data.path.empty()) f.eval_data.path = f.data.path;
+  if (f.max_drop.empty() != f.metric.empty() || (!f.max_drop.empty() && f.eval_data.path.empty()))
     return refuse({ErrorCode::kInvalidArgument,
                    "--max-drop is measured: say how with --metric, and on what with --eval-data",
                    {}});
   if (!f.max_drop.empty())
-    if (const auto limit = limit_of(f.max_drop, 1); !limit) return refuse(limit.error());
+    if (const auto limit = check_max_drop(f.max_drop); !limit) return refuse(limit.error());
   f.eval_data.options = f.data.options;
   if (f.out.empty()) f.out = default_out(f.model);
   if (!f.force && std::filesystem::exists(f.out))
@@ -205,7 +176,7 @@ int run_quantize(Flags& f) {
     result = quantize(f.model, samples, f.options);
   }
   if (!result) return refuse(result.error());
-  const auto drop = measure_drop(f, *session, result->model);
+  const auto drop = drop_of(f, *session, result->model);
   if (!drop) return refuse(drop.error());
   const bool noisy = f.min_sqnr && result->sqnr_db < *f.min_sqnr;
   const bool worse = *drop && (*drop)->missed();
@@ -264,7 +235,8 @@ std::function<int()> declare_quantize(CLI::App& app) {
       ->type_name("X");
   app.add_option("--metric", f->metric, "What --max-drop limits: the metrics of intact eval")
       ->type_name("M");
-  app.add_option("--eval-data", f->eval_data.path, "Labelled samples for --metric, as --data")
+  app.add_option("--eval-data", f->eval_data.path,
+                 "Labelled samples for --metric, as --data, which is the default")
       ->type_name("DATA");
   app.add_flag("--force", f->force, "Replace an existing output file");
   f->common.add_to(app);

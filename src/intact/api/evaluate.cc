@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cmath>
+
 #include "api/dataset_samples.h"
 #include "api/sample_tensors.h"
 #include "data/metrics.h"
@@ -39,6 +42,19 @@ Result<std::vector<NamedTensor>> run(const Session& session, const SampleInputs&
   for (std::size_t i = 0; i < outputs.size(); ++i)
     named.emplace_back(session.outputs()[i].name, std::move(outputs[i]));
   return named;
+}
+
+Result<double> limit_of(const std::string& max_drop, double before) {
+  const bool relative = max_drop.ends_with('%');
+  const char* end = max_drop.data() + max_drop.size() - (relative ? 1 : 0);
+  double limit = 0;
+  const auto [next, error] = std::from_chars(max_drop.data(), end, limit);
+  if (error != std::errc() || next != end || !(limit >= 0))
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the largest drop '{}' is not a number such as 0.5, or a share such as "
+                            "1%",
+                            max_drop));
+  return relative ? limit / 100 * std::fabs(before) : limit;
 }
 
 }  // namespace
@@ -94,6 +110,27 @@ Result<std::vector<Evaluation>> evaluate(const std::vector<Session>& models,
     results.push_back(std::move(e));
   }
   return results;
+}
+
+Result<MetricDrop> measure_drop(const Session& before, const Session& after,
+                                const SampleSource& samples, const std::string& max_drop,
+                                const EvaluateOptions& options) {
+  INTACT_TRY(check_max_drop(max_drop));
+  INTACT_ASSIGN(auto results, evaluate({before, after}, samples, options));
+  MetricDrop d{std::move(results[0]), std::move(results[1])};
+  d.drop = d.before.higher_is_better ? -d.after.difference : d.after.difference;
+  if (!std::isfinite(d.drop))
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the float model has no {} to drop from; a limit of the SQNR limits "
+                            "the noise",
+                            options.metric));
+  INTACT_ASSIGN(d.limit, limit_of(max_drop, d.before.value));
+  return d;
+}
+
+Status check_max_drop(const std::string& max_drop) {
+  INTACT_TRY(limit_of(max_drop, 1));
+  return {};
 }
 
 }  // namespace intact
