@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "kernels/epilogue.h"
+#include "kernels/near_activation.h"
 #include "kernels/unary_f32.inl.h"
 
 namespace intact {
@@ -33,7 +34,8 @@ struct EpilogueTile {
   const std::int32_t* colsum;
   const std::int32_t* zb;  // Null: none.
   const std::int32_t* row_sums;
-  bool small;  // EpilogueRows::fits: bounds may wait until codes are bytes.
+  bool small;    // EpilogueRows::fits: bounds may wait until codes are bytes.
+  float margin;  // EpilogueRows::near_margin.
 };
 
 template <class Isa>
@@ -91,6 +93,26 @@ struct EpilogueRows {
   }
   static bool fits(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
     return is_plain(e, n, cols) || is_summed(e, n, cols) || is_function_small(e, n, cols);
+  }
+
+  static constexpr bool kNear = requires(F32 x) {
+    Isa::Floats::look_up(Isa::Floats::table(nullptr), Isa::Floats::bits(x));
+  };
+  // How far f of equation (4) may lie from an integer, so that the same f with a near activation
+  // rounds to it too; 0 where it is no use. `size` bounds |g_m y| for an f that no bound of codes
+  // decides; (3) of near_activation.h errs by 2^-23 of it, and each of three roundings by 2^-24.
+  static float near_margin(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
+    if (!kNear || !e.function || near_activation(e.function->op) == nullptr) return 0.0f;
+    if (!is_function_small(e, n, cols)) return 0.0f;
+    const auto abs = [](float x) { return x < 0 ? -x : x; };
+    float g_m = 0.0f, g_c = 0.0f;
+    for (std::int64_t i = n; i < n + cols; ++i) {
+      g_m = abs(e.g_m[i]) > g_m ? abs(e.g_m[i]) : g_m;
+      g_c = abs(e.g_c[i]) > g_c ? abs(e.g_c[i]) : g_c;
+    }
+    const float size = 300.0f + g_c + (e.residual == Residual::kNone ? 0 : 255 * abs(e.r_ratio));
+    const float error = g_m * NearActivation::kError + size * 0x1p-22f;
+    return error < 0x1p-6f ? 0.5f - error : 0.0f;
   }
 
   template <bool kCorrect>
@@ -212,13 +234,23 @@ struct EpilogueRows {
       for (; n < t.cols; n += kNarrow * Isa::kLanes) store_row<kNarrow>(t, code, consts, i, n);
     }
   }
+  // A code is a function of one vector, or fills several at once.
+  template <int NV, class Code>
+  [[gnu::always_inline]] static inline void fill(const Code& code, I32 (&q)[NV], std::int64_t i,
+                                                 std::int64_t n) noexcept {
+    if constexpr (requires { code.fill(q, i, n); }) {
+      code.fill(q, i, n);
+    } else {
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) q[v] = code(i, n + v * Isa::kLanes);
+    }
+  }
   template <int NV, class Code, class Consts>
   [[gnu::always_inline]] static inline void store_row(const EpilogueTile& t, const Code& code,
                                                       const Consts& consts, std::int64_t i,
                                                       std::int64_t n) noexcept {
     I32 q[NV];
-#pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) q[v] = code(i, n + v * Isa::kLanes);
+    fill(code, q, i, n);
     Isa::template store_codes<NV>(reinterpret_cast<std::uint8_t*>(t.out + i * t.out_row_bytes) + n,
                                   q, consts, t.cols - n, t.e->lut);
   }
@@ -232,9 +264,7 @@ struct EpilogueRows {
     for (; i + kRows <= t.rows; i += kRows) {
       I32 q[kRows][NV];
 #pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) q[r][v] = code(i + r, v * Isa::kLanes);
+      for (int r = 0; r < kRows; ++r) fill(code, q[r], i + r, 0);
       Isa::template store_codes<NV, kRows>(
           reinterpret_cast<std::uint8_t*>(t.out + i * t.out_row_bytes), t.out_row_bytes, q, consts,
           t.cols, t.e->lut);
@@ -249,7 +279,74 @@ struct EpilogueRows {
     else
       store(t, Coder<kCorrect, kResidual, true>(t));
   }
+
+  // Equation (4), mostly without its function: EpilogueRows::near_margin. No corrections.
+  template <bool kSum>
+  struct Near {
+    using S = typename Isa::Floats;
+    const EpilogueTile& t;
+    const NearActivationOn<S> g;
+    const std::int32_t* acc;
+    std::ptrdiff_t acc_stride;
+    const float *m, *c, *g_m, *g_c;
+    F32 margin, r_ratio;
+    I32 r_zero;
+    explicit Near(const EpilogueTile& tile) noexcept
+        : t(tile),
+          g(*near_activation(tile.e->function->op)),
+          acc(tile.acc),
+          acc_stride(tile.acc_stride),
+          m(tile.m),
+          c(tile.c),
+          g_m(tile.g_m),
+          g_c(tile.g_c),
+          margin(Isa::set_f32(tile.margin)),
+          r_ratio(Isa::set_f32(tile.e->r_ratio)),
+          r_zero(Isa::set_i32(tile.e->r_zero)) {}
+    template <int NV>
+    [[gnu::always_inline]] inline void fill(I32 (&q)[NV], std::int64_t i,
+                                            std::int64_t n) const noexcept {
+      const std::int32_t* from = acc + i * acc_stride;
+      F32 worst;
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) {
+        const std::int64_t at = n + v * Isa::kLanes;
+        const F32 x = Isa::fma(Isa::to_f32(Isa::load_i32(from + at)), Isa::load_f32(m + at),
+                               Isa::load_f32(c + at));
+        F32 f = Isa::fma(g(x), Isa::load_f32(g_m + at), Isa::load_f32(g_c + at));
+        if constexpr (kSum) {
+          const I32 r = Isa::sub(Isa::load_u8(t.r + i * t.e->r_row_bytes + at), r_zero);
+          f = Isa::add(f, Isa::mul(Isa::to_f32(r), r_ratio));
+        }
+        q[v] = Isa::to_i32(f);
+        const F32 off = MathF32<S>::abs(Isa::sub(f, Isa::round(f)));
+        worst = v == 0 ? off : Isa::max(worst, off);
+      }
+      if (S::any(S::lt(margin, worst))) [[unlikely]] {
+        exactly(t, i, n, NV);
+#pragma GCC unroll 8
+        for (int v = 0; v < NV; ++v) q[v] = Isa::load_i32(from + n + v * Isa::kLanes);
+      }
+    }
+    // Leaves the codes of `vectors` vectors in place of their accumulators.
+    [[gnu::noinline, gnu::cold]] static void exactly(const EpilogueTile& t, std::int64_t i,
+                                                     std::int64_t n, int vectors) noexcept {
+      EpilogueTile part = t;
+      part.acc += i * t.acc_stride + n;
+      part.rows = 1;
+      part.cols = vectors * Isa::kLanes;
+      part.m += n;
+      part.c += n;
+      part.g_m += n;
+      part.g_c += n;
+      if (t.r != nullptr) part.r += i * t.e->r_row_bytes + n;
+      with_activation<S>(*t.e->function, [&](const auto& exact) { apply(part, exact); });
+    }
+  };
+  template <bool kCorrect>
   static void function_codes(const EpilogueTile& t) noexcept {
+    if constexpr (kNear && !kCorrect)
+      if (t.margin > 0) return t.r != nullptr ? store(t, Near<true>(t)) : store(t, Near<false>(t));
     with_activation<typename Isa::Floats>(*t.e->function, [&](const auto& g) { apply(t, g); });
     store(t, [&](std::int64_t i, std::int64_t n) {
       return Isa::load_i32(t.acc + i * t.acc_stride + n);
@@ -300,7 +397,7 @@ struct EpilogueRows {
       case EpilogueKind::kRaw:
         return raw<kCorrect>(t);
       case EpilogueKind::kCodes:
-        if (t.e->function) return function_codes(t);
+        if (t.e->function) return function_codes<kCorrect>(t);
         switch (t.e->residual) {
           case Residual::kNone:
             return codes<kCorrect, Residual::kNone>(t);

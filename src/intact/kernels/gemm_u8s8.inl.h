@@ -440,6 +440,7 @@ struct GemmU8S8 {
             r.g_m = t.g_m;
             r.g_c = t.g_c;
             r.small = EpilogueRows<Isa>::fits(a.epilogue, n, t.cols);
+            r.margin = EpilogueRows<Isa>::near_margin(a.epilogue, n, t.cols);
             r.za_rows = a.za_rows == nullptr ? nullptr : a.za_rows + m0;
             r.colsum = a.b.colsum == nullptr ? nullptr : a.b.colsum + n;
             r.zb = a.b.zb == nullptr ? nullptr : a.b.zb + n;

@@ -66,6 +66,7 @@ struct Avx512F32 {
     return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
   }
   [[gnu::always_inline]] static M either(M a, M b) noexcept { return static_cast<M>(a | b); }
+  [[gnu::always_inline]] static bool any(M a) noexcept { return a != 0; }
   [[gnu::always_inline]] static V select(M m, V yes, V no) noexcept {
     return _mm512_mask_blend_ps(m, no, yes);
   }
@@ -87,6 +88,15 @@ struct Avx512F32 {
   }
   [[gnu::always_inline]] static V to_float(I a) noexcept { return _mm512_cvtepi32_ps(a); }
   [[gnu::always_inline]] static V scale(V a, V n) noexcept { return _mm512_scalef_ps(a, n); }
+  struct Table {
+    V low, high;
+  };
+  [[gnu::always_inline]] static Table table(const float* t) noexcept {
+    return {load(t), load(t + 16)};
+  }
+  [[gnu::always_inline]] static V look_up(const Table& t, I i) noexcept {
+    return _mm512_permutex2var_ps(t.low, i, t.high);
+  }
   template <int kBy>
   [[gnu::always_inline]] static V upper(V a) noexcept {
     static_assert(kBy == 1 || kBy == 2 || kBy == 4 || kBy == 8);

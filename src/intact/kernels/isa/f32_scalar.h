@@ -65,6 +65,7 @@ struct ScalarF32 {
   [[gnu::always_inline]] static M eq(V a, V b) noexcept { return a == b; }
   [[gnu::always_inline]] static M is_nan(V a) noexcept { return a != a; }
   [[gnu::always_inline]] static M either(M a, M b) noexcept { return a || b; }
+  [[gnu::always_inline]] static bool any(M a) noexcept { return a; }  // Of those with look_up.
   [[gnu::always_inline]] static V select(M m, V yes, V no) noexcept { return m ? yes : no; }
 
   [[gnu::always_inline]] static I bits(V a) noexcept { return std::bit_cast<I>(a); }
@@ -89,6 +90,10 @@ struct ScalarF32 {
   [[gnu::always_inline]] static V to_float(I a) noexcept {
     return static_cast<float>(a);
   }  // Half to even.
+  // Entry i mod 32 of a table, only where the machine has it.
+  using Table = const float*;
+  [[gnu::always_inline]] static Table table(const float* t) noexcept { return t; }
+  [[gnu::always_inline]] static V look_up(Table t, I i) noexcept { return t[i & 31]; }
 
   // Lane 0 in every lane.
   [[gnu::always_inline]] static V first_lane(V a) noexcept { return a; }
