@@ -90,10 +90,12 @@ struct GemmLayout {
     return fit < Isa::kMaxPanels ? Isa::kMaxPanels : fit / Isa::kMaxPanels * Isa::kMaxPanels;
   }
 
-  // Scratch: row pointers, row sums, one tile of accumulators, the strip.
+  static constexpr int kHeldRows = 24;  // Of accumulators: at least one tile.
+
+  // Scratch: row pointers, row sums, held accumulators, the strip.
   static constexpr std::size_t kSumsAt = kBlockMax * sizeof(void*);
   static constexpr std::size_t kAccAt = kSumsAt + kBlockMax * 4;
-  static constexpr std::size_t kStripAt = kAccAt + 24 * 4 * 64;
+  static constexpr std::size_t kStripAt = kAccAt + std::size_t{kHeldRows} * 4 * kPanelCols * 4;
   [[nodiscard]] std::size_t scratch_bytes() const noexcept {
     return kStripAt + (strip ? std::size_t(block_rows() * strip_pitch()) : 0);
   }
@@ -292,9 +294,22 @@ struct GemmU8S8 {
   // What stays the same over the tiles of one group of panels.
   struct Group {
     GemmTile tile;      // Of row `row`.
-    EpilogueTile rest;  // For GemmFinish::kMemory.
+    EpilogueTile rest;  // For GemmFinish::kMemory: rows that wait, of one tile or several.
     std::int64_t row;   // Within the block.
   };
+
+  // Finishes the rows of accumulators that wait in memory.
+  static void release(Group& g) noexcept {
+    EpilogueTile& r = g.rest;
+    EpilogueRows<Isa>::run(r);
+    g.tile.acc = r.acc;
+    r.row += r.rows;
+    r.out += r.rows * r.out_row_bytes;
+    if (r.r != nullptr) r.r += r.rows * r.e->r_row_bytes;
+    if (r.za_rows != nullptr) r.za_rows += r.rows;
+    r.row_sums += r.rows;
+    r.rows = 0;
+  }
 
   template <int NP, int MR>
   static void run_tiles(Group& g, std::int64_t rows) noexcept {
@@ -302,15 +317,10 @@ struct GemmU8S8 {
     for (; rows - g.row >= MR; g.row += MR) {
       tile<MR, NP>(t);
       if (t.finish == GemmFinish::kMemory) {
-        EpilogueTile r = g.rest;
-        r.acc_stride = NP * kPanelCols;
-        r.rows = MR;
-        r.row += g.row;
-        r.out = t.out;
-        r.r = t.r;
-        if (r.za_rows != nullptr) r.za_rows += g.row;
-        r.row_sums += g.row;
-        EpilogueRows<Isa>::run(r);
+        t.acc += MR * NP * kPanelCols;
+        g.rest.rows += MR;
+        const bool full = g.rest.rows + Isa::kTileM[NP] > GemmLayout<Isa>::kHeldRows;
+        if (full || rows - g.row == MR) release(g);
       }
       t.rows += MR;
       t.out += MR * t.out_row_bytes;
@@ -324,6 +334,7 @@ struct GemmU8S8 {
     if constexpr (NP > 1) {
       if (panels < NP) return run_group<NP - 1>(g, rows, panels);
     }
+    g.rest.acc_stride = NP * kPanelCols;
     run_tiles<NP, Isa::kTileM[NP]>(g, rows);
   }
 
@@ -394,7 +405,6 @@ struct GemmU8S8 {
     r.acc = t.acc;
     r.out_row_bytes = a.out_row_bytes;
     r.e = &a.epilogue;
-    r.row_sums = sums;
 
     const std::int64_t chunk = l.chunk_panels();
     for (std::int64_t c0 = a.panel_begin; c0 < a.panel_end; c0 += chunk) {
@@ -435,6 +445,9 @@ struct GemmU8S8 {
           if (finish == GemmFinish::kMemory) {
             r.cols = t.cols;
             r.row = m0;
+            r.out = t.out;
+            r.r = t.r;
+            r.row_sums = sums;
             r.m = t.m;
             r.c = t.c;
             r.g_m = t.g_m;

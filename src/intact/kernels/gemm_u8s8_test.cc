@@ -306,7 +306,7 @@ TEST(GemmU8S8, TakesZeroPointsOnBothSides) {
         for (const int za : {0, 128, 255})
           for (const auto kind : {EpilogueKind::kRaw, EpilogueKind::kCodes, EpilogueKind::kFloat})
             for (const std::int64_t taps : {1, 3})
-              check({.m = 19,
+              check({.m = 31,
                      .shape = {.n = 50, .taps = taps, .k_per_tap = 67},
                      .za = za,
                      .indirect = taps > 1,

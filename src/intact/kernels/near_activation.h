@@ -20,7 +20,7 @@
 namespace intact {
 
 struct NearActivation {
-  static constexpr float kError = 0x1p-19f;
+  static constexpr float kError = 0x1.2p-20f;
   static constexpr int kSegments = 32;
 
   float step;
