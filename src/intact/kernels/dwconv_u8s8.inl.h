@@ -501,8 +501,7 @@ struct DwconvBlock {
           t.held.g_m = e.g_m + c0;
           t.held.g_c = e.g_c + c0;
         }
-        t.held.small = EpilogueRows<Rest>::fits(e, c0, t.cols);
-        t.held.margin = EpilogueRows<Rest>::near_margin(e, c0, t.cols);
+        EpilogueRows<Rest>::judge(t.held, c0, t.cols);
         return run<DwFinish::kRows>(t);
     }
   }

@@ -99,11 +99,11 @@ struct EpilogueRows {
     Isa::Floats::look_up(Isa::Floats::table(nullptr), Isa::Floats::bits(x));
   };
   // How far f of equation (4) may lie from an integer, so that the same f with a near activation
-  // rounds to it too; 0 where it is no use. `size` bounds |g_m y| for an f that no bound of codes
-  // decides; (3) of near_activation.h errs by 2^-23 of it, and each of three roundings by 2^-24.
+  // rounds to it too; 0 where it is no use. For what fits(). `size` bounds |g_m y| for an f that no
+  // bound of codes decides: (3) of near_activation.h errs by 2^-23 of it, and each of up to two
+  // roundings on either side by 2^-24.
   static float near_margin(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
     if (!kNear || !e.function || near_activation(e.function->op) == nullptr) return 0.0f;
-    if (!is_function_small(e, n, cols)) return 0.0f;
     const auto abs = [](float x) { return x < 0 ? -x : x; };
     float g_m = 0.0f, g_c = 0.0f;
     for (std::int64_t i = n; i < n + cols; ++i) {
@@ -111,8 +111,13 @@ struct EpilogueRows {
       g_c = abs(e.g_c[i]) > g_c ? abs(e.g_c[i]) : g_c;
     }
     const float size = 300.0f + g_c + (e.residual == Residual::kNone ? 0 : 255 * abs(e.r_ratio));
-    const float error = g_m * NearActivation::kError + size * 0x1p-22f;
+    const float error = g_m * NearActivation::kError + size * 0x1.8p-22f;
     return error < 0x1p-6f ? 0.5f - error : 0.0f;
+  }
+  // How codes may be made, for `cols` channels from n on.
+  static void judge(EpilogueTile& t, std::int64_t n, std::int64_t cols) noexcept {
+    t.small = fits(*t.e, n, cols);
+    t.margin = t.small ? near_margin(*t.e, n, cols) : 0.0f;
   }
 
   template <bool kCorrect>

@@ -405,6 +405,7 @@ struct GemmU8S8 {
     r.acc = t.acc;
     r.out_row_bytes = a.out_row_bytes;
     r.e = &a.epilogue;
+    if (finish == GemmFinish::kMemory) EpilogueRows<Isa>::judge(r, n_begin, n_end - n_begin);
 
     const std::int64_t chunk = l.chunk_panels();
     for (std::int64_t c0 = a.panel_begin; c0 < a.panel_end; c0 += chunk) {
@@ -452,8 +453,6 @@ struct GemmU8S8 {
             r.c = t.c;
             r.g_m = t.g_m;
             r.g_c = t.g_c;
-            r.small = EpilogueRows<Isa>::fits(a.epilogue, n, t.cols);
-            r.margin = EpilogueRows<Isa>::near_margin(a.epilogue, n, t.cols);
             r.za_rows = a.za_rows == nullptr ? nullptr : a.za_rows + m0;
             r.colsum = a.b.colsum == nullptr ? nullptr : a.b.colsum + n;
             r.zb = a.b.zb == nullptr ? nullptr : a.b.zb + n;

@@ -274,8 +274,7 @@ struct Wino43U8S8 {
       r.g_m = e.g_m + g.n;
       r.g_c = e.g_c + g.n;
     }
-    r.small = EpilogueRows<Isa>::fits(e, g.n, g.cols);
-    r.margin = EpilogueRows<Isa>::near_margin(e, g.n, g.cols);
+    EpilogueRows<Isa>::judge(r, g.n, g.cols);
     for (std::int64_t t = 0; t < g.tiles;) {
       const std::int64_t tx = (g.first_tile + t) % g.tiles_x;
       const std::int64_t oy = (g.first_tile + t) / g.tiles_x * 4;
