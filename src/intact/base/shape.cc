@@ -17,20 +17,17 @@ Status check_shape(std::span<const std::int64_t> shape) {
   if (shape.size() > kMaxRank)
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("a tensor has {} dimensions; the limit is {}", shape.size(), kMaxRank));
-  bool empty = false;
+  // Products of some of the sizes, strides among them, must not overflow either: a size of zero does
+  // not excuse the others.
+  std::int64_t n = 1;
   for (const std::int64_t size : shape) {
     if (size < 0)
       return fail(ErrorCode::kInvalidModel,
                   fmt::format("shape {} has a negative dimension", to_string(shape)));
-    empty |= size == 0;
-  }
-  if (empty) return {};
-  std::int64_t n = 1;
-  for (const std::int64_t size : shape) {
     if (size > kMaxElements / n)
       return fail(ErrorCode::kInvalidModel,
                   fmt::format("shape {} has more than 2^40 elements", to_string(shape)));
-    n *= size;
+    n *= std::max<std::int64_t>(size, 1);
   }
   return {};
 }

@@ -22,7 +22,7 @@ using Shape = std::vector<std::int64_t>;
 std::int64_t num_elements(std::span<const std::int64_t> shape) noexcept;
 
 // Returns nothing, or why the shape is refused: rank above kMaxRank, a negative size, or more than
-// kMaxElements elements.
+// kMaxElements elements, sizes of zero counted as one.
 Status check_shape(std::span<const std::int64_t> shape);
 
 // Returns "[1,3,224,224]".
