@@ -44,12 +44,19 @@ class File:
         if node is not None and node.op_type == "QuantizeLinear":
             dtype = self.constants[node.input[2]].dtype if len(node.input) > 2 else np.uint8
             return int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+        if node is not None and node.op_type == "Shape":
+            return int(onnx.TensorProto.INT64)
+        if name in self.constants:
+            return int(onnx.helper.np_dtype_to_tensor_dtype(self.constants[name].dtype))
         if node is not None and node.op_type in (
             "MaxPool",
             "Reshape",
             "Transpose",
             "Flatten",
             "Slice",
+            "Concat",
+            "Gather",
+            "Unsqueeze",
         ):
             return self.element_type(node.input[0])
         return int(onnx.TensorProto.FLOAT)
@@ -244,6 +251,8 @@ class Region:
         self.file, self.q = file, q
         self.leaves: list[str] = []
         self.codes: set[str] = set()
+        self.shapes: list[str] = []  # Computed numbers that say how values move.
+        self.values: dict[str, np.ndarray] = {}
         self.nodes: list[onnx.NodeProto] = []
         self._walk(q.input[0], set())
 
@@ -259,8 +268,10 @@ class Region:
                 if node is not None:
                     self.codes.add(leaf)
             return
-        for value in node.input:
+        moved = node.input[:1] if node.op_type == "Reshape" else node.input
+        for value in moved:
             self._walk(value, seen)
+        self.shapes += [v for v in node.input[len(moved) :] if v not in self.file.constants]
         self.nodes.append(node)
 
     @property
@@ -297,6 +308,7 @@ class Region:
 
     def unexplained(self, values: dict[str, np.ndarray]) -> tuple[int, int]:
         """Compares the output codes with the exact ones. Returns (how many are wrong, how many there are)."""
+        self.values = {v: values[v] for v in self.shapes if v in values}
         codes = values[self.q.output[0]]
         real, error = self._evaluate(values)
         scale = self._constant(self.q.input[1]).astype(np.float64)
@@ -500,7 +512,8 @@ class Region:
 
     def _moved(self, n: onnx.NodeProto, x: np.ndarray) -> np.ndarray:
         """Operators that only move values, and pad with zeros."""
-        given = [self.file.constants.get(v) if v else None for v in n.input[1:]]
+        known = self.file.constants | self.values
+        given = [known.get(v) if v else None for v in n.input[1:]]
         if any(v is None and name for v, name in zip(given, n.input[1:], strict=True)):
             raise Unsupported(f"{n.op_type} by computed numbers")
         a = attributes(n)

@@ -18,7 +18,7 @@ def test_codes_of_integer_regions_are_exact(name: str, quantized: Callable[[str]
     quantizers = [n for n in file.model.graph.node if n.op_type == "QuantizeLinear"]
     regions = [r for r in (qdq.Region(file, q) for q in quantizers) if r.is_integer]
     assert regions, "no integer region in the file"
-    wanted = [v for r in regions for v in (*r.leaves, r.q.output[0])]
+    wanted = [v for r in regions for v in (*r.leaves, *r.shapes, r.q.output[0])]
     session = intact.InferenceSession(file.with_outputs(wanted))
     names = [o.name for o in session.get_outputs()]
     known = {i.name for i in session.get_inputs()}

@@ -6,9 +6,12 @@
 //   add         y = clamp(rne(fma(a - za, ra, (b - zb) rb)), lo - z, hi - z) + z                (3)
 //   mul         y = clamp(rne(float((a - za) (b - zb)) ra), lo - z, hi - z) + z                 (4)
 //   encode      y = clamp(rne(fma(x, a, c) + (r - zr) rr), lo - z, hi - z) + z                  (5)
+//   softmax     y = clamp(rne(e (1 / (S s))) + z, 0, 255), e = exp(x - max), S their lane sum   (6)
 //
 // encode is (6) of numerics.md for reals: a and c are those of a map into steps of the output,
 // taken in double; without r the sum is left out. NaN gives z clamped.
+// softmax is that of rows_f32.h, over the columns, and a Q with scale s behind it; a row of NaN, or
+// without a finite value, gives z.
 // ra, rb are float32 of the ratio taken in double: s_a / s_y, s_b / s_y for add; s_a s_b / s_y for
 // mul. Operands are viewed as [rows, cols], cols innermost; rows may be apart (views of concat).
 // Inputs in codes may be read up to 64 bytes past the end of any row; float inputs and all outputs
@@ -86,6 +89,17 @@ struct QuantizeColsArgs {
   std::ptrdiff_t y_row_bytes = 0;
 };
 
+struct SoftmaxU8Args {
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  float* x = nullptr;           // Becomes e.
+  std::ptrdiff_t x_stride = 0;  // Elements, row to row.
+  float scale = 1.0f;           // In [2^-100, 2^100].
+  std::int32_t zero = 0;        // In [0, 255].
+  std::uint8_t* y = nullptr;
+  std::ptrdiff_t y_row_bytes = 0;
+};
+
 struct CodesU8Kernel {
   std::string_view name;
   IsaLevel isa;
@@ -100,6 +114,7 @@ struct CodesU8Kernel {
   void (*add)(const BinaryU8Args& args);
   void (*mul)(const BinaryU8Args& args);
   void (*encode)(const EncodeU8Args& args);
+  void (*softmax)(const SoftmaxU8Args& args);
   // y[i * channels + c] = x[c * plane + i] for i < count; x may be read 64 bytes past each plane.
   void (*interleave)(const std::uint8_t* x, std::ptrdiff_t plane, std::int64_t channels,
                      std::int64_t count, std::uint8_t* y);

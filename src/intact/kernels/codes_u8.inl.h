@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "kernels/codes_u8.h"
+#include "kernels/rows_f32.inl.h"
 
 namespace intact {
 
@@ -312,6 +313,44 @@ struct CodesU8 {
     else
       g.r == nullptr ? encode_rows<false, false>(g, rows, cols)
                      : encode_rows<false, true>(g, rows, cols);
+  }
+
+  // Equation (6), kRows rows side by side.
+  template <int kRows>
+  static void softmax_rows(const SoftmaxU8Args& g, std::int64_t row) noexcept {
+    using Floats = typename Isa::Floats;
+    using Rows = RowsF32<Floats>;
+    float* x = g.x + row * g.x_stride;
+    const SoftmaxF32Args e{kRows, g.cols, x, g.x_stride, x, g.x_stride, false};
+    typename Floats::V total[kRows];
+    Rows::template exp_rows<kRows, false>(e, 0, total);
+    const F32 hi = Isa::set_f32(static_cast<float>(255 - g.zero));
+    const auto consts = Isa::code_consts(g.zero, 0, 255);
+#pragma GCC unroll 4
+    for (int q = 0; q < kRows; ++q) {
+      const auto scaled = Floats::mul(total[q], Floats::set(g.scale));
+      const float factor = Rows::first_lane(Floats::div(Floats::set(1.0f), scaled));
+      std::uint8_t* y = g.y + (row + q) * g.y_row_bytes;
+      if (factor != factor) {
+        std::memset(y, g.zero, static_cast<std::size_t>(g.cols));
+        continue;
+      }
+      const F32 k = Isa::set_f32(factor);
+      const float* from = x + q * g.x_stride;
+      for_runs(g.cols, [&]<int kVecs, bool kFull>(std::int64_t i, std::int64_t n) noexcept {
+        I32 r[kVecs];
+#pragma GCC unroll 4
+        for (int j = 0; j < kVecs; ++j)
+          r[j] = Isa::to_i32(Isa::min(Isa::mul(load_run<kFull>(from + i, j, n), k), hi));
+        Isa::template store_codes<kVecs>(y + i, r, consts, n, nullptr);
+      });
+    }
+  }
+  static void softmax(const SoftmaxU8Args& g) {
+    constexpr int kTogether = RowsF32<typename Isa::Floats>::kTogether;
+    std::int64_t r = 0;
+    for (; r + kTogether <= g.rows; r += kTogether) softmax_rows<kTogether>(g, r);
+    for (; r < g.rows; ++r) softmax_rows<1>(g, r);
   }
 
   static void interleave(const std::uint8_t* x, std::ptrdiff_t plane, std::int64_t channels,

@@ -13,6 +13,7 @@ constinit const CodesU8Kernel kCodesU8Avx2 = {.name = "codes_u8/avx2",
                                               .add = &CodesU8<Avx2>::add,
                                               .mul = &CodesU8<Avx2>::mul,
                                               .encode = &CodesU8<Avx2>::encode,
+                                              .softmax = &CodesU8<Avx2>::softmax,
                                               .interleave = &CodesU8<Avx2>::interleave};
 
 }  // namespace intact

@@ -14,6 +14,7 @@ constinit const CodesU8Kernel kCodesU8Avx512Vnni = {
     .add = &CodesU8<Avx512Vnni>::add,
     .mul = &CodesU8<Avx512Vnni>::mul,
     .encode = &CodesU8<Avx512Vnni>::encode,
+    .softmax = &CodesU8<Avx512Vnni>::softmax,
     .interleave = &CodesU8<Avx512Vnni>::interleave};
 
 }  // namespace intact

@@ -13,6 +13,7 @@ constinit const CodesU8Kernel kCodesU8NeonDot = {.name = "codes_u8/neondot",
                                                  .add = &CodesU8<NeonDot>::add,
                                                  .mul = &CodesU8<NeonDot>::mul,
                                                  .encode = &CodesU8<NeonDot>::encode,
+                                                 .softmax = &CodesU8<NeonDot>::softmax,
                                                  .interleave = &CodesU8<NeonDot>::interleave};
 
 }  // namespace intact

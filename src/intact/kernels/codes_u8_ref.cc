@@ -3,6 +3,7 @@
 
 #include "kernels/codes_u8.h"
 #include "kernels/epilogue_ref.h"
+#include "kernels/math_f32.inl.h"
 
 namespace intact {
 namespace {
@@ -74,6 +75,30 @@ void encode(const EncodeU8Args& g) {
     }
 }
 
+// The sum as rows_f32.h adds: 16 lanes, then a tree. The exponential is the vocabulary's own.
+void softmax(const SoftmaxU8Args& g) {
+  using Math = MathF32<ScalarF32>;
+  for (std::int64_t i = 0; i < g.rows; ++i) {
+    float* x = g.x + i * g.x_stride;
+    float max = -INFINITY;
+    for (std::int64_t j = 0; j < g.cols; ++j) max = std::isnan(x[j]) || x[j] > max ? x[j] : max;
+    float lanes[16] = {};
+    for (std::int64_t j = 0; j < g.cols; ++j) {
+      x[j] = Math::exp(x[j] - max);
+      lanes[j % 16] += x[j];
+    }
+    for (int w = 8; w > 0; w /= 2)
+      for (int j = 0; j < w; ++j) lanes[j] += lanes[j + w];
+    const float k = 1.0f / (lanes[0] * g.scale);
+    for (std::int64_t j = 0; j < g.cols; ++j) {
+      const float f = x[j] * k;
+      const float code = round_to_limits(std::isnan(f) ? 0.0f : f, {0, 255, g.zero});
+      g.y[i * g.y_row_bytes + j] =
+          static_cast<std::uint8_t>(static_cast<std::int32_t>(code) + g.zero);
+    }
+  }
+}
+
 void interleave(const std::uint8_t* x, std::ptrdiff_t plane, std::int64_t channels,
                 std::int64_t count, std::uint8_t* y) {
   for (std::int64_t i = 0; i < count; ++i)
@@ -89,6 +114,7 @@ constinit const CodesU8Kernel kCodesU8Ref = {.name = "codes_u8/ref",
                                              .add = &add,
                                              .mul = &mul,
                                              .encode = &encode,
+                                             .softmax = &softmax,
                                              .interleave = &interleave};
 }  // namespace
 

@@ -13,6 +13,7 @@ constinit const CodesU8Kernel kCodesU8Scalar = {.name = "codes_u8/scalar",
                                                 .add = &CodesU8<Scalar>::add,
                                                 .mul = &CodesU8<Scalar>::mul,
                                                 .encode = &CodesU8<Scalar>::encode,
+                                                .softmax = &CodesU8<Scalar>::softmax,
                                                 .interleave = &CodesU8<Scalar>::interleave};
 
 }  // namespace intact

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cfenv>
 #include <cmath>
 #include <cstring>
@@ -314,6 +315,59 @@ TEST(CodesU8, EncodeEqualsTheDefinition) {
               k.encode(g);
               expect_equal(got, want);
             });
+          }
+}
+
+TEST(CodesU8, SoftmaxEqualsTheDefinitionAndTheRealOne) {
+  Rng rng(10);
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  for (const std::int64_t rows : {1, 3, 4, 6})
+    for (const std::int64_t cols : {1, 2, 15, 16, 17, 63, 64, 65, 128, 200})
+      for (const std::int64_t gap : {0, 5})
+        for (const float scale : {1.0f / 255.0f, 0.02f, 0x1p-100f, 0x1p100f})
+          for (const int zero : {0, 100, 255}) {
+            const std::int64_t pitch = cols + gap;
+            const std::int64_t count = (rows - 1) * pitch + cols;
+            std::vector<float> reals(static_cast<std::size_t>(count));
+            for (auto& v : reals) v = static_cast<float>(uniform(rng, -6000, 3000)) * 0.002f;
+            // A masked column, and rows of nothing but -inf, with an infinity and with a NaN.
+            if (cols > 2) reals[2] = std::numeric_limits<float>::lowest();
+            const auto row = [&](std::int64_t r) { return reals.data() + r * pitch; };
+            if (rows >= 3) {
+              std::fill_n(row(0), cols, -kInf);
+              row(1)[cols / 2] = kInf;
+              row(2)[cols - 1] = std::numeric_limits<float>::quiet_NaN();
+            }
+            const auto run = [&](const CodesU8Kernel& k, Guarded<std::uint8_t>& y) {
+              Guarded<float> x(count);
+              std::memcpy(x.data(), reals.data(), reals.size() * sizeof(float));
+              k.softmax({rows, cols, x.data(), pitch, scale, zero, y.data(), pitch});
+            };
+            Guarded<std::uint8_t> want(count);
+            run(codes_u8_ref(), want);
+            for_each_row<CodesU8Kernel>([&](const CodesU8Kernel& k) {
+              Guarded<std::uint8_t> got(count);
+              run(k, got);
+              expect_equal(got, want);
+            });
+            for (std::int64_t r = 0; r < rows; ++r) {
+              double max = -HUGE_VAL, sum = 0;
+              for (std::int64_t j = 0; j < cols; ++j)
+                max = std::max(max, static_cast<double>(row(r)[j]));
+              for (std::int64_t j = 0; j < cols; ++j)
+                sum += std::exp(static_cast<double>(row(r)[j]) - max);
+              for (std::int64_t j = 0; j < cols; ++j) {
+                const int code = want[r * pitch + j];
+                if (rows >= 3 && r < 3) {
+                  EXPECT_EQ(code, zero);
+                  continue;
+                }
+                const double t = std::exp(static_cast<double>(row(r)[j]) - max) / sum /
+                                 static_cast<double>(scale);
+                const double exact = std::min(t, 255.0 - zero) + zero;
+                EXPECT_NEAR(code, exact, 0.5 + std::min(1.0, t * 0x1p-20));
+              }
+            }
           }
 }
 

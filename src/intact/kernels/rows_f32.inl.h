@@ -167,8 +167,11 @@ struct RowsF32 {
     for (int q = 0; q < kRows; ++q) result[q] = lanes[q].fold();
   }
 
+  // What a softmax is made of: y = exp(x - max), or x - max where kLog, and the lane sums of the
+  // exponentials. y may be x.
   template <int kRows, bool kLog>
-  static void softmax_rows(const SoftmaxF32Args& args, std::int64_t row) noexcept {
+  [[gnu::always_inline]] static void exp_rows(const SoftmaxF32Args& args, std::int64_t row,
+                                              V (&total)[kRows]) noexcept {
     const std::int64_t n = args.cols;
     const float* x = args.x + row * args.x_stride;
     float* y = args.y + row * args.y_stride;
@@ -193,12 +196,20 @@ struct RowsF32 {
           sum[q].step(j, e);
           S::store_tail(y + q * y_stride + i, kLog ? d : e, count);
         });
-    V factor[kRows];
 #pragma GCC unroll 4
-    for (int q = 0; q < kRows; ++q) {
-      const V total = sum[q].fold();
-      factor[q] = kLog ? Math::log(total) : S::div(S::set(1.0f), total);
-    }
+    for (int q = 0; q < kRows; ++q) total[q] = sum[q].fold();
+  }
+
+  template <int kRows, bool kLog>
+  static void softmax_rows(const SoftmaxF32Args& args, std::int64_t row) noexcept {
+    const std::int64_t n = args.cols;
+    float* y = args.y + row * args.y_stride;
+    const std::ptrdiff_t y_stride = args.y_stride;
+    V factor[kRows];
+    exp_rows<kRows, kLog>(args, row, factor);
+#pragma GCC unroll 4
+    for (int q = 0; q < kRows; ++q)
+      factor[q] = kLog ? Math::log(factor[q]) : S::div(S::set(1.0f), factor[q]);
     const auto finish = [&](int q, V v) {
       return Math::canon(kLog ? S::sub(v, factor[q]) : S::mul(v, factor[q]));
     };

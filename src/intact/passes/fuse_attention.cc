@@ -3,10 +3,11 @@
 //   MatMul(Softmax(f(MatMul(Pa(a), Pb(b)))), Pc(c)), then Q and Py where they follow
 //     -> intact.Attention(a, b, c, operands of f...) perm_a, perm_b, perm_c, perm_y
 //
-// Pa, Pb, Pc, Py are transpositions or nothing, f a chain of reals (fuse_chain) or nothing. The
-// scores, whose size grows with the square of the length, are then never stored as a whole, and the
-// heads are read and written where they lie. The operator computes each value as the separate ones
-// do (runtime/ops/attention_ops.cc).
+// Pa, Pb, Pc, Py are transpositions or nothing, f a chain of reals (fuse_chain) or nothing. Either
+// product may be QMatMul: a and b are then codes, or c is and so is what softmax leaves, behind a Q
+// whose map becomes p_scale and p_zero_point. The scores, whose size grows with the square of the
+// length, are then never stored as a whole, and the heads are read and written where they lie. The
+// operator computes each value as the separate ones do (runtime/ops/attention_ops.cc).
 
 #include <numeric>
 
@@ -27,11 +28,15 @@ class Matcher {
   Status run() {
     const std::int32_t count = editor_.num_nodes();
     for (std::int32_t n = 0; n < count; ++n)
-      if (editor_.node(n).is("MatMul")) fuse(n);
+      if (is_product(editor_.node(n))) fuse(n);
     return editor_.finish();
   }
 
  private:
+  static bool is_product(const Node& node) {
+    return node.is("MatMul") || node.is("QMatMul", "intact");
+  }
+
   [[nodiscard]] bool is_plain_float(ValueId v) const {
     return known_[v].dtype == Dtype::kFloat32 &&
            editor_.graph().value(v).type.layout == Layout::kPlain;
@@ -57,18 +62,49 @@ class Matcher {
     return editor_.single_use(v) ? editor_.readers(v)[0] : -1;
   }
 
-  void fuse(std::int32_t second) {
-    const ValueId weights = editor_.node(second).in(0);
-    const std::int32_t softmax = editor_.producer(weights, "Softmax");
-    if (softmax < 0 || !editor_.single_use(weights)) return;
-    ValueId scores = editor_.node(softmax).in(0);
-    Node fused = intact_node(editor_.graph(), "Attention", {kNoValue, kNoValue, kNoValue});
-    if (const std::int32_t f = editor_.producer(scores, "Chain", "intact"); f >= 0) {
-      if (!take_chain(f, fused)) return;
-      scores = editor_.node(f).in(0);
+  [[nodiscard]] bool product_before(ValueId v) const {
+    const std::int32_t n = editor_.producer(v);
+    return n >= 0 && is_product(editor_.node(n));
+  }
+
+  // One operator of a chain, left alone.
+  static bool is_operator(const Node& node) {
+    return node.is("Add") || node.is("Sub") || node.is("Mul") || node.is("Div");
+  }
+
+  // The Softmax whose result the product `second` multiplies, and the Q between them, or -1.
+  [[nodiscard]] std::int32_t softmax_before(std::int32_t second, Node& fused) const {
+    const Node& product = editor_.node(second);
+    ValueId weights = product.in(0);
+    if (!product.is("MatMul")) {
+      const std::int32_t q = editor_.producer(weights, "QuantizeLinear");
+      if (q < 0 || !editor_.single_use(weights) || product.has("chain")) return -1;
+      const auto map = quantize_map(editor_.graph(), editor_.node(q));
+      if (!map || map->scale[0] < 0x1p-100f || map->scale[0] > 0x1p100f) return -1;
+      fused.attributes["p_scale"] = map->scale[0];
+      fused.attributes["p_zero_point"] = std::int64_t{map->zero_point[0]};
+      weights = editor_.node(q).in(0);
     }
-    const std::int32_t first = editor_.producer(scores, "MatMul");
-    if (first < 0 || !editor_.single_use(scores)) return;
+    return editor_.single_use(weights) ? editor_.producer(weights, "Softmax") : -1;
+  }
+
+  void fuse(std::int32_t second) {
+    Node fused = intact_node(editor_.graph(), "Attention", {kNoValue, kNoValue, kNoValue});
+    const std::int32_t softmax = softmax_before(second, fused);
+    if (softmax < 0) return;
+    ValueId scores = editor_.node(softmax).in(0);
+    const std::int32_t f = editor_.producer(scores);
+    if (f < 0) return;
+    std::size_t x = 0;  // The input of f that is the product.
+    if (!is_product(editor_.node(f))) {
+      if (is_operator(editor_.node(f)) && !product_before(editor_.node(f).in(0))) x = 1;
+      scores = editor_.node(f).in(x);
+    }
+    const std::int32_t first = editor_.producer(scores);
+    if (!product_before(scores) || !take_chain(first, 2, fused)) return;
+    if (f != first &&
+        !(is_operator(editor_.node(f)) ? take_operator(f, x, fused) : take_chain(f, 1, fused)))
+      return;
     const ValueId factors[] = {editor_.node(first).in(0), editor_.node(first).in(1),
                                editor_.node(second).in(1)};
     const int rank = known_.rank(factors[0]);
@@ -81,34 +117,75 @@ class Matcher {
         return;
       Ints perm;
       fused.inputs[i] = untransposed(factors[i], r, i == 0, perm);
-      if (!is_plain_float(fused.inputs[i])) return;
+      const bool codes = !editor_.node(i < 2 ? first : second).is("MatMul");
+      if (codes ? !are_plain_codes(factors[i], fused.inputs[i]) : !is_plain_float(fused.inputs[i]))
+        return;
       fused.attributes[i == 0 ? "perm_a" : i == 1 ? "perm_b" : "perm_c"] = perm;
     }
     take_end(second, r, std::move(fused));
   }
 
-  // The attributes and operands of a chain of reals that nobody else reads.
-  bool take_chain(std::int32_t f, Node& fused) const {
-    const Node& chain = editor_.node(f);
-    if (!editor_.single_use(chain.out(0)) || editor_.graph().value(chain.out(0)).quant)
-      return false;
-    for (const ValueId v : chain.inputs)
-      if (v != kNoValue && (editor_.graph().value(v).quant || !is_plain_float(v))) return false;
-    for (const char* name : {"chain", "chain_alpha", "chain_beta"})
-      fused.attributes[name] = chain.attributes.at(name);
-    Ints inputs = chain.get_ints("chain_inputs");
-    fused.inputs.insert(fused.inputs.end(), chain.inputs.begin() + 1, chain.inputs.end());
+  // Whether `from` is codes of the map that `to`, a transposition of it, has; says so.
+  bool are_plain_codes(ValueId to, ValueId from) {
+    const auto map = editor_.graph().value(to).quant;
+    return map && map->scale.size() == 1 && known_[from].dtype == Dtype::kUint8 &&
+           editor_.graph().value(from).type.layout == Layout::kPlain &&
+           annotate(editor_.graph(), from, *map);
+  }
+
+  // True when reals that nobody else reads leave the node.
+  [[nodiscard]] bool is_between(const Node& node) const {
+    return editor_.single_use(node.out(0)) && !editor_.graph().value(node.out(0)).quant;
+  }
+  [[nodiscard]] bool is_operand(ValueId v) const {
+    return v == kNoValue || (!editor_.graph().value(v).quant && is_plain_float(v));
+  }
+
+  // Adds the chain of a node, if it has one, and its operands, which begin at input `from`: reals.
+  bool take_chain(std::int32_t n, std::size_t from, Node& fused) const {
+    const Node& node = editor_.node(n);
+    if (!is_between(node)) return false;
+    if (!node.has("chain")) return is_product(node);
+    const auto shift = std::ssize(fused.inputs) - static_cast<std::int64_t>(from);
+    for (std::size_t i = from; i < node.inputs.size(); ++i) {
+      if (!is_operand(node.inputs[i])) return false;
+      fused.inputs.push_back(node.inputs[i]);
+    }
+    Ints inputs = node.get_ints("chain_inputs");
     for (std::int64_t& i : inputs)
-      if (i >= 0) i += 2;  // Behind a, b, c instead of behind x.
-    fused.attributes["chain_inputs"] = inputs;
+      if (i >= 0) i += shift;
+    append(fused, "chain", std::get<std::vector<std::string>>(node.attributes.at("chain")));
+    append(fused, "chain_inputs", inputs);
+    for (const char* name : {"chain_alpha", "chain_beta"})
+      append(fused, name, std::get<std::vector<float>>(node.attributes.at(name)));
     return true;
+  }
+
+  // Adds an operator whose input x is the product.
+  bool take_operator(std::int32_t n, std::size_t x, Node& fused) const {
+    const Node& node = editor_.node(n);
+    const ValueId operand = node.in(1 - x);
+    if (!is_between(node) || !is_operand(operand) || operand == node.in(x)) return false;
+    const bool reversed = x == 1 && (node.op == "Sub" || node.op == "Div");
+    append(fused, "chain", std::vector{(reversed ? "R" : "") + node.op});
+    append(fused, "chain_inputs", Ints{std::ssize(fused.inputs)});
+    for (const char* name : {"chain_alpha", "chain_beta"}) append(fused, name, std::vector{0.0f});
+    fused.inputs.push_back(operand);
+    return true;
+  }
+
+  template <class List>
+  static void append(Node& node, const char* name, const List& more) {
+    const auto at = node.attributes.try_emplace(name, List{}).first;
+    List& list = std::get<List>(at->second);
+    list.insert(list.end(), more.begin(), more.end());
   }
 
   // A Q and a transposition that follow, in either order; then puts the node in.
   void take_end(std::int32_t last, std::size_t rank, Node fused) {
     Ints perm_y(rank);
     std::iota(perm_y.begin(), perm_y.end(), 0);
-    std::optional<Quant> map;
+    std::optional<Quant> map = editor_.graph().value(editor_.node(last).out(0)).quant;
     bool turned = false;
     for (;;) {
       const std::int32_t next = reader(editor_.node(last).out(0));

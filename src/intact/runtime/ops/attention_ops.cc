@@ -6,19 +6,27 @@
 // chain, chain_inputs, chain_alpha, chain_beta) whose operands are reals that broadcast to the
 // first product. softmax is over the last axis. y is codes when its value carries a Quant.
 //
+// Either product may be one of codes: the first where a and b are, the second where c is; then what
+// softmax leaves becomes codes too, of the map in attributes p_scale and p_zero_point. Factors that
+// begin f, and a sum with what all rows share behind them, are then done as accumulators become
+// reals:
+//
+//   f = fma(float(acc), s_a s_b k, operand[column])                                             (2)
+//
 // One head is computed a few rows at a time: the rows of the first product, and what becomes of
-// them, never leave the second-level cache. Each value is what the separate operators would
-// compute.
+// them, never leave the second-level cache.
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/align.h"
 #include "kernels/exact_inverse.h"
 #include "kernels/gemm_f32.h"
 #include "kernels/rows_f32.h"
 #include "runtime/ops/chain.h"
+#include "runtime/ops/int_gemm.h"
 #include "runtime/ops/tables.h"
 
 namespace intact {
@@ -82,10 +90,113 @@ struct Step {
   Ints strides;
 };
 
+// One of the two products of a head: its right side is packed, then rows are multiplied.
+struct Product {
+  GemmShape shape;
+  const GemmF32Kernel* reals = nullptr;
+  std::optional<ComputedIntGemm> codes;  // Both sides are codes.
+  // Of codes: the epilogue but for c, and its arrays.
+  Epilogue epilogue;
+  std::vector<float> factors, zeros;
+
+  static Product of_reals(const GemmShape& shape, IsaLevel isa) {
+    Product p;
+    p.shape = shape;
+    p.reals = &select_kernel<GemmF32Kernel>(isa);
+    return p;
+  }
+  static Result<Product> of_codes(const GemmShape& shape, std::int32_t za, std::int32_t zb,
+                                  double factor, EpilogueKind kind) {
+    Product p;
+    p.shape = shape;
+    INTACT_ASSIGN(p.codes, ComputedIntGemm::make(shape, za, zb));
+    p.factors.assign(static_cast<std::size_t>(padded_n(shape.n)), static_cast<float>(factor));
+    p.zeros.assign(p.factors.size(), 0.0f);
+    p.epilogue.kind = kind;
+    return p;
+  }
+
+  [[nodiscard]] std::size_t element_bytes() const { return codes ? 1 : sizeof(float); }
+  [[nodiscard]] std::int64_t tile() const { return codes ? codes->kernel().tile_m : reals->tile_m; }
+  [[nodiscard]] std::size_t bytes() const {
+    return codes ? codes->bytes()
+                 : align_up(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
+  }
+  // Strides in elements.
+  void pack(const std::byte* b, std::int64_t k_stride, std::int64_t n_stride, std::byte* to) const {
+    if (codes) return codes->pack(reinterpret_cast<const std::uint8_t*>(b), k_stride, n_stride, to);
+    reals->pack_b(shape, {reinterpret_cast<const float*>(b), 0, k_stride, n_stride}, 0,
+                  panels_of(shape.n), reinterpret_cast<float*>(to));
+  }
+  // `added`: of codes, one a column, with room for whole panels.
+  void run(const std::byte* a, std::int64_t a_stride, std::int64_t rows, std::byte* packed,
+           const float* added, std::byte* out, std::int64_t out_stride) const {
+    if (codes) {
+      GemmU8S8Args g = codes->call(packed);
+      g.a = reinterpret_cast<const std::uint8_t*>(a);
+      g.a_row_bytes = a_stride;
+      g.epilogue = epilogue;
+      g.epilogue.m = factors.data();
+      g.epilogue.c = added;
+      g.out = out;
+      g.out_row_bytes = out_stride * (epilogue.kind == EpilogueKind::kCodes ? 1 : 4);
+      g.row_end = rows;
+      return codes->kernel().run(g);
+    }
+    GemmF32Args g;
+    g.shape = shape;
+    g.a = reinterpret_cast<const float*>(a);
+    g.a_stride = a_stride;
+    g.packed = reinterpret_cast<const float*>(packed);
+    g.out = reinterpret_cast<float*>(out);
+    g.out_stride = out_stride;
+    g.row_end = rows;
+    g.panel_end = panels_of(shape.n);
+    reals->run(g);
+  }
+};
+
+// Takes the factors off the beginning of f: equation (2).
+double take_factors(const OpContext& c, std::vector<Step>& steps, double factor) {
+  std::size_t taken = 0;
+  for (; taken < steps.size(); ++taken) {
+    const Step& s = steps[taken];
+    const bool divides = s.binary == BinaryOp::kDiv && !s.reversed;
+    if (s.is_unary || (!divides && s.binary != BinaryOp::kMul)) break;
+    const ValueInfo& operand = c.input(s.input);
+    if (operand.constant == nullptr || operand.size() != 1) break;
+    const double k = to_float64(*operand.constant)[0];
+    const double next = divides ? factor / k : factor * k;
+    if (!(std::fabs(next) > 0x1p-100 && std::fabs(next) < 0x1p100)) break;
+    factor = next;
+  }
+  steps.erase(steps.begin(), steps.begin() + static_cast<std::ptrdiff_t>(taken));
+  return factor;
+}
+
+// The same for a sum with what all rows share.
+std::optional<Step> take_sum(std::vector<Step>& steps) {
+  if (steps.empty() || steps[0].is_unary || steps[0].binary != BinaryOp::kAdd) return std::nullopt;
+  const Ints& strides = steps[0].strides;
+  if (strides[strides.size() - 2] != 0) return std::nullopt;
+  const Step sum = steps[0];
+  steps.erase(steps.begin());
+  return sum;
+}
+
+// The Q behind softmax.
+TensorMap weights_map(const Node& node) {
+  return {static_cast<double>(node.get_float("p_scale", 1)),
+          static_cast<std::int32_t>(node.get_int("p_zero_point", 0))};
+}
+
 Status plan_attention(OpContext& c) {
-  for (const std::size_t i : {std::size_t{0}, std::size_t{1}, std::size_t{2}})
-    INTACT_TRY(c.require(i, Dtype::kFloat32));
   const Node& node = c.node();
+  const bool first_codes = c.input(0).quant != nullptr;
+  const bool second_codes = c.input(2).quant != nullptr;
+  for (const std::size_t i : {std::size_t{0}, std::size_t{1}, std::size_t{2}})
+    INTACT_TRY(
+        c.require(i, (i < 2 ? first_codes : second_codes) ? Dtype::kUint8 : Dtype::kFloat32));
   const Ints perm_y = node.get_ints("perm_y");
   const Matrices a = view(c.input(0), node.get_ints("perm_a"));
   const Matrices b = view(c.input(1), node.get_ints("perm_b"));
@@ -125,64 +236,89 @@ Status plan_attention(OpContext& c) {
     }
     steps.push_back(std::move(s));
   }
-  const auto* gemm = &select_kernel<GemmF32Kernel>(isa);
   const auto* rows_kernel = &select_kernel<RowsF32Kernel>(isa);
   const auto* math = &select_kernel<ElementwiseF32Kernel>(isa);
   const auto* codes = &select_kernel<CodesU8Kernel>(isa);
   const float scale = quant ? quant->scale[0] : 1.0f;
   const std::int32_t zero = quant ? quant->zero_point[0] : 0;
   const float inverse = quant ? exact_inverse(scale) : 0.0f;
-  const GemmShape first{n, 1, k}, second{width, 1, n};
+  const GemmShape first_shape{n, 1, k}, second_shape{width, 1, n};
+  Product first = Product::of_reals(first_shape, isa);
+  Product second = Product::of_reals(second_shape, isa);
+  std::optional<Step> added;
+  if (first_codes) {
+    INTACT_ASSIGN(const TensorMap a_map, tensor_map(c.input(0), "the left operand"));
+    INTACT_ASSIGN(const TensorMap b_map, tensor_map(c.input(1), "the right operand"));
+    const double factor = take_factors(c, steps, a_map.scale * b_map.scale);
+    added = take_sum(steps);
+    INTACT_ASSIGN(first, Product::of_codes(first_shape, a_map.zero, b_map.zero, factor,
+                                           EpilogueKind::kFloat));
+  }
+  const TensorMap p_map = weights_map(node);
+  const bool to_codes = quant.has_value();
+  if (second_codes) {
+    INTACT_ASSIGN(const TensorMap c_map, tensor_map(c.input(2), "the right operand"));
+    const double factor = p_map.scale * c_map.scale / static_cast<double>(scale);
+    INTACT_ASSIGN(second,
+                  Product::of_codes(second_shape, p_map.zero, c_map.zero, factor,
+                                    to_codes ? EpilogueKind::kCodes : EpilogueKind::kFloat));
+    second.epilogue.codes.zero = zero;
+  }
   const auto align = [](std::int64_t floats) {
     return align_up(static_cast<std::size_t>(floats) * sizeof(float));
   };
   // Rows at once: about a first-level cache of the first product.
   constexpr std::int64_t kElements = 6144;
-  const std::int64_t tile = gemm->tile_m;
+  const std::int64_t tile = first.tile();
   const std::int64_t block =
       std::max<std::int64_t>(1, kElements / std::max<std::int64_t>(1, n) / tile) * tile;
-  const std::size_t b_bytes = align(packed_elems_f32(first));
-  const std::size_t c_bytes = align(packed_elems_f32(second));
+  // Reals that are still to become codes.
+  const bool quantizes = to_codes && !second_codes;
+  const std::size_t b_bytes = first.bytes();
+  const std::size_t c_bytes = second.bytes();
   const std::size_t s_bytes = align(block * n);
-  const std::size_t scratch = b_bytes + c_bytes + s_bytes + align(block * width);
+  const std::size_t p_bytes =
+      second_codes ? align_up(static_cast<std::size_t>(block * n) + kSlackBytes) : 0;
+  const std::size_t sum_bytes = added ? align(padded_n(n)) : 0;
+  const std::size_t reals_bytes = quantizes ? align(block * width) : 0;
+  const std::size_t scratch = b_bytes + c_bytes + s_bytes + p_bytes + sum_bytes + reals_bytes;
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   // Fewer heads than threads: their rows are shared out, and packed more than once.
   const std::int64_t parts =
       heads >= c.threads() ? 1 : std::min<std::int64_t>(c.threads(), (m + block - 1) / block);
-  const bool to_codes = quant.has_value();
   const Ints s_sizes = with(m, n);
-  c.run([=, steps = std::move(steps)](const StepArgs& args) {
+  c.run([=, steps = std::move(steps), first = std::move(first),
+         second = std::move(second)](const StepArgs& args) {
     args.pool.run(static_cast<std::size_t>(heads * parts), [&](std::size_t t) {
       const std::int64_t head = static_cast<std::int64_t>(t) / parts;
       const std::int64_t part = static_cast<std::int64_t>(t) % parts;
-      std::byte* own = args.scratch + ThreadPool::worker() * scratch;
-      auto* packed_b = reinterpret_cast<float*>(own);
-      auto* packed_c = reinterpret_cast<float*>(own + b_bytes);
-      auto* s = reinterpret_cast<float*>(own + b_bytes + c_bytes);
-      auto* reals = reinterpret_cast<float*>(own + b_bytes + c_bytes + s_bytes);
-      const auto pack = [&](std::size_t input, const GemmShape& shape, const Ints& strides,
-                            float* to) {
-        const float* from = args.input<float>(input) + batch_offset(s_sizes, strides, head);
-        gemm->pack_b(shape, {from, 0, strides[rank - 2], strides[rank - 1]}, 0, panels_of(shape.n),
-                     to);
+      std::byte* packed_b = args.scratch + ThreadPool::worker() * scratch;
+      std::byte* packed_c = packed_b + b_bytes;
+      auto* s = reinterpret_cast<float*>(packed_c + c_bytes);
+      auto* p = reinterpret_cast<std::uint8_t*>(packed_c + c_bytes + s_bytes);
+      auto* sums = reinterpret_cast<float*>(packed_c + c_bytes + s_bytes + p_bytes);
+      auto* reals = reinterpret_cast<float*>(packed_c + c_bytes + s_bytes + p_bytes + sum_bytes);
+      const auto at = [&](std::size_t input, const Product& product, const Ints& strides) {
+        return args.in[input] + batch_offset(s_sizes, strides, head) *
+                                    static_cast<std::ptrdiff_t>(product.element_bytes());
       };
-      pack(1, first, b_strides, packed_b);
-      pack(2, second, c_strides, packed_c);
-      const float* left = args.input<float>(0) + batch_offset(s_sizes, a_strides, head);
+      first.pack(at(1, first, b_strides), b_strides[rank - 2], b_strides[rank - 1], packed_b);
+      second.pack(at(2, second, c_strides), c_strides[rank - 2], c_strides[rank - 1], packed_c);
+      if (added) {
+        const float* operand =
+            args.input<float>(added->input) + batch_offset(s_sizes, added->strides, head);
+        for (std::int64_t j = 0; j < n; ++j) sums[j] = operand[j * added->strides[rank - 1]];
+        std::fill(sums + n, sums + padded_n(n), 0.0f);
+      }
+      const std::byte* left = at(0, first, a_strides);
       const std::int64_t y_at = batch_offset(s_sizes, y_strides, head);
       const std::int64_t y_row = y_strides[rank - 2];
       for (std::int64_t row = m * part / parts; row < m * (part + 1) / parts; row += block) {
         const std::int64_t rows = std::min(block, m * (part + 1) / parts - row);
-        GemmF32Args g;
-        g.shape = first;
-        g.a = left + row * a_strides[rank - 2];
-        g.a_stride = a_strides[rank - 2];
-        g.packed = packed_b;
-        g.out = s;
-        g.out_stride = n;
-        g.row_end = rows;
-        g.panel_end = panels_of(n);
-        gemm->run(g);
+        first.run(
+            left + row * a_strides[rank - 2] * static_cast<std::ptrdiff_t>(first.element_bytes()),
+            a_strides[rank - 2], rows, packed_b, added ? sums : first.zeros.data(),
+            reinterpret_cast<std::byte*>(s), n);
         for (const Step& step : steps) {
           if (step.is_unary) {
             math->unary(step.unary, s, s, rows * n);
@@ -204,20 +340,21 @@ Status plan_attention(OpContext& c) {
           (step.reversed ? e.a_col : e.b_col) = step.strides[rank - 1];
           math->binary(e);
         }
-        rows_kernel->softmax_last({rows, n, s, n, s, n, false});
-        g.shape = second;
-        g.a = s;
-        g.a_stride = n;
-        g.packed = packed_c;
+        const std::byte* weights = reinterpret_cast<const std::byte*>(s);
+        if (second_codes) {
+          codes->softmax({rows, n, s, n, static_cast<float>(p_map.scale), p_map.zero, p, n});
+          weights = reinterpret_cast<const std::byte*>(p);
+        } else {
+          rows_kernel->softmax_last({rows, n, s, n, s, n, false});
+        }
         const std::int64_t to = y_at + row * y_row;
-        g.out = to_codes ? reals : args.output<float>(0) + to;
-        g.out_stride = to_codes ? width : y_row;
-        g.panel_end = panels_of(width);
-        gemm->run(g);
+        std::byte* y = args.out[0] + to * static_cast<std::ptrdiff_t>(to_codes ? 1 : sizeof(float));
+        second.run(weights, n, rows, packed_c, second.zeros.data(),
+                   quantizes ? reinterpret_cast<std::byte*>(reals) : y, quantizes ? width : y_row);
         const QuantParams params{&scale, &zero, false, 0, 255, inverse};
-        for (std::int64_t r = 0; to_codes && r < rows; ++r)
+        for (std::int64_t r = 0; quantizes && r < rows; ++r)
           codes->quantize(reals + r * width, 1, width, params,
-                          args.output<std::uint8_t>(0) + to + r * y_row);
+                          reinterpret_cast<std::uint8_t*>(y) + r * y_row);
       }
     });
   });

@@ -100,6 +100,56 @@ ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t 
                         b.kernel->tile_panels);
 }
 
+Result<ComputedIntGemm> ComputedIntGemm::make(const GemmShape& shape, std::int32_t za,
+                                              std::int32_t zb) {
+  INTACT_ASSIGN(const IsaLevel isa, host_isa());
+  ComputedIntGemm b;
+  // |sum| <= K 255 255 for any codes.
+  b.kernel_ = shape.k() > (std::int64_t{1} << 31) / (255 * 255)
+                  ? &gemm_u8s8_int64()
+                  : &select_kernel<GemmU8S8Kernel>(isa);
+  b.shape_ = shape;
+  b.za_ = za;
+  b.zb_ = zb;
+  b.packed_bytes_ = align_up(b.kernel_->packed_bytes(shape));
+  b.column_bytes_ = align_up(static_cast<std::size_t>(padded_n(shape.n)) * sizeof(std::int32_t));
+  return b;
+}
+
+std::int32_t* ComputedIntGemm::column(std::byte* packed, std::size_t i) const {
+  return reinterpret_cast<std::int32_t*>(packed + packed_bytes_ + i * column_bytes_);
+}
+
+std::size_t ComputedIntGemm::bytes() const {
+  return packed_bytes_ + 3 * column_bytes_ + align_up(kernel_->scratch_bytes(shape_));
+}
+
+void ComputedIntGemm::pack(const std::uint8_t* b, std::ptrdiff_t k_bytes, std::ptrdiff_t n_bytes,
+                           std::byte* to) const {
+  GemmBSource source;
+  source.b = b;
+  source.is_unsigned = true;
+  source.k_bytes = k_bytes;
+  source.n_bytes = n_bytes;
+  source.zb_all = zb_;
+  kernel_->pack_b(shape_, source, 0, panels_of(shape_.n), reinterpret_cast<std::int8_t*>(to),
+                  {column(to, 0), nullptr, column(to, 1)});
+  kernel_->make_init(shape_, nullptr, za_, column(to, 0), column(to, 2));
+}
+
+GemmU8S8Args ComputedIntGemm::call(std::byte* packed) const {
+  GemmU8S8Args args;
+  args.shape = shape_;
+  args.b.packed = reinterpret_cast<const std::int8_t*>(packed);
+  args.b.colsum = column(packed, 0);
+  args.b.zb = zb_ == 128 ? nullptr : column(packed, 1);  // 128 is 0 where bytes are signed.
+  args.b.init = column(packed, 2);
+  args.b.za = za_;
+  args.panel_end = panels_of(shape_.n);
+  args.scratch = packed + packed_bytes_ + 3 * column_bytes_;
+  return args;
+}
+
 void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const IntGemmRows& rows,
                   const IntGemmOut& out, const StepArgs& step, std::int64_t begin, std::int64_t end,
                   std::int64_t panel_begin, std::int64_t panel_end, std::byte* scratch) {

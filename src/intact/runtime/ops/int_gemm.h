@@ -88,6 +88,32 @@ void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const Int
                   const IntGemmOut& out, const StepArgs& step, std::int64_t begin, std::int64_t end,
                   std::int64_t panel_begin, std::int64_t panel_end, std::byte* scratch);
 
+// A right-hand side of codes that a run computes: packed in scratch memory of the step, by each
+// run.
+class ComputedIntGemm {
+ public:
+  // For codes with these zero points: the host's best row, or the int64 row where so many of any
+  // codes may add up to more than 32 bits hold. One tap.
+  static Result<ComputedIntGemm> make(const GemmShape& shape, std::int32_t za, std::int32_t zb);
+
+  [[nodiscard]] const GemmU8S8Kernel& kernel() const { return *kernel_; }
+  // Bytes of scratch for one packed matrix and the kernel's own; a multiple of kAlignBytes.
+  [[nodiscard]] std::size_t bytes() const;
+  // Packs the codes b, whose rows and columns lie so many bytes apart.
+  void pack(const std::uint8_t* b, std::ptrdiff_t k_bytes, std::ptrdiff_t n_bytes,
+            std::byte* to) const;
+  // A call with what was packed there, all columns; rows, output and epilogue are the caller's.
+  [[nodiscard]] GemmU8S8Args call(std::byte* packed) const;
+
+ private:
+  [[nodiscard]] std::int32_t* column(std::byte* packed, std::size_t i) const;
+
+  const GemmU8S8Kernel* kernel_ = nullptr;
+  GemmShape shape_;
+  std::int32_t za_ = 0, zb_ = 0;
+  std::size_t packed_bytes_ = 0, column_bytes_ = 0;
+};
+
 // How a call is cut into about `wanted` tasks.
 ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t wanted);
 

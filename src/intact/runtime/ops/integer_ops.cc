@@ -445,18 +445,11 @@ Status plan_qmatmul(OpContext& c) {
   const auto [m, k, n] = std::array{p.m, p.k, p.n};
   INTACT_TRY(declare_output(c, p.shape, Layout::kPlain));
   INTACT_ASSIGN(const IntEpilogue e, read_int_epilogue(c, c.outputs_[0]));
-  INTACT_ASSIGN(const IsaLevel isa, host_isa());
-  const GemmU8S8Kernel* kernel = &select_kernel<GemmU8S8Kernel>(isa);
-  // |sum| <= K 255 255 for any codes: beyond that the int64 row is needed.
-  if (k > (std::int64_t{1} << 31) / (255 * 255)) kernel = &gemm_u8s8_int64();
-  const GemmShape gemm{n, 1, k};
-  const std::size_t packed_bytes = align_up(kernel->packed_bytes(gemm));
-  const std::size_t column_bytes =
-      align_up(static_cast<std::size_t>(padded_n(n)) * sizeof(std::int32_t));
-  const std::size_t kernel_scratch = align_up(kernel->scratch_bytes(gemm));
+  INTACT_ASSIGN(const ComputedIntGemm gemm,
+                ComputedIntGemm::make({n, 1, k}, a_map.zero, b_map.zero));
   const std::size_t strip =
       e.through_float() ? align_up(static_cast<std::size_t>(m * n) * sizeof(float)) : 0;
-  const std::size_t scratch = packed_bytes + 4 * column_bytes + kernel_scratch + strip;
+  const std::size_t scratch = gemm.bytes() + strip;
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const std::vector<double> scales(static_cast<std::size_t>(n), a_map.scale * b_map.scale);
   const auto maps = std::make_shared<ChannelMaps>(e.channel_maps(scales, {}));
@@ -465,43 +458,23 @@ Status plan_qmatmul(OpContext& c) {
     args.pool.run(p.a_offset.size(), [&](std::size_t t) {
       const auto i = static_cast<std::int64_t>(t);
       std::byte* own = args.scratch + ThreadPool::worker() * scratch;
-      auto* packed = reinterpret_cast<std::int8_t*>(own);
-      const auto column = [&](std::size_t j) {
-        return reinterpret_cast<std::int32_t*>(own + packed_bytes + j * column_bytes);
-      };
-      std::memset(own + packed_bytes, 0, 4 * column_bytes);
-      GemmBSource source;
-      source.b = args.input<std::uint8_t>(1) + p.b_offset[t];
-      source.is_unsigned = true;
-      source.k_bytes = n;
-      source.n_bytes = 1;
-      source.zb_all = b_map.zero;
-      kernel->pack_b(gemm, source, 0, panels_of(n), packed, {column(0), nullptr, column(1)});
-      kernel->make_init(gemm, nullptr, a_map.zero, column(0), column(2));
-      GemmU8S8Args g;
-      g.shape = gemm;
+      gemm.pack(args.input<std::uint8_t>(1) + p.b_offset[t], n, 1, own);
+      GemmU8S8Args g = gemm.call(own);
       g.a = args.input<std::uint8_t>(0) + p.a_offset[t];
       g.a_row_bytes = k;
-      g.b.packed = packed;
-      g.b.colsum = column(0);
-      g.b.zb = column(1);
-      g.b.init = column(2);
-      g.b.za = a_map.zero;
       g.epilogue = e.base;
       maps->put_into(g.epilogue);
       g.out = args.out[0] + i * m * n * element;
       g.out_row_bytes = n * element;
       g.row_end = m;
-      g.panel_end = panels_of(n);
-      g.scratch = own + packed_bytes + 4 * column_bytes;
-      auto* floats = reinterpret_cast<float*>(own + scratch - strip);
+      auto* floats = reinterpret_cast<float*>(own + gemm.bytes());
       if (e.through_float()) {
         g.out = floats;
         g.out_row_bytes = n * static_cast<std::ptrdiff_t>(sizeof(float));
       }
       g.epilogue.r = e.residual(args, i * m * n);
       g.epilogue.r_row_bytes = e.residual_bytes(n);
-      kernel->run(g);
+      gemm.kernel().run(g);
       if (e.codes_out && e.chain.empty())
         e.end.limit(static_cast<std::uint8_t*>(g.out), n, m, n, 0);
       if (e.chain.empty()) return;
