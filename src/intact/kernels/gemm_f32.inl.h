@@ -1,8 +1,9 @@
 // gemm_f32.inl.h: the tile algorithm of gemm_f32.h over a float vocabulary.
 //
 // A tile of rows x vectors of accumulators lives in registers over all of K and is finished there.
-// A last panel of at most half its columns is computed in half-width vectors (T, which is S itself
-// where that is narrow enough), so that 24 or 40 columns cost what they are.
+// A last panel of at most half its columns costs what it is. Beside full panels it is computed with
+// two rows in a vector, where S has words for halves: 8 columns of one row, 8 of the next. Without
+// them, and alone, in half-width vectors (T, which is S itself where that is narrow enough).
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,13 @@ struct GemmF32 {
   using V = typename S::V;
   static constexpr int kCols = kPanelCols;
   static constexpr int kVectors = kCols / S::kLanes;  // A panel's row.
-  static constexpr int kHalfVectors = kCols / 2 / T::kLanes;
+  static constexpr int kHalfCols = kCols / 2;
+  static constexpr int kHalfVectors = kHalfCols / T::kLanes;
+  // Panels of a tile with half a one, whose accumulators fit beside the half's.
+  static constexpr int kPairPanels = kPanels - 1;
+  static constexpr bool kHasPairs = requires(const float* p) { S::load_twice(p); };
+  // One vector a row leaves registers for more rows, and needs them: a load each.
+  static constexpr int kOneRows = kVectors == 1 ? kHalfRows : kRows;
   static constexpr std::int64_t kBlockElems = 64 * 1024;  // Of A: stays in L2 beside a strip of B.
 
   // C[row + i, col + j] = epilogue(sums[i * width + j]) for i < rows, j < cols.
@@ -42,9 +49,10 @@ struct GemmF32 {
     }
   }
 
-  // kR rows from `row`, kW vectors of U's width from the first column of `panel`. `ahead` is what
-  // to bring into the cache meanwhile, a line for each k.
-  template <class U, int kR, int kW, bool kAhead>
+  // kR rows from `row`, kW vectors of U's width from the first column of `panel`, and with kPairs
+  // the half panel behind them. `ahead` is what to bring into the cache meanwhile, a line for each
+  // k.
+  template <class U, int kR, int kW, bool kPairs, bool kAhead>
   [[gnu::noinline]] static void tile(const GemmF32Args& args, std::int64_t row, std::int64_t panel,
                                      const float* ahead) noexcept {
     using W = typename U::V;
@@ -54,6 +62,10 @@ struct GemmF32 {
     const std::ptrdiff_t panel_stride = taps * k_per_tap * kCols;
     const float* b = args.packed + panel * panel_stride;
     W acc[kR][kW];
+    // Of rows i and i + 1; an odd last row is its own next one.
+    constexpr int kPairRows = kPairs ? kR : 0;
+    [[maybe_unused]] constexpr auto next = [](int i) { return i + 1 < kR ? i + 1 : i; };
+    [[maybe_unused]] W pairs[(kR + 1) / 2];
 #pragma GCC unroll 16
     for (int i = 0; i < kR; ++i) {
 #pragma GCC unroll 16
@@ -61,6 +73,11 @@ struct GemmF32 {
         acc[i][j] = U::set(0.0f);
         U::barrier(acc[i][j]);
       }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kPairRows; i += 2) {
+      pairs[i / 2] = U::set(0.0f);
+      U::barrier(pairs[i / 2]);
     }
     for (std::int64_t tap = 0; tap < taps; ++tap) {
       const float* a[kR];
@@ -78,16 +95,26 @@ struct GemmF32 {
 #pragma GCC unroll 16
         for (int j = 0; j < kW; ++j)
           w[j] = U::load(b + (j / kPanelVectors) * panel_stride + (j % kPanelVectors) * U::kLanes);
+        [[maybe_unused]] W w_half;
+        if constexpr (kPairs) w_half = U::load_twice(b + kW / kPanelVectors * panel_stride);
         b += kCols;
         if constexpr (kAhead) {
           __builtin_prefetch(ahead);
           ahead += kCols;
         }
+        [[maybe_unused]] W last;
 #pragma GCC unroll 16
         for (int i = 0; i < kR; ++i) {
           const W x = U::broadcast(a[i] + k);
 #pragma GCC unroll 16
           for (int j = 0; j < kW; ++j) acc[i][j] = U::fma(x, w[j], acc[i][j]);
+          if constexpr (kPairs) {
+            if (i % 2 == 1)
+              pairs[i / 2] = U::fma(U::halves(last, x), w_half, pairs[i / 2]);
+            else if (i + 1 == kR)
+              pairs[i / 2] = U::fma(x, w_half, pairs[i / 2]);
+            last = x;
+          }
         }
       }
     }
@@ -95,6 +122,8 @@ struct GemmF32 {
     for (int i = 0; i < kR; ++i)
 #pragma GCC unroll 16
       for (int j = 0; j < kW; ++j) U::barrier(acc[i][j]);
+#pragma GCC unroll 16
+    for (int i = 0; i < kPairRows; i += 2) U::barrier(pairs[i / 2]);
     const EpilogueF32& e = args.epilogue;
     const std::int64_t col = panel * kCols;
     const std::int64_t cols = args.shape.n - col;
@@ -125,21 +154,42 @@ struct GemmF32 {
                  MathF32<U>::canon(MathF32<U>::clamp(v, lo, hi)));
       }
     }
+    if constexpr (kPairs) {
+      constexpr int kFirst = kW * U::kLanes;  // Column of the half panel.
+      if (cols < kFirst + kHalfCols) {
+        alignas(64) float sums[kR * kHalfCols];
+#pragma GCC unroll 16
+        for (int i = 0; i < kR; i += 2)
+          U::store_halves(sums + i * kHalfCols, sums + next(i) * kHalfCols, pairs[i / 2]);
+        return finish<T>(args, row, kR, col + kFirst, cols - kFirst, sums, kHalfCols);
+      }
+      const W bias_half = e.bias == nullptr ? U::set(-0.0f) : U::load_twice(e.bias + col + kFirst);
+#pragma GCC unroll 16
+      for (int i = 0; i < kR; i += 2) {
+        W v = U::add(pairs[i / 2], bias_half);
+        if (residual != nullptr)
+          v = U::add(v, U::load_halves(residual + i * e.residual_stride + kFirst,
+                                       residual + next(i) * e.residual_stride + kFirst));
+        U::store_halves(out + i * args.out_stride + kFirst,
+                        out + next(i) * args.out_stride + kFirst,
+                        MathF32<U>::canon(MathF32<U>::clamp(v, lo, hi)));
+      }
+    }
   }
 
   // The last rows, fewer than a tile's.
-  template <class U, int kR, int kW>
+  template <class U, int kR, int kW, bool kPairs>
   static void run_tail(const GemmF32Args& args, std::int64_t row, std::int64_t rows,
                        std::int64_t panel) noexcept {
     if constexpr (kR > 0) {
-      if (rows < kR) return run_tail<U, kR - 1, kW>(args, row, rows, panel);
-      tile<U, kR, kW, false>(args, row, panel, nullptr);
+      if (rows < kR) return run_tail<U, kR - 1, kW, kPairs>(args, row, rows, panel);
+      tile<U, kR, kW, kPairs, false>(args, row, panel, nullptr);
     }
   }
 
   // Columns of `panels` panels. The first tiles fetch the panels behind them, which would otherwise
   // arrive from memory no faster than the first tile there needs them.
-  template <class U, int kR, int kW>
+  template <class U, int kR, int kW, bool kPairs = false>
   static void run_rows(const GemmF32Args& args, std::int64_t begin, std::int64_t end,
                        std::int64_t panel, std::int64_t panels) noexcept {
     const std::int64_t step = args.shape.taps * args.shape.k_per_tap * kCols;
@@ -147,32 +197,46 @@ struct GemmF32 {
     const std::int64_t last = ahead + panels < args.panel_end ? ahead + panels : args.panel_end;
     std::int64_t row = begin;
     for (; row + kR <= end && ahead < last; row += kR, ++ahead)
-      tile<U, kR, kW, true>(args, row, panel, args.packed + ahead * step);
-    for (; row + kR <= end; row += kR) tile<U, kR, kW, false>(args, row, panel, nullptr);
-    run_tail<U, kR - 1, kW>(args, row, end - row, panel);
+      tile<U, kR, kW, kPairs, true>(args, row, panel, args.packed + ahead * step);
+    for (; row + kR <= end; row += kR) tile<U, kR, kW, kPairs, false>(args, row, panel, nullptr);
+    run_tail<U, kR - 1, kW, kPairs>(args, row, end - row, panel);
   }
 
-  template <int kP = kPanels>
+  // `panels` full panels, and the half one behind them with kPairs.
+  template <int kP, bool kPairs = false>
   static void run_strip(const GemmF32Args& args, std::int64_t begin, std::int64_t end,
                         std::int64_t panel, std::int64_t panels) noexcept {
     if constexpr (kP > 1) {
-      if (panels < kP) return run_strip<kP - 1>(args, begin, end, panel, panels);
+      if (panels < kP) return run_strip<kP - 1, kPairs>(args, begin, end, panel, panels);
     }
-    run_rows<S, kRows, kP * kVectors>(args, begin, end, panel, kP);
+    constexpr int kR = kP == 1 && !kPairs ? kOneRows : kRows;
+    run_rows<S, kR, kP * kVectors, kPairs>(args, begin, end, panel, kP + (kPairs ? 1 : 0));
   }
 
   static void run(const GemmF32Args& args) noexcept {
     const std::int64_t k = args.shape.taps * args.shape.k_per_tap;
     const std::int64_t half = args.shape.n / kCols;  // The panel that may be half full.
     const bool has_half =
-        half < args.panel_end && args.panel_begin <= half && args.shape.n % kCols <= kCols / 2;
+        half < args.panel_end && args.panel_begin <= half && args.shape.n % kCols <= kHalfCols;
     const std::int64_t full_end = has_half ? half : args.panel_end;
+    const bool paired = kHasPairs && has_half && args.panel_begin < full_end;
     std::int64_t block = kBlockElems / (k > 0 ? k : 1) / kRows * kRows;
     if (block < 4 * kRows) block = 4 * kRows;
     for (std::int64_t begin = args.row_begin; begin < args.row_end; begin += block) {
       const std::int64_t end = begin + block < args.row_end ? begin + block : args.row_end;
-      for (std::int64_t panel = args.panel_begin; panel < full_end; panel += kPanels)
-        run_strip(args, begin, end, panel, full_end - panel);
+      std::int64_t panel = args.panel_begin;
+      if (paired) {
+        while (full_end - panel > kPairPanels) {  // Some are left for the half one.
+          const std::int64_t panels = full_end - panel == kPanels ? kPairPanels : kPanels;
+          run_strip<kPanels>(args, begin, end, panel, panels);
+          panel += panels;
+        }
+        if constexpr (kHasPairs)
+          run_strip<kPairPanels, true>(args, begin, end, panel, full_end - panel);
+        continue;
+      }
+      for (; panel < full_end; panel += kPanels)
+        run_strip<kPanels>(args, begin, end, panel, full_end - panel);
       if (has_half) run_rows<T, kHalfRows, kHalfVectors>(args, begin, end, half, 1);
     }
   }

@@ -1,5 +1,6 @@
-// gemm_f32 on shapes of ResNet-50 and a small transformer, one thread: GFLOP/s of each row that the
-// machine executes. The peak is 2 * lanes * (fused multiply-adds a cycle) * clock.
+// gemm_f32 on shapes of ResNet-50, a small transformer and few channels, one thread: GFLOP/s of
+// each row that the machine executes. The peak is 2 * lanes * (fused multiply-adds a cycle) *
+// clock.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -19,6 +20,7 @@ constexpr Problem kProblems[] = {
     {3136, 64, 9, 64},  {3136, 256, 1, 64},  {784, 128, 9, 128},  {784, 512, 1, 128},
     {196, 256, 9, 256}, {196, 1024, 1, 256}, {49, 512, 9, 512},   {49, 2048, 1, 512},
     {12544, 64, 49, 3}, {128, 1536, 1, 384}, {128, 384, 1, 1536}, {1, 3072, 1, 768},
+    {12800, 24, 9, 96}, {3136, 24, 1, 144},  {784, 40, 1, 240},   {3136, 16, 1, 96},
 };
 
 void run(benchmark::State& state, const GemmF32Kernel* kernel, const Problem& p) {

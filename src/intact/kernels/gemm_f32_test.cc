@@ -126,7 +126,7 @@ class Operands {
 std::vector<Problem> problems() {
   std::vector<Problem> all;
   for (const std::int64_t m : {1, 2, 5, 6, 7, 8, 9, 23})
-    for (const std::int64_t n : {1, 15, 16, 17, 31, 48, 49, 67})
+    for (const std::int64_t n : {1, 15, 16, 17, 24, 31, 40, 48, 49, 56, 67})
       all.push_back({.m = m, .n = n, .taps = 1, .k_per_tap = 13, .transposed_b = (m + n) % 2 == 0});
   all.push_back({.m = 7, .n = 19, .taps = 1, .k_per_tap = 1});
   all.push_back({.m = 7, .n = 19, .taps = 1, .k_per_tap = 0});
@@ -135,8 +135,10 @@ std::vector<Problem> problems() {
   all.push_back({.m = 29, .n = 21, .taps = 9, .k_per_tap = 3, .residual = true});
   all.push_back(
       {.m = 29, .n = 21, .taps = 9, .k_per_tap = 17, .transposed_b = true, .clamp = true});
+  all.push_back({.m = 21, .n = 24, .taps = 3, .k_per_tap = 7, .residual = true, .clamp = true});
   all.push_back({.m = 9, .n = 46, .taps = 1, .k_per_tap = 40, .transposed_b = true});
   all.push_back({.m = 13, .n = 37, .taps = 1, .k_per_tap = 5, .inputs = Inputs::kHard});
+  all.push_back({.m = 13, .n = 24, .taps = 1, .k_per_tap = 5, .inputs = Inputs::kHard});
   all.push_back({.m = 13,
                  .n = 37,
                  .taps = 3,

@@ -105,6 +105,20 @@ struct Avx512F32 {
     if constexpr (kBy == 2) return _mm512_permute_ps(a, 0x4e);
     return _mm512_permute_ps(a, 0x39);
   }
+  // Halves, where a vector is twice another ISA's: the lower from p or a, the upper from q or b.
+  [[gnu::always_inline]] static V load_twice(const float* p) noexcept {
+    return _mm512_broadcast_f32x8(_mm256_loadu_ps(p));
+  }
+  [[gnu::always_inline]] static V load_halves(const float* p, const float* q) noexcept {
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(p)), _mm256_loadu_ps(q), 1);
+  }
+  [[gnu::always_inline]] static V halves(V a, V b) noexcept {
+    return _mm512_mask_blend_ps(static_cast<M>(0xff00), a, b);
+  }
+  [[gnu::always_inline]] static void store_halves(float* p, float* q, V v) noexcept {
+    _mm256_storeu_ps(p, _mm512_castps512_ps256(v));
+    _mm256_storeu_ps(q, _mm512_extractf32x8_ps(v, 1));
+  }
   [[gnu::always_inline]] static V first_lane(V a) noexcept {
     return _mm512_broadcastss_ps(_mm512_castps512_ps128(a));
   }
