@@ -41,6 +41,11 @@ struct QuantizeOptions {
   int threads = 0;                        // 0: as SessionOptions.
   std::vector<std::string> keep_float;    // Node names or operators, with * and ?.
   std::vector<std::string> require_int8;  // Nodes that must not stay float: an error otherwise.
+  // Inputs that become image bytes, by name: "uint8", then ",nhwc" where the bytes are [N,H,W,C]
+  // and the model's input is [N,C,H,W], and ",scale=1/255", ",mean=0.485/0.456/0.406", ",std=..."
+  // where the float samples are (byte * scale - mean) / std. Samples may hold either form. The
+  // numbers become part of the first layer; docs/guides/images.md.
+  std::map<std::string, std::string> input_types;
   std::string calibration;  // A file of ranges (quant/calibration_file.h): these are not measured.
   std::int64_t max_samples = 0;  // 0: all.
   bool verdict = true;           // Hold back every fifth sample and judge the result on them.
@@ -94,6 +99,11 @@ Result<QuantizeResult> quantize(std::span<const std::byte> model, const std::str
                                 const SampleSource& samples, const QuantizeOptions& options = {});
 Result<QuantizeResult> quantize(const std::string& path, const SampleSource& samples,
                                 const QuantizeOptions& options = {});
+
+// Returns a type of QuantizeOptions::input_types with what the words of --images do to a byte
+// behind it (",scale=...,mean=...,std=..."), where it says nothing of that itself. Errors:
+// kInvalidArgument, kIo (words that are not readable).
+Result<std::string> input_type_of(const std::string& type, const std::string& images);
 
 // Returns the text of the calibration file that the samples give: ranges by options.range.
 Result<std::string> calibrate(const std::string& path, const SampleSource& samples,

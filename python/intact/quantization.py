@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,7 @@ def quantize(
     effort: int = 1,
     keep_float: Sequence[str] = (),
     require_int8: Sequence[str] = (),
+    input_types: Mapping[str, str] | None = None,
     min_sqnr: float | None = None,
     metric: str | Score | None = None,
     max_drop: float | str | None = None,
@@ -128,7 +129,9 @@ def quantize(
     model: a path, bytes or an ``onnx.ModelProto``. samples: any iterable of {input name: array}, batch axis
     included, or DATA as the command line takes it, with ``images`` and ``const``. out: where to write the
     result, whole or not at all. metric, max_drop: as ``evaluate`` takes a metric, and how much it may drop on
-    ``eval_data`` (default: ``samples``), in its own unit or as a share (``"1%"``). The other arguments are
+    ``eval_data`` (default: ``samples``), in its own unit or as a share (``"1%"``). input_types: of inputs
+    that take image bytes, as ``{"input": "uint8,nhwc,scale=1/255"}``; samples may hold the floats that the
+    model takes, or the bytes. The other arguments are
     those of ``intact quantize``. Raises ValueError (model, options, a sample that does not fit), OSError,
     UnsupportedError; AccuracyError when ``max_drop`` or ``min_sqnr`` is missed, the result then being in
     ``out`` with ``.best`` behind; an exception of ``samples`` or of the metric passes through.
@@ -144,6 +147,9 @@ def quantize(
         effort=effort,
         keep_float=list(keep_float),
         require_int8=list(require_int8),
+        input_types={
+            name: _core.input_type_of(type, images) for name, type in (input_types or {}).items()
+        },
         threads=threads,
     )
     make = source(samples, lambda: open_core(model, threads), images, const)

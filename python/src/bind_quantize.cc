@@ -1,6 +1,7 @@
 // bind_quantize.cc: quantize, calibrate, merge and verify for Python.
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -25,6 +26,7 @@ QuantizeOptions options_of(const nb::dict& given) {
   get("threads", o.threads);
   get("keep_float", o.keep_float);
   get("require_int8", o.require_int8);
+  get("input_types", o.input_types);
   get("calibration", o.calibration);
   return o;
 }
@@ -92,6 +94,9 @@ void bind_quantize(nb::module_& m) {
         });
   m.def("merge_texts",
         [](const std::string& a, const std::string& b) { return take(merge(a, b)); });
+  m.def("input_type_of", [](const std::string& type, const std::string& images) {
+    return take(input_type_of(type, images));
+  });
   m.def("verify_path", [](const std::string& path, int threads) {
     const auto r = interruptible<VerifyResult>(nullptr, [&](const std::atomic<bool>& cancel) {
       return verify(path, {.threads = threads}, &cancel);

@@ -17,6 +17,7 @@ struct Flags {
   DataFlags data;
   QuantizeOptions options;
   DataFlags eval_data;  // --eval-data; pictures and constants as for --data.
+  std::vector<std::string> input_types;
   std::string model, out, scheme = "auto", metric, max_drop;
   std::optional<double> min_sqnr;
   bool force = false;
@@ -121,6 +122,22 @@ Json to_json(const Flags& f, const QuantizeResult& r, const std::optional<Metric
   return json;
 }
 
+// NAME=TYPE of --input-type. What --images does to a byte need not be said twice.
+Status take_input_types(Flags& f) {
+  for (const std::string& text : f.input_types) {
+    const auto equals = text.find("=uint8");
+    if (equals == std::string::npos || equals == 0)
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("--input-type '{}': expected NAME=uint8[,nhwc]", text));
+    INTACT_ASSIGN(const std::string type,
+                  input_type_of(text.substr(equals + 1), f.data.options.images));
+    if (!f.options.input_types.emplace(text.substr(0, equals), type).second)
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("--input-type gives input '{}' twice", text.substr(0, equals)));
+  }
+  return {};
+}
+
 int run_quantize(Flags& f) {
   if (f.scheme != "auto" && f.scheme != "w8a8")
     return refuse(
@@ -157,6 +174,7 @@ int run_quantize(Flags& f) {
     return refuse({ErrorCode::kInvalidArgument,
                    "the output would replace the model itself; choose another -o",
                    {}});
+  if (auto status = take_input_types(f); !status) return refuse(status.error());
   f.options.threads = f.common.threads;
   f.options.cancel = &interrupted();
   auto session = Session::open(f.model, {.threads = f.common.threads});
@@ -223,6 +241,10 @@ std::function<int()> declare_quantize(CLI::App& app) {
       ->type_name("PATTERN");
   app.add_option("--require-int8", f->options.require_int8, "Nodes that must not stay float")
       ->type_name("PATTERN");
+  app.add_option("--input-type", f->input_types,
+                 "An input takes image bytes: uint8[,nhwc][,scale=1/255][,mean=...][,std=...], as "
+                 "--images has them; they become part of the first layer")
+      ->type_name("NAME=TYPE");
   app.add_option("--calibration", f->options.calibration, "Ranges from this file")
       ->type_name("FILE.cal");
   app.add_option("--min-sqnr", f->min_sqnr,

@@ -32,9 +32,10 @@ Result<std::unique_ptr<Metric>> metric_of(const EvaluateOptions& o) {
   return make_score_metric(scorer, std::move(info), std::move(options));
 }
 
-Result<std::vector<NamedTensor>> run(const Session& session, const SampleInputs& sample,
-                                     const std::atomic<bool>* cancel) {
-  INTACT_ASSIGN(const auto inputs, SampleReader(session.engine().graph()).read(sample));
+// `maps`: of the inputs that some of the models take as bytes.
+Result<std::vector<NamedTensor>> run(const Session& session, const ByteMaps& maps,
+                                     const SampleInputs& sample, const std::atomic<bool>* cancel) {
+  INTACT_ASSIGN(const auto inputs, SampleReader(session.engine().graph(), maps).read(sample));
   RunOptions options;
   options.cancel = cancel;
   INTACT_ASSIGN(auto outputs, session.engine().run(inputs, options));
@@ -70,6 +71,8 @@ Result<std::vector<Evaluation>> evaluate(const std::vector<Session>& models,
     metrics.push_back(std::move(metric));
   }
   if (models.empty()) return fail(ErrorCode::kInvalidArgument, "there is no model to evaluate");
+  ByteMaps maps;
+  for (const Session& model : models) maps.merge(byte_maps_of(model.metadata()));
   if (samples.restart) INTACT_TRY(samples.restart());
   std::int64_t count = 0;
   for (;; ++count) {
@@ -80,7 +83,7 @@ Result<std::vector<Evaluation>> evaluate(const std::vector<Session>& models,
     const Target target = target_of(*sample, models[0]);
     std::vector<NamedTensor> reference;
     for (std::size_t i = 0; i < models.size(); ++i) {
-      auto outputs = run(models[i], *sample, options.cancel);
+      auto outputs = run(models[i], maps, *sample, options.cancel);
       if (!outputs) return fail(outputs.error().with_context(name));
       if (i == 0) reference = *outputs;
       const bool needed = metrics[i]->info().needs_reference;

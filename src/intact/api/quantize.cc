@@ -11,6 +11,7 @@
 #include "base/cpu_budget.h"
 #include "base/fp_env.h"
 #include "base/thread_pool.h"
+#include "calib/byte_inputs.h"
 #include "calib/decisions.h"
 #include "calib/fingerprint.h"
 #include "calib/hash.h"
@@ -32,6 +33,7 @@ constexpr std::size_t kSmallModel = std::size_t{1} << 20;  // Below, names weigh
 constexpr double kWantedSize = 0.30;        // Of the float file: above, channels share one scale.
 constexpr std::int64_t kHoldBackEvery = 5;  // Sample 4, 9, 14, ... judges.
 constexpr std::int64_t kMostFitted = 120;   // Samples that a fit may want, times the effort.
+constexpr float kLeastBytes = 3;            // That samples of a uint8 input span.
 constexpr double kEnoughDb = 20;            // Of judge.h's INTACT.
 
 // Samples as the graph takes them; checks names, types and ranks.
@@ -102,6 +104,7 @@ std::uint64_t hash_options(const QuantizeOptions& o) {
                                  o.max_samples, o.verdict);
   for (const auto& p : o.keep_float) text += ";keep " + p;
   for (const auto& p : o.require_int8) text += ";require " + p;
+  for (const auto& [input, type] : o.input_types) text += ";input " + input + " " + type;
   return hash_bytes(std::as_bytes(std::span(text)));
 }
 
@@ -131,10 +134,29 @@ Result<RangeMethod> method_of(const QuantizeOptions& o) {
   return parse_range_method(o.range.empty() ? "mse" : o.range);
 }
 
-// The model, ready to be looked at: folded, in opset 13 or newer.
-Status make_ready(Graph& graph) {
-  INTACT_TRY(prepare_for_quantization(graph));
-  INTACT_TRY(raise_opset(graph));
+// Gives the graph the inputs that the options ask for.
+Status take_input_types(Graph& graph, const QuantizeOptions& options) {
+  for (const auto& [name, text] : options.input_types) {
+    const std::string context = fmt::format("input type of '{}'", name);
+    if (options.target == "tensorrt")
+      return fail(ErrorCode::kInvalidArgument,
+                  context + ": uint8 inputs are for target any; TensorRT takes int8 codes only");
+    const auto map = parse_byte_map(text);
+    if (!map) return fail(map.error().with_context(context));
+    std::string names;
+    std::size_t input = 0;
+    for (; input < graph.inputs.size(); ++input) {
+      const std::string& other = graph.value(graph.inputs[input]).name;
+      if (other == name) break;
+      names += (input == 0 ? "'" : ", '") + other + "'";
+    }
+    if (input == graph.inputs.size())
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("{}: the model has no such input; it has {}", context, names));
+    if (auto status = take_bytes(graph, input, *map); !status)
+      return fail(status.error().with_context(context));
+    keep_byte_map(graph, name, *map);
+  }
   return {};
 }
 
@@ -152,7 +174,7 @@ class Quantizer {
 
   Result<QuantizeResult> run() {
     float_graph_ = graph_.clone();
-    INTACT_TRY(make_ready(graph_));
+    INTACT_TRY(make_ready());
     INTACT_ASSIGN(placement_, place(graph_, placement_options(options_.keep_float)));
     if (placement_.sites.empty())
       result_.notes.push_back("no node of the model can be integer; the file stays float");
@@ -177,12 +199,13 @@ class Quantizer {
     graph_ = ready;
     report_nodes();
     if (result_.verdict == Verdict::kIntact) result_.worst_nodes.clear();
+    result_.notes.insert(result_.notes.begin(), lasting_notes_.begin(), lasting_notes_.end());
     return std::move(result_);
   }
 
   // The ranges alone.
   Result<CalibrationFile> calibrate() {
-    INTACT_TRY(make_ready(graph_));
+    INTACT_TRY(make_ready());
     INTACT_ASSIGN(placement_, place(graph_, placement_options(options_.keep_float)));
     held_back_ = false;
     INTACT_ASSIGN(const RangeMethod method, method_of(options_));
@@ -196,11 +219,28 @@ class Quantizer {
     file.method = method;
     file.target = activations_of(options_.target);
     for (std::size_t i = 0; i < placement_.tensors.size(); ++i)
-      INTACT_TRY(file.set(graph_.value(placement_.tensors[i].value).name, seen_.tensors[i].stats));
+      if (!placement_.tensors[i].given)
+        INTACT_TRY(
+            file.set(graph_.value(placement_.tensors[i].value).name, seen_.tensors[i].stats));
     return file;
   }
 
  private:
+  // The model, ready to be looked at: folded, in opset 13 or newer, bytes where it was asked for.
+  Status make_ready() {
+    INTACT_TRY(prepare_for_quantization(graph_));
+    INTACT_TRY(raise_opset(graph_));
+    for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
+      const std::string name = graph_.value(graph_.inputs[i]).name;
+      if (!options_.input_types.contains(name)) continue;
+      INTACT_ASSIGN(const std::string why, fold_bytes(graph_, i));
+      if (!why.empty())
+        lasting_notes_.push_back(
+            fmt::format("the normalization of input '{}' is computed in float: {}", name, why));
+    }
+    return {};
+  }
+
   [[nodiscard]] PlacementOptions placement_options(std::vector<std::string> keep_float) const {
     return {std::move(keep_float), options_.require_int8, options_.target == "tensorrt"};
   }
@@ -243,6 +283,7 @@ class Quantizer {
       if (method.kind == RangeKind::kMoving) o.moving_beta = method.parameter;
       INTACT_ASSIGN(seen_, observe(graph_, placement_, calibration(), o, progress_));
       result_.calibration_samples = seen_.samples;
+      INTACT_TRY(check_bytes());
     }
     if (file) return take_ranges(*file);
     const std::size_t tensors = placement_.tensors.size();
@@ -260,11 +301,27 @@ class Quantizer {
     return {};
   }
 
+  // Bytes of images spread over their range; those of reals in [0, 1] or [-1, 1] that were taken
+  // for bytes do not.
+  Status check_bytes() const {
+    for (std::size_t i = 0; i < placement_.tensors.size(); ++i) {
+      const QuantTensor& t = placement_.tensors[i];
+      if (!t.given) continue;
+      const TensorStats& s = seen_.tensors[i].stats;
+      if ((s.max - s.min) / given_map(graph_, t.value).scale < kLeastBytes)
+        return fail(
+            ErrorCode::kDataMismatch,
+            "the samples of the uint8 input hold hardly more than one of 256 bytes: are they "
+            "normalized? Then give its scale, mean and std in the input's type");
+    }
+    return {};
+  }
+
   // Ranges of a file. A tensor without a line stays float, and so do its readers.
   Status take_ranges(const CalibrationFile& file) {
     std::vector<std::string> keep = options_.keep_float;
     for (const QuantTensor& t : placement_.tensors) {
-      if (file.tensors.contains(graph_.value(t.value).name)) continue;
+      if (t.given || file.tensors.contains(graph_.value(t.value).name)) continue;
       for (const std::size_t s : t.readers) {
         const Node& node = graph_.nodes[static_cast<std::size_t>(placement_.sites[s].node)];
         keep.push_back(node.name);
@@ -283,7 +340,7 @@ class Quantizer {
       seen_.tensors = std::move(kept);
     }
     for (QuantTensor& t : placement_.tensors) {
-      ranges_.push_back(file.tensors.at(graph_.value(t.value).name).range);
+      ranges_.push_back(t.given ? Range{} : file.tensors.at(graph_.value(t.value).name).range);
       t.parts.clear();  // One line, one range.
     }
     fixed_ranges_ = true;
@@ -441,6 +498,7 @@ class Quantizer {
   std::vector<Range> ranges_;
   Decisions decisions_;
   QuantizeResult result_;
+  std::vector<std::string> lasting_notes_;  // Of the model, whatever is decided.
   bool held_back_ = false;
   bool fixed_ranges_ = false;
   bool one_scale_ = false;
@@ -461,6 +519,7 @@ Result<QuantizeResult> quantize_graph(Graph graph, std::size_t bytes, const Samp
                                       const QuantizeOptions& options) {
   const ScopedFpEnv fp;  // The calling thread works on ranges and fits too.
   const std::uint64_t hash = hash_graph(graph);
+  INTACT_TRY(take_input_types(graph, options));
   Quantizer quantizer(std::move(graph), bytes, hash, samples, options);
   quantizer.samples_source_present_ = static_cast<bool>(samples.next);
   return quantizer.run();
@@ -508,6 +567,7 @@ Result<std::string> calibrate(const std::string& path, const SampleSource& sampl
   INTACT_TRY(check_options(options));
   INTACT_ASSIGN(Graph graph, import_onnx_file(path));
   const std::uint64_t hash = hash_graph(graph);
+  INTACT_TRY(take_input_types(graph, options));
   Quantizer quantizer(std::move(graph), 0, hash, samples, options);
   INTACT_ASSIGN(const CalibrationFile file, quantizer.calibrate());
   return to_text(file);

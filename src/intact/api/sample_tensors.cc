@@ -22,7 +22,8 @@ ValueDescription describe_value(const Value& value) {
   return d;
 }
 
-SampleReader::SampleReader(const Graph& graph) {
+SampleReader::SampleReader(const Graph& graph, ByteMaps maps) : maps_(std::move(maps)) {
+  maps_.merge(byte_maps_of(graph.metadata));
   for (const ValueId id : graph.inputs)
     inputs_.push_back({graph.value(id).name, graph.value(id).type.dtype});
 }
@@ -40,7 +41,10 @@ Result<std::vector<Tensor>> SampleReader::read(const SampleInputs& sample) const
                               names.empty() ? "none" : names));
     }
     const auto dtype = dtype_from_name(it->second.dtype);
-    if (!dtype || (input.dtype != Dtype::kUndefined && *dtype != input.dtype))
+    const auto map = maps_.find(input.name);
+    const bool convert = map != maps_.end() && dtype && *dtype != input.dtype &&
+                         (*dtype == Dtype::kUint8 || *dtype == Dtype::kFloat32);
+    if (!dtype || (input.dtype != Dtype::kUndefined && *dtype != input.dtype && !convert))
       return fail(ErrorCode::kDataMismatch,
                   fmt::format("input '{}' is {}; the model expects {}", input.name,
                               it->second.dtype, name_of(input.dtype)));
@@ -52,6 +56,12 @@ Result<std::vector<Tensor>> SampleReader::read(const SampleInputs& sample) const
     tensors.emplace_back(
         *dtype, it->second.shape,
         Buffer::wrap({static_cast<std::byte*>(it->second.data), bytes}, it->second.owner));
+    if (!convert) continue;
+    auto converted = *dtype == Dtype::kUint8 ? reals_of(tensors.back(), map->second)
+                                             : bytes_of(tensors.back(), map->second);
+    if (!converted)
+      return fail(converted.error().with_context(fmt::format("input '{}'", input.name)));
+    tensors.back() = std::move(*converted);
   }
   return tensors;
 }

@@ -15,6 +15,21 @@ RangeTarget activations_of(const std::string& target) {
   return {{0, 255}, false};
 }
 
+Affine given_map(const Graph& graph, ValueId value) {
+  for (const Node& node : graph.nodes) {
+    if (node.out(0) != value) continue;
+    const std::vector<std::int64_t> zeros = to_int64(*graph.constant(node.in(2)));
+    const auto reach = [](std::int64_t z) { return std::max(z, 255 - z); };
+    const auto farthest =
+        std::max_element(zeros.begin(), zeros.end(),
+                         [&](std::int64_t a, std::int64_t b) { return reach(a) < reach(b); });
+    return {graph.constant(node.in(1))->values<float>()[0],
+            static_cast<std::int32_t>(*farthest),
+            {0, 255}};
+  }
+  return {};
+}
+
 void share_scale(std::vector<float>& scales) {
   if (!scales.empty())
     std::fill(scales.begin(), scales.end(), *std::max_element(scales.begin(), scales.end()));
@@ -55,9 +70,14 @@ std::vector<float> gained_weights(const GemmSite& site, const Tensor& weight,
 
 namespace {
 
-Result<TensorDecision> decide_tensor(const QuantTensor& t, const Observation* seen,
-                                     const Range& range, const RangeTarget& target) {
+Result<TensorDecision> decide_tensor(const Graph& graph, const QuantTensor& t,
+                                     const Observation* seen, const Range& range,
+                                     const RangeTarget& target) {
   TensorDecision d;
+  if (t.given) {
+    d.map = given_map(graph, t.value);
+    return d;
+  }
   INTACT_ASSIGN(d.map, map_of(range, target));
   if (seen == nullptr) return d;
   d.gain = part_gains(t.parts, seen->channel_min, seen->channel_max);
@@ -99,7 +119,7 @@ Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
     return seen.tensors.empty() ? nullptr : &seen.tensors[i];
   };
   for (std::size_t i = 0; i < placement.tensors.size(); ++i) {
-    auto decision = decide_tensor(placement.tensors[i], seen_of(i), ranges[i], target);
+    auto decision = decide_tensor(graph, placement.tensors[i], seen_of(i), ranges[i], target);
     if (!decision)
       return fail(decision.error().with_context(
           fmt::format("tensor '{}'", graph.value(placement.tensors[i].value).name)));

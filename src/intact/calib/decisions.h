@@ -31,6 +31,10 @@ struct Decisions {
   std::vector<SiteDecision> sites;      // As Placement::sites.
 };
 
+// The map of a given tensor (QuantTensor::given). Of zero points by channel: the one with which an
+// accumulator can grow most (numerics.md).
+Affine given_map(const Graph& graph, ValueId value);
+
 // Activations of a target: 0..255 asymmetric for "any", symmetric int8 for "tensorrt".
 RangeTarget activations_of(const std::string& target);
 

@@ -98,13 +98,18 @@ class Lockstep {
     const auto at = placement_.tensor_of.find(v);
     if (at == placement_.tensor_of.end()) return nullptr;
     const TensorDecision& d = d_.tensors[at->second];
-    return placement_.tensors[at->second].shared && d.gain.empty() ? &d : nullptr;
+    const QuantTensor& t = placement_.tensors[at->second];
+    return t.shared && !t.given && d.gain.empty() ? &d : nullptr;
+  }
+  // Reals of the model's own codes stay reals here: they are exact.
+  [[nodiscard]] bool is_given(ValueId v) const {
+    return placement_.tensors[placement_.tensor_of.at(v)].given;
   }
   // The decision for input i of a chunk, or null when it is real.
   [[nodiscard]] const TensorDecision* input_codes(const Chunk& chunk, std::size_t i) const {
     const ValueId v = chunk.piece.inputs[i];
-    if (chunk.site >= 0 && i == 0) return &d_.tensors[placement_.tensor_of.at(v)];
-    return codes_of(v);
+    const bool first = chunk.site >= 0 && i == 0;
+    return first && !is_given(v) ? &d_.tensors[placement_.tensor_of.at(v)] : codes_of(v);
   }
 
   Result<std::vector<Tensor>> chunk_inputs(const Chunk& chunk, std::int64_t k) const {
@@ -223,6 +228,7 @@ class Lockstep {
     const auto at = placement_.tensor_of.find(v);
     if (at == placement_.tensor_of.end()) return spool_.put(key(kReal, k, v), x);
     const QuantTensor& t = placement_.tensors[at->second];
+    if (t.given) return spool_.put(key(kReal, k, v), x);
     const int axis = input_channel_axis(placement_.sites[t.readers[0]], x.rank());
     INTACT_TRY(spool_.put(key(kCodes, k, v), codes_of_tensor(x, axis, d_.tensors[at->second])));
     const bool real = codes_of(v) == nullptr && !t.only_products;
@@ -231,6 +237,7 @@ class Lockstep {
 
   // The same for values whose decision was open when they were made.
   Status settle(ValueId v, std::span<const std::int64_t> samples) {
+    if (is_given(v)) return {};
     return for_samples(samples, [&](std::int64_t k) -> Status {
       INTACT_ASSIGN(const Tensor x, spool_.get(key(kReal, k, v)));
       spool_.drop(key(kReal, k, v));
@@ -240,7 +247,7 @@ class Lockstep {
 
   // Chooses range and gains of a tensor by its real form on the samples that judge.
   Status choose(ValueId v) {
-    if (!o_.choose_ranges) return {};
+    if (!o_.choose_ranges || is_given(v)) return {};
     const std::size_t index = placement_.tensor_of.at(v);
     const QuantTensor& t = placement_.tensors[index];
     TensorDecision& d = d_.tensors[index];
@@ -311,6 +318,10 @@ class Lockstep {
         if (!by_tap.empty())
           for (std::size_t r = 0; r < begin[i + 1] - begin[i]; ++r)
             for (std::size_t t = 0; t < width; ++t) to[r * width + t] *= by_tap[t];
+        if (is_given(site.input)) {
+          std::copy_n(to, (begin[i + 1] - begin[i]) * width, x_hat.data() + begin[i] * width);
+          return {};
+        }
         INTACT_ASSIGN(const Tensor codes, spool_.get(key(kCodes, k, site.input)));
         gather_rows(g_, site, codes, real, each, x_hat.data() + begin[i] * width);
         return {};

@@ -13,6 +13,16 @@ bool names_node(const std::string& pattern, const Node& node) {
   return matches_glob(pattern, node.name) || matches_glob(pattern, node.op);
 }
 
+// Whether that node makes reals of uint8 codes that are computed, by constants.
+bool is_given(const Graph& graph, std::int32_t n) {
+  if (n < 0) return false;
+  const Node& node = graph.nodes[static_cast<std::size_t>(n)];
+  const Tensor* scale = graph.constant(node.in(1));
+  const Tensor* zero = graph.constant(node.in(2));
+  return node.is("DequantizeLinear") && graph.constant(node.in(0)) == nullptr && scale != nullptr &&
+         zero != nullptr && zero->dtype() == Dtype::kUint8;
+}
+
 }  // namespace
 
 bool names_any(std::span<const std::string> patterns, const Node& node) {
@@ -74,13 +84,14 @@ Result<Placement> place(const Graph& graph, const PlacementOptions& options) {
     const GemmSite& site = placement.sites[s];
     placement.site_of[site.node] = s;
     const auto [it, added] = placement.tensor_of.try_emplace(site.input, placement.tensors.size());
-    if (added) placement.tensors.push_back({site.input, {}, true, true, {}});
+    if (added) placement.tensors.push_back({site.input, {}, true, true, false, {}});
     placement.tensors[it->second].readers.push_back(s);
   }
   const ShapeAnalysis types(graph);
   for (QuantTensor& t : placement.tensors) {
     const auto v = static_cast<std::size_t>(t.value);
     const std::int32_t made = uses.producer[v];
+    t.given = is_given(graph, made);
     t.shared = made < 0 || graph.nodes[static_cast<std::size_t>(made)].op != "LayerNormalization";
     if (options.float_sums && made >= 0 && is_product(graph.nodes[static_cast<std::size_t>(made)]))
       t.shared = false;

@@ -4,7 +4,8 @@
 // tensor (convolution, bias, activation, addition, concatenation). Whoever else reads the tensor
 // reads its codes too, so that memory holds codes only; the output of a LayerNormalization is the
 // exception: its residual branch reads the float tensor, because the error of a code there goes
-// through the whole rest of the network unattenuated.
+// through the whole rest of the network unattenuated. A tensor that is codes already (given: bytes
+// of an image, byte_inputs.h) gets no Q: its map is the model's.
 #pragma once
 
 #include <map>
@@ -20,7 +21,8 @@ struct QuantTensor {
   std::vector<std::size_t> readers;  // Indices into Placement::sites.
   bool shared = true;                // Other readers read the codes too.
   bool only_products = true;         // No other reader, and no graph output.
-  std::vector<std::size_t> parts;    // What a Concat joined: channels of each (parts.h).
+  bool given = false;              // The model's own DequantizeLinear makes it of an input's codes.
+  std::vector<std::size_t> parts;  // What a Concat joined: channels of each (parts.h).
 };
 
 struct Placement {

@@ -109,6 +109,7 @@ class Writer {
   void write_tensor(std::size_t i) {
     const QuantTensor& t = placement_.tensors[i];
     const TensorDecision& d = d_.tensors[i];
+    if (t.given) return;
     ValueId source = t.value;
     if (!d.gain.empty()) {
       Shape shape{static_cast<std::int64_t>(d.gain.size())};

@@ -74,6 +74,27 @@ std::optional<Dequantized> dequantized_codes(const Editor& editor, ValueId value
   return d;
 }
 
+std::optional<Dequantized> dequantized_image(const Editor& editor, ValueId value) {
+  auto d = dequantized(editor, value);
+  if (!d || d->dtype != Dtype::kUint8 || d->map.axis != 1) return std::nullopt;
+  const std::vector<float>& s = d->map.scale;
+  if (std::count(s.begin(), s.end(), s[0]) != static_cast<std::ptrdiff_t>(s.size()))
+    return std::nullopt;
+  const auto& known = editor.graph().value(d->codes).quant;
+  if (known && *known != d->map) return std::nullopt;
+  return d;
+}
+
+bool copies_rows(const Node& conv, const Tensor* w) {
+  constexpr std::int64_t kMaxChannels = 4;
+  if (w == nullptr || w->rank() != 4) return false;
+  const auto dilations = conv.get_ints("dilations", {1, 1});
+  const auto pads = conv.get_ints("pads");
+  return w->shape()[1] <= kMaxChannels && w->shape()[2] * w->shape()[3] > 1 &&
+         conv.get_int("group", 1) == 1 && dilations.back() == 1 &&
+         std::none_of(pads.begin(), pads.end(), [](std::int64_t p) { return p < 0; });
+}
+
 std::optional<Quant> quantize_map(const Graph& graph, const Node& node) {
   if (!node.is("QuantizeLinear")) return std::nullopt;
   Dtype dtype = Dtype::kUndefined;

@@ -26,6 +26,13 @@ std::optional<Quant> map_of(const Graph& graph, const Node& node, Dtype* dtype);
 std::optional<Dequantized> dequantized(const Editor& editor, ValueId value);
 // The same for computed uint8 codes with one map: what integer kernels read.
 std::optional<Dequantized> dequantized_codes(const Editor& editor, ValueId value);
+// The same for codes of an image with one scale and a zero point a channel (axis 1): what
+// convolutions that copy their rows read.
+std::optional<Dequantized> dequantized_image(const Editor& editor, ValueId value);
+
+// True for a convolution with these weights (null: computed) of few channels, whose kernel copies
+// rows of its image before it multiplies (runtime/ops/image_rows.h).
+bool copies_rows(const Node& conv, const Tensor* w);
 
 // A QuantizeLinear to uint8 with one constant map: its map. Nothing when readers of its codes have
 // been told another: such a Q stays a node of its own.

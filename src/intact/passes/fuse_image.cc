@@ -13,14 +13,8 @@
 namespace intact {
 namespace {
 
-constexpr std::int64_t kMaxChannels = 4;
-
 bool reads_rows(const Graph& graph, const Node& conv) {
-  const Tensor* w = graph.constant(conv.in(1));
-  if (!conv.is("QConv", "intact") || w == nullptr || w->rank() != 4) return false;
-  const auto dilations = conv.get_ints("dilations", {1, 1});
-  return w->shape()[1] <= kMaxChannels && w->shape()[2] * w->shape()[3] > 1 &&
-         conv.get_int("group", 1) == 1 && dilations.back() == 1;
+  return conv.is("QConv", "intact") && copies_rows(conv, graph.constant(conv.in(1)));
 }
 
 }  // namespace

@@ -6,9 +6,10 @@
 //   Gather(DQ(table), i)           -> intact.QGather(table, i)
 //   AveragePool | GlobalAveragePool between DQ and Q -> intact.QAveragePool | QGlobalAveragePool
 //
-// The map of the codes is written on the values (Value::quant). Results are reals until fuse_chain
-// takes the Q that follows into the product. An int32 bias whose scale is not s_x s_w becomes
-// float.
+// A convolution that copies the rows of its image may have a zero point a channel there: it pads
+// with them. The map of the codes is written on the values (Value::quant). Results are reals until
+// fuse_chain takes the Q that follows into the product. An int32 bias whose scale is not s_x s_w
+// becomes float.
 
 #include <cmath>
 
@@ -69,7 +70,11 @@ ValueId bias_of(Editor& editor, ValueId value, const Quant& x, const Quant& w, b
 void fuse_conv(Editor& editor, const ShapeAnalysis& known, std::int32_t n) {
   const Node node = editor.node(n);
   if (known.rank(node.in(0)) < 3) return;  // Channels-last is for images of known rank.
-  const auto x = dequantized_codes(editor, node.in(0));
+  auto x = dequantized_codes(editor, node.in(0));
+  if (const auto weights = dequantized(editor, node.in(1));
+      !x && weights && node.is("Conv") &&
+      copies_rows(node, editor.graph().constant(weights->codes)))
+    x = dequantized_image(editor, node.in(0));
   Quant w_map;
   bool ok = false;
   const bool transposed = node.op == "ConvTranspose";

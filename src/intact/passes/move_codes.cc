@@ -43,13 +43,22 @@ ValueType codes_type(const Graph& graph, ValueId like) {
   return type;
 }
 
+// What DQ makes of codes with a map that the movement may go before: one for the tensor, or one a
+// channel of an image that is only laid out anew.
+std::optional<Dequantized> movable_codes(const Editor& editor, const Node& node, ValueId value) {
+  auto d = dequantized_codes(editor, value);
+  if (!d && (node.is("ToChannelsLast", "intact") || node.is("ToPlain", "intact")))
+    d = dequantized_image(editor, value);
+  return d;
+}
+
 // M(DQ(q)) -> DQ(M(q)). All data inputs must be DQ of one and the same map.
 bool sink(Editor& editor, std::int32_t n) {
   const Node node = editor.node(n);
   const std::size_t data_inputs = node.op == "Concat" ? node.inputs.size() : 1;
   std::vector<Dequantized> sources;
   for (std::size_t i = 0; i < data_inputs; ++i) {
-    auto d = dequantized_codes(editor, node.in(i));
+    auto d = movable_codes(editor, node, node.in(i));
     if (!d || (!sources.empty() && d->map != sources[0].map)) return false;
     sources.push_back(std::move(*d));
   }

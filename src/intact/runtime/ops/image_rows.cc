@@ -16,15 +16,15 @@ std::int64_t padded(std::int64_t bytes) {
 
 }  // namespace
 
-ImageRows::ImageRows(const ValueInfo& x, const TensorMap& map, const Window& window,
-                     const CodesU8Kernel& kernel)
+ImageRows::ImageRows(const ValueInfo& x, double scale, const std::vector<std::int32_t>& zeros,
+                     const Window& window, const CodesU8Kernel& kernel)
     : window_(window.geometry),
       channels_(x.shape[1]),
       left_(window_.pad_left),
       reals_(x.dtype == Dtype::kFloat32),
       last_(x.layout == Layout::kChannelsLast),
-      scale_(static_cast<float>(map.scale)),
-      zero_(map.zero),
+      scale_(static_cast<float>(scale)),
+      zero_(zeros[0]),
       kernel_(&kernel) {
   if (reals_) inverse_ = exact_inverse(scale_);
   // Up to the last pixel that any window reaches, and the slack that kernels may read.
@@ -32,6 +32,8 @@ ImageRows::ImageRows(const ValueInfo& x, const TensorMap& map, const Window& win
       (window_.out_w - 1) * window_.stride_w + (window_.kernel_w - 1) * window_.dilation_w + 1;
   width_ = std::max(left_ + window_.in_w, reach);
   pitch_ = padded(width_ * channels_);
+  for (std::int64_t i = 0; i < width_; ++i)
+    pad_.insert(pad_.end(), zeros.begin(), zeros.begin() + channels_);
 }
 
 std::int64_t ImageRows::rows_for(std::int64_t outputs) const noexcept {
@@ -56,12 +58,12 @@ void ImageRows::fill(const StepArgs& args, std::int64_t image, std::int64_t firs
     std::uint8_t* row = scratch + r * pitch_;
     const std::int64_t y = first_row(first) + r;
     if (y < 0 || y >= window_.in_h) {
-      std::memset(row, zero_, static_cast<std::size_t>(width_ * channels_));
+      std::memcpy(row, pad_.data(), pad_.size());
       continue;
     }
     std::uint8_t* pixels = row + left_ * channels_;
-    std::memset(row, zero_, static_cast<std::size_t>(left_ * channels_));
-    std::memset(pixels + w * channels_, zero_,
+    std::memcpy(row, pad_.data(), static_cast<std::size_t>(left_ * channels_));
+    std::memcpy(pixels + w * channels_, pad_.data(),
                 static_cast<std::size_t>((width_ - left_ - w) * channels_));
     const std::int64_t at = image * channels_ * plane + y * w;
     if (last_) {

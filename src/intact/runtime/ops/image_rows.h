@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "kernels/codes_u8.h"
 #include "runtime/ops/chain.h"
@@ -18,10 +19,10 @@ namespace intact {
 
 class ImageRows {
  public:
-  // x: [N, C, H, W] float32 in plain order, or uint8 codes in either order; `map` is that of the
-  // codes.
-  ImageRows(const ValueInfo& x, const TensorMap& map, const Window& window,
-            const CodesU8Kernel& kernel);
+  // x: [N, C, H, W] float32 in plain order, or uint8 codes in either order; `scale` is that of the
+  // codes, and `zeros` their zero points, one a channel.
+  ImageRows(const ValueInfo& x, double scale, const std::vector<std::int32_t>& zeros,
+            const Window& window, const CodesU8Kernel& kernel);
 
   // Pixels of a padded row, and bytes from one to the next.
   [[nodiscard]] std::int64_t width() const noexcept { return width_; }
@@ -42,7 +43,8 @@ class ImageRows {
   std::int64_t channels_, left_, width_, pitch_;
   bool reals_, last_;
   float scale_ = 1.0f, inverse_ = 0.0f;
-  std::int32_t zero_;
+  std::int32_t zero_;              // Of reals.
+  std::vector<std::uint8_t> pad_;  // A row of zero points.
   const CodesU8Kernel* kernel_;
 };
 

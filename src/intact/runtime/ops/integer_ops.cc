@@ -1,7 +1,8 @@
 // integer_ops.cc: convolution, linear and matrix products on codes (domain "intact").
 //
 //   intact.QConv(x, w, bias?, residual?)   as Conv        attributes: Conv's, chain.h
-//          with few channels x may be plain, and reals with attributes x_scale and x_zero_point
+//          with few channels x may be plain, and reals with attributes x_scale and x_zero_point,
+//          or codes with a zero point a channel
 //   intact.QLinear(x, w, bias?, residual?) as MatMul with a constant right side [K, N], or [N, K]
 //   with transB intact.QMatMul(a, b)                   as MatMul of two computed values
 //   intact.QConvTranspose(x, w, bias?)     as ConvTranspose, one group
@@ -180,9 +181,40 @@ IntGemmSource joined_source(const Tensor& turned, const WindowGeometry& g) {
   return s;
 }
 
+// An image's codes: one scale, and a zero point for each channel.
+struct ImageMap {
+  double scale = 1;
+  std::vector<std::int32_t> zeros;
+
+  [[nodiscard]] bool one_zero() const {
+    return std::count(zeros.begin(), zeros.end(), zeros[0]) ==
+           static_cast<std::ptrdiff_t>(zeros.size());
+  }
+  [[nodiscard]] TensorMap tensor() const { return {scale, zeros[0]}; }
+};
+
+// What zero points z by channel add to the int32 bias of each output channel, so that kernels see
+// codes whose zero point is 0: -sum_c,t z[c] (w[c,t] - zero of w).   w: [out, in, kernel...]
+std::vector<std::int32_t> zeros_in_bias(const Tensor& w, const WeightMap& weights,
+                                        const ImageMap& map, std::span<const std::int32_t> bias) {
+  const std::vector<std::int64_t> values = to_int64(w);
+  const std::int64_t out = w.shape()[0], in = w.shape()[1];
+  const std::int64_t taps = w.size() / std::max<std::int64_t>(1, out * in);
+  std::vector<std::int32_t> sums;
+  for (std::int64_t o = 0; o < out; ++o) {
+    std::int64_t sum = bias.empty() ? 0 : bias[static_cast<std::size_t>(o)];
+    for (std::int64_t i = 0; i < in; ++i)
+      for (std::int64_t t = 0; t < taps; ++t)
+        sum -= map.zeros[static_cast<std::size_t>(i)] *
+               (values[static_cast<std::size_t>((o * in + i) * taps + t)] - weights.zero_of(o));
+    sums.push_back(static_cast<std::int32_t>(sum));
+  }
+  return sums;
+}
+
 // A convolution of few channels: padded rows are made first, and a row of the kernel is one tap.
 Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
-                       const TensorMap& x_map, const WeightMap& weights, const Bias& bias) {
+                       const ImageMap& x_map, const WeightMap& weights, const Bias& bias) {
   const ValueInfo x = c.input(0);
   const Tensor& w = *c.input(1).constant;
   const std::int64_t batch = x.shape[0], in_channels = x.shape[1], out_channels = w.shape()[0];
@@ -191,14 +223,20 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
     const Tensor turned = channels_innermost(w);
     IntGemmSource s = joined_source(turned, outer);
     s.weights = &weights;
-    s.x = x_map;
+    s.x = x_map.tensor();
     s.int_bias = bias.codes;
     s.float_bias = bias.reals;
+    std::vector<std::int32_t> sums;
+    if (!x_map.one_zero()) {
+      s.x.zero = 0;
+      s.int_bias = sums = zeros_in_bias(w, weights, x_map, bias.codes);
+    }
     return pack_int_gemm(s, e);
   };
   INTACT_ASSIGN(const auto packed, c.packed<PackedIntGemm>(e.packed_tag("image"), pack));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
-  const ImageRows image_rows(x, x_map, window, select_kernel<CodesU8Kernel>(isa));
+  const ImageRows image_rows(x, x_map.scale, x_map.zeros, window,
+                             select_kernel<CodesU8Kernel>(isa));
   const Cut cut = Cut::of(outer.out_h, c.parts(batch));
   // Worked on at a time: enough pixels for the kernel, and rows that stay in the first-level cache.
   constexpr std::int64_t kPixels = 1024;
@@ -244,10 +282,20 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
   return {};
 }
 
-Result<TensorMap> image_map(const Node& node, const ValueInfo& x) {
-  if (x.dtype != Dtype::kFloat32) return tensor_map(x, "the input");
-  return TensorMap{static_cast<double>(node.get_float("x_scale", 1)),
-                   static_cast<std::int32_t>(node.get_int("x_zero_point", 0))};
+Result<ImageMap> image_map(const Node& node, const ValueInfo& x) {
+  const auto channels = static_cast<std::size_t>(x.shape[1]);
+  const auto all = [&](const TensorMap& map) {
+    return ImageMap{map.scale,
+                    std::vector<std::int32_t>(std::max<std::size_t>(1, channels), map.zero)};
+  };
+  if (x.dtype == Dtype::kFloat32)
+    return all({static_cast<double>(node.get_float("x_scale", 1)),
+                static_cast<std::int32_t>(node.get_int("x_zero_point", 0))});
+  // By channel: fuse_qdq has seen that the scales are equal.
+  if (x.quant != nullptr && x.quant->axis == 1 && x.quant->zero_point.size() == channels)
+    return ImageMap{static_cast<double>(x.quant->scale[0]), x.quant->zero_point};
+  INTACT_ASSIGN(const TensorMap map, tensor_map(x, "the input"));
+  return all(map);
 }
 
 Status plan_qconv(OpContext& c) {
@@ -256,7 +304,8 @@ Status plan_qconv(OpContext& c) {
   const ValueInfo x = c.input(0);
   const Tensor* w = c.input(1).constant;
   INTACT_CHECK(w != nullptr, "node '{}': QConv wants constant weights", c.node().name);
-  INTACT_ASSIGN(const TensorMap x_map, image_map(c.node(), x));
+  INTACT_ASSIGN(const ImageMap by_channel, image_map(c.node(), x));
+  const TensorMap x_map = by_channel.tensor();
   const std::int64_t groups = c.node().get_int("group", 1);
   const std::int64_t in_channels = x.shape[1];
   const std::int64_t out_channels = w->shape().empty() ? 0 : w->shape()[0];
@@ -277,7 +326,8 @@ Status plan_qconv(OpContext& c) {
   const bool by_rows = groups == 1 && in_channels <= 4 && w->rank() == 4 &&
                        w->shape()[2] * w->shape()[3] > 1 && window.geometry.dilation_w == 1 &&
                        window.geometry.pad_left >= 0;
-  if (by_rows) return plan_image_conv(c, e, window, x_map, weights, bias);
+  if (by_rows) return plan_image_conv(c, e, window, by_channel, weights, bias);
+  INTACT_CHECK(by_channel.one_zero(), "node '{}': QConv wants one zero point", c.node().name);
   INTACT_CHECK(x.layout == Layout::kChannelsLast, "node '{}': QConv wants a channels-last image",
                c.node().name);
   INTACT_ASSIGN(const bool planned,

@@ -1,0 +1,27 @@
+// byte_words.h: how the face says that an input is made of bytes (quant/byte_map.h).
+//
+// A quantized file keeps the words in its metadata, under "intact.input.NAME", so that float
+// samples of the model that it was made from fit it too.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "ir/graph.h"
+#include "quant/byte_map.h"
+
+namespace intact {
+
+using ByteMaps = std::map<std::string, ByteMap>;  // By input.
+
+// Reads "uint8[,nhwc][,scale=S][,mean=M][,std=S]", numbers as --images takes them.
+// Errors: kInvalidArgument.
+Result<ByteMap> parse_byte_map(const std::string& text);
+// The same words, so that they give the same map.
+std::string to_text(const ByteMap& map);
+
+// The maps that a file's metadata holds; what is not readable is left out.
+ByteMaps byte_maps_of(const std::map<std::string, std::string>& metadata);
+void keep_byte_map(Graph& graph, const std::string& input, const ByteMap& map);
+
+}  // namespace intact
