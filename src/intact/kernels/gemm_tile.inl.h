@@ -34,14 +34,17 @@ template <class Isa, int MR, int NV>
 
 // acc[i][jp, v] += the products of row i, `bytes` of it (4 a step), and panel jp of B. Panels lie
 // panel_bytes apart. Returns the end of the first panel's run. Call between two keep_all: g++ 12
-// sends accumulators through the stack otherwise.
-template <class Isa, class Words, int MR, int NP>
+// sends accumulators through the stack otherwise. kAhead: what lies `ahead` bytes behind the first
+// panel is brought nearer, a line a step.
+template <class Isa, class Words, int MR, int NP, bool kAhead = false>
 [[gnu::always_inline]] inline const std::int8_t* multiply_run(
     typename Isa::I32 (&acc)[MR][NP * Isa::kPanelVecs], const std::uint8_t* const (&p)[MR],
-    const std::int8_t* b, std::ptrdiff_t panel_bytes, std::int64_t bytes) noexcept {
+    const std::int8_t* b, std::ptrdiff_t panel_bytes, std::int64_t bytes,
+    std::ptrdiff_t ahead = 0) noexcept {
   constexpr int kPV = Isa::kPanelVecs;
 #pragma GCC unroll 1
   for (std::int64_t k = 0; k < bytes; k += 4) {
+    if constexpr (kAhead) __builtin_prefetch(b + ahead, 0, 2);
     decltype(Words::load_w(b)) w[NP * kPV];
 #pragma GCC unroll 4
     for (int jp = 0; jp < NP; ++jp)

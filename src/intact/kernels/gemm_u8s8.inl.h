@@ -35,6 +35,7 @@ struct GemmTile {
   std::int64_t tap_bytes;  // Of A per row and tap: steps * 4.
   const std::int8_t* b;    // First panel.
   std::ptrdiff_t panel_bytes;
+  std::ptrdiff_t ahead;  // Bytes from b to a panel that is needed soon, or 0.
   const std::int32_t* init;
   GemmFinish finish;
   const Epilogue* e;
@@ -55,7 +56,8 @@ struct GemmLayout {
   static constexpr std::int64_t kStepBytes = std::int64_t{kPanelCols} * Isa::kStepK;
   static constexpr std::int32_t kBlockUnit = Isa::kMaxPanels > 1 ? 24 : Isa::kTileM[1];
   static constexpr std::int64_t kBlockMax = 96;  // Rows of A worked on together: a multiple of
-                                                 // every tile height.
+                                                 // every tile height,
+  static constexpr std::int64_t kBlockRest = 6;  // and up to that many more than one block has.
   static constexpr std::int64_t kBlockBytes = 24 << 10;   // Of A a block, about: stays in L1.
   static constexpr std::int64_t kChunkBytes = 448 << 10;  // Of B worked on together: stays in L2.
 
@@ -93,11 +95,12 @@ struct GemmLayout {
   static constexpr int kHeldRows = 24;  // Of accumulators: at least one tile.
 
   // Scratch: row pointers, row sums, held accumulators, the strip.
-  static constexpr std::size_t kSumsAt = kBlockMax * sizeof(void*);
-  static constexpr std::size_t kAccAt = kSumsAt + kBlockMax * 4;
+  static constexpr std::int64_t kBlockRoom = (kBlockMax + kBlockRest + 15) / 16 * 16;
+  static constexpr std::size_t kSumsAt = kBlockRoom * sizeof(void*);
+  static constexpr std::size_t kAccAt = kSumsAt + kBlockRoom * 4;
   static constexpr std::size_t kStripAt = kAccAt + std::size_t{kHeldRows} * 4 * kPanelCols * 4;
   [[nodiscard]] std::size_t scratch_bytes() const noexcept {
-    return kStripAt + (strip ? std::size_t(block_rows() * strip_pitch()) : 0);
+    return kStripAt + (strip ? std::size_t((block_rows() + kBlockRest) * strip_pitch()) : 0);
   }
 };
 
@@ -122,13 +125,15 @@ struct GemmU8S8 {
     const std::int8_t* b = t.b;
     const std::ptrdiff_t panel_bytes = t.panel_bytes;
     const std::int64_t tap_bytes = t.tap_bytes;
+    const std::ptrdiff_t ahead = t.ahead;
+    constexpr bool kAhead = NP > 2;  // Lower tiles have no register for it.
     std::int64_t tap = t.taps;
     do {
       const std::uint8_t* p[MR];
 #pragma GCC unroll 32
       for (int i = 0; i < MR; ++i) p[i] = rows[i];
       rows += t.rows_stride;
-      b = multiply_run<Isa, Isa, MR, NP>(acc, p, b, panel_bytes, tap_bytes);
+      b = multiply_run<Isa, Isa, MR, NP, kAhead>(acc, p, b, panel_bytes, tap_bytes, ahead);
     } while (--tap > 0);
     keep_all<Isa>(acc);
     // Hides everything the epilogue needs until here, so that nothing of it is kept in registers
@@ -293,9 +298,10 @@ struct GemmU8S8 {
 
   // What stays the same over the tiles of one group of panels.
   struct Group {
-    GemmTile tile;      // Of row `row`.
-    EpilogueTile rest;  // For GemmFinish::kMemory: rows that wait, of one tile or several.
-    std::int64_t row;   // Within the block.
+    GemmTile tile;             // Of row `row`.
+    EpilogueTile rest;         // For GemmFinish::kMemory: rows that wait, of one tile or several.
+    std::int64_t row;          // Within the block.
+    std::int64_t next_panels;  // Of the next group, that no tile has brought nearer yet.
   };
 
   // Finishes the rows of accumulators that wait in memory.
@@ -314,7 +320,12 @@ struct GemmU8S8 {
   template <int NP, int MR>
   static void run_tiles(Group& g, std::int64_t rows) noexcept {
     GemmTile& t = g.tile;
-    for (; rows - g.row >= MR; g.row += MR) {
+    // A row by itself waits for its own sums: the tiles below share it.
+    constexpr bool kSpares = MR == 6 || MR == 8;
+    for (; rows - g.row >= MR && !(kSpares && rows - g.row == MR + 1); g.row += MR) {
+      // While B of this group is used, that of the next comes nearer, a panel a tile.
+      t.ahead = g.next_panels > 0 ? (NP + NP - g.next_panels) * t.panel_bytes : 0;
+      if (g.next_panels > 0) --g.next_panels;
       tile<MR, NP>(t);
       if (t.finish == GemmFinish::kMemory) {
         t.acc += MR * NP * kPanelCols;
@@ -410,8 +421,11 @@ struct GemmU8S8 {
     const std::int64_t chunk = l.chunk_panels();
     for (std::int64_t c0 = a.panel_begin; c0 < a.panel_end; c0 += chunk) {
       const std::int64_t c1 = c0 + chunk < a.panel_end ? c0 + chunk : a.panel_end;
-      for (std::int64_t m0 = a.row_begin; m0 < a.row_end; m0 += block) {
-        const std::int64_t rows = m0 + block < a.row_end ? block : a.row_end - m0;
+      std::int64_t rows = 0;
+      for (std::int64_t m0 = a.row_begin; m0 < a.row_end; m0 += rows) {
+        // A few rows by themselves would be another pass over B.
+        const std::int64_t left = a.row_end - m0;
+        rows = left <= block + GemmLayout<Isa>::kBlockRest ? left : block;
         if (l.strip) {
           fill_strip(a, l, m0, rows, strip, pointers);
         } else if (!in_place) {
@@ -458,6 +472,8 @@ struct GemmU8S8 {
             r.zb = a.b.zb == nullptr ? nullptr : a.b.zb + n;
           }
           g.row = 0;
+          // Behind the last group of a chunk comes its first again, or the next chunk's.
+          g.next_panels = m0 == a.row_begin && p + 2 * panels <= a.panel_end ? panels : 0;
           run_group<Isa::kMaxPanels>(g, rows, panels);
           p += panels;
         }
