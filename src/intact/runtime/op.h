@@ -90,6 +90,9 @@ class OpContext {
   Status output(std::size_t i, Dtype dtype, Shape shape, Layout layout = Layout::kPlain);
   // Declares that output i has the bytes of input j and needs no step.
   Status view(std::size_t i, std::size_t j, Shape shape, Layout layout = Layout::kPlain);
+  // Lets output 0 take the place of input i in memory where nothing reads it later: the step reads
+  // of it, for an element of the output, that element's own bytes only, and before it writes them.
+  void may_overwrite(std::size_t i) { overwritten_ = static_cast<int>(i); }
   // Asks for scratch memory while the step runs.
   void scratch(std::size_t bytes) { scratch_bytes_ = bytes; }
   // How many tasks each of `of` equal pieces of the step is worth cutting into, when outputs are
@@ -108,6 +111,7 @@ class OpContext {
   // Taken by the planner.
   std::vector<ValueInfo> outputs_;
   std::vector<int> alias_;  // Input whose bytes output i has, or -1.
+  int overwritten_ = -1;    // Input whose place output 0 may take, or -1.
   std::size_t scratch_bytes_ = 0;
   StepFn fn_;
   ValueId awaited_ = kNoValue;  // What known() did not find.

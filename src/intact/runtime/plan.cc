@@ -34,6 +34,11 @@ struct Block {
   std::size_t offset = 0;
 };
 
+// A block that may take the place of another, which its step is the last to read.
+struct Takeover {
+  std::int32_t step, from, to;
+};
+
 // Gives every block an offset such that blocks whose lives meet do not overlap: largest first,
 // each at the lowest gap that fits. Returns the size of the arena.
 std::size_t place_blocks(std::vector<Block>& blocks) {
@@ -236,6 +241,7 @@ class Planner {
       blocks_.push_back({align_up(bytes + kSlackBytes), now, now, 0});
     }
     if (all_views && !context.fn_) return;
+    note_takeover(node, context.overwritten_, now);
     Step step;
     step.node = &node;
     step.in_info = std::move(inputs);
@@ -246,6 +252,33 @@ class Planner {
     plan_->scratch_offset = std::max(plan_->scratch_offset, step.scratch_bytes);
     step_values_.push_back({node.inputs, node.outputs});
     plan_->steps.push_back(std::move(step));
+  }
+
+  void note_takeover(const Node& node, int input, std::int32_t now) {
+    if (input < 0) return;
+    const std::int32_t from = block_[at(node.inputs[static_cast<std::size_t>(input)])];
+    const auto readers = std::count_if(node.inputs.begin(), node.inputs.end(), [&](ValueId id) {
+      return id != kNoValue && block_[at(id)] == from;
+    });
+    if (from >= 0 && readers == 1) takeovers_.push_back({now, from, block_[at(node.outputs[0])]});
+  }
+
+  // Merges the blocks of takeovers, now that all lives are known. `taken`: not in the arena.
+  // Returns the block whose place each block has.
+  std::vector<std::size_t> take_over(const std::vector<std::int32_t>& taken) {
+    std::vector<std::size_t> place(blocks_.size());
+    std::iota(place.begin(), place.end(), std::size_t{0});
+    for (const Takeover& t : takeovers_) {
+      const std::size_t from = place[static_cast<std::size_t>(t.from)];
+      const auto to = static_cast<std::size_t>(t.to);
+      if (taken[from] >= 0 || taken[to] >= 0 || blocks_[from].last != t.step ||
+          blocks_[from].bytes < blocks_[to].bytes)
+        continue;
+      blocks_[from].last = blocks_[to].last;
+      blocks_[to].bytes = 0;
+      place[to] = from;
+    }
+    return place;
   }
 
   void touch(ValueId id, std::int32_t now) {
@@ -302,6 +335,7 @@ class Planner {
       for (Block& block : blocks_) block.last = end;
     for (std::size_t b = 0; b < blocks_.size(); ++b)
       if (block_output[b] >= 0) blocks_[b].bytes = 0;
+    const std::vector<std::size_t> place = take_over(block_output);
     const std::size_t scratch_bytes = plan_->scratch_offset;
     plan_->scratch_offset = place_blocks(blocks_);
     plan_->arena_bytes = plan_->scratch_offset + scratch_bytes;
@@ -312,7 +346,7 @@ class Planner {
       const auto block = static_cast<std::size_t>(b);
       if (block_output[block] >= 0)
         return {Place::Kind::kOutput, static_cast<std::size_t>(block_output[block]), 0};
-      return {Place::Kind::kArena, 0, blocks_[block].offset};
+      return {Place::Kind::kArena, 0, blocks_[place[block]].offset};
     };
     for (std::size_t s = 0; s < plan_->steps.size(); ++s) {
       for (const ValueId id : step_values_[s].first) plan_->steps[s].in.push_back(place_of(id));
@@ -331,6 +365,7 @@ class Planner {
   std::vector<ValueInfo> infos_;
   std::vector<Place> places_;
   std::vector<std::int32_t> block_;  // By value; -1: not in the arena.
+  std::vector<Takeover> takeovers_;  // By step.
   std::vector<Block> blocks_;
   std::vector<std::pair<std::vector<ValueId>, std::vector<ValueId>>> step_values_;
 };

@@ -54,6 +54,12 @@ struct IntEpilogue {
     return std::string(name) + (through_float() ? "/reals" : base.is_mapped() ? "/mapped" : "");
   }
 
+  // True when an element of the output comes from codes at its own place in another tensor, read in
+  // registers: the output may lie there.
+  [[nodiscard]] bool adds_codes() const {
+    return codes_out && residual_input >= 0 && base.residual != Residual::kReal;
+  }
+
   [[nodiscard]] std::size_t element_bytes() const { return codes_out ? 1 : sizeof(float); }
 
   // Where the residual of an element of the output lies, null without one; and how far it is from
