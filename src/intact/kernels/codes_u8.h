@@ -100,6 +100,50 @@ struct SoftmaxU8Args {
   std::ptrdiff_t y_row_bytes = 0;
 };
 
+// quantize with one map, of an image in planes: y[i * channels + c] is the code of
+// x[c * plane + i], or of its product with factor[c].
+struct QuantizePlanesArgs {
+  const float* x = nullptr;
+  std::ptrdiff_t plane = 0;   // Elements, plane to plane.
+  std::int64_t channels = 1;  // At most kMaxPlanes.
+  std::int64_t count = 0;
+  float scale = 1.0f;
+  float inverse = 0;  // exact_inverse(scale), or 0 to divide.
+  std::int32_t zero = 0;
+  const float* factor = nullptr;  // [channels], or null.
+  std::uint8_t* y = nullptr;      // [count * channels]
+};
+constexpr std::int64_t kMaxPlanes = 4;
+
+// What an element of x, or of an operand, is read from; past the end of codes as above.
+struct ArithmeticOperand {
+  const float* reals = nullptr;         // One of the two:
+  const std::uint8_t* codes = nullptr;  // codes are read as reals, (2).
+  float scale = 1.0f;
+  std::int32_t zero = 0;
+  std::ptrdiff_t row = 0;  // Elements, row to row; 0: all rows read the same.
+  bool one = false;        // All columns read the first element.
+};
+struct ArithmeticStep {
+  // Of v and the operand b; kRSub and kRDiv are b - v and b / v.
+  enum class Op : std::uint8_t { kAdd, kSub, kMul, kDiv, kRSub, kRDiv } op;
+  ArithmeticOperand b;
+};
+// Sums and products in one pass: v = x, then v = op(v, b) for each step, each rounded to float32;
+// y = v, or its code (1).
+struct ArithmeticArgs {
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  ArithmeticOperand x;
+  const ArithmeticStep* steps = nullptr;
+  std::int64_t count = 0;  // Of steps.
+  float* reals = nullptr;  // One of the two: y, [rows, cols].
+  std::uint8_t* codes = nullptr;
+  float scale = 1.0f;  // Of y's codes, like the next two.
+  float inverse = 0;   // exact_inverse(scale), or 0 to divide.
+  std::int32_t zero = 0;
+};
+
 struct CodesU8Kernel {
   std::string_view name;
   IsaLevel isa;
@@ -109,11 +153,13 @@ struct CodesU8Kernel {
   void (*quantize)(const float* x, std::int64_t rows, std::int64_t cols, const QuantParams& p,
                    std::uint8_t* q);
   void (*quantize_cols)(const QuantizeColsArgs& args);
+  void (*quantize_planes)(const QuantizePlanesArgs& args);
   void (*dequantize)(const std::uint8_t* q, std::int64_t rows, std::int64_t cols,
                      const QuantParams& p, float* x);
   void (*add)(const BinaryU8Args& args);
   void (*mul)(const BinaryU8Args& args);
   void (*encode)(const EncodeU8Args& args);
+  void (*arithmetic)(const ArithmeticArgs& args);
   void (*softmax)(const SoftmaxU8Args& args);
   // y[i * channels + c] = x[c * plane + i] for i < count; x may be read 64 bytes past each plane.
   void (*interleave)(const std::uint8_t* x, std::ptrdiff_t plane, std::int64_t channels,

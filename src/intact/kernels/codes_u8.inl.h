@@ -32,13 +32,84 @@ struct CodesU8 {
     return n > 0 ? Isa::load_f32(p, n) : Isa::set_f32(0.0f);
   }
 
-  template <bool kPerCol, bool kFactor>
+  // Vector j of a run's row of n valid elements.
+  template <bool kFull>
+  [[gnu::always_inline]] static inline F32 load_run(const float* p, int j,
+                                                    std::int64_t n) noexcept {
+    const std::int64_t at = std::int64_t{j} * Isa::kLanes;
+    return kFull ? Isa::load_f32(p + at) : load_exact(p + at, n - at);
+  }
+
+  // Calls run<kFull>(first, count) for runs of kRun elements and for what is left.
+  template <class Run>
+  [[gnu::always_inline]] static inline void for_full_runs(std::int64_t count,
+                                                          const Run& run) noexcept {
+    std::int64_t i = 0;
+    for (; i + kRun <= count; i += kRun) run.template operator()<true>(i, kRun);
+    if (i < count) run.template operator()<false>(i, count - i);
+  }
+
+  // How a vector of reals becomes what store_codes packs with `consts`: by IEEE division.
+  struct ByDivision {
+    explicit ByDivision(const QuantParams& p) noexcept
+        : scale(Isa::set_f32(p.scale[0])),
+          lo(Isa::set_f32(static_cast<float>(p.lo - p.zero[0]))),
+          hi(Isa::set_f32(static_cast<float>(p.hi - p.zero[0]))),
+          zero(Isa::set_i32(p.zero[0])),
+          consts(Isa::code_consts(0, 0, 255)) {}
+    [[gnu::always_inline]] inline I32 operator()(F32 x) const noexcept {
+      const F32 f = Isa::nan_to_zero(Isa::div(x, scale));
+      return Isa::add(Isa::to_i32(Isa::max(Isa::min(f, hi), lo)), zero);
+    }
+    F32 scale, lo, hi;
+    I32 zero;
+    typename Isa::CodeConsts consts;
+  };
+
+  // The same by multiplication (exact_inverse.h). x is brought within one code of the limits first,
+  // where everything is finite and the packing finds the right end.
+  struct ByInverse {
+    explicit ByInverse(const QuantParams& p) noexcept
+        : minus_scale(Isa::set_f32(-p.scale[0])),
+          inverse(Isa::set_f32(p.inverse)),
+          lo(Isa::set_f32(static_cast<float>(p.lo - p.zero[0] - 1) * p.scale[0])),
+          hi(Isa::set_f32(static_cast<float>(p.hi - p.zero[0] + 1) * p.scale[0])),
+          consts(Isa::code_consts(p.zero[0], p.lo, p.hi)) {}
+    [[gnu::always_inline]] inline I32 operator()(F32 x) const noexcept {
+      const F32 v = Isa::max(Isa::min(Isa::nan_to_zero(x), hi), lo);
+      const F32 f = Isa::mul(v, inverse);
+      return Isa::to_i32(Isa::fma(Isa::fma(f, minus_scale, v), inverse, f));
+    }
+    F32 minus_scale, inverse, lo, hi;
+    typename Isa::CodeConsts consts;
+  };
+
+  // Up to kRun codes of x, whose vectors factor(j, v) changes first; n == kRun where kFull.
+  template <bool kFull, class Way, class Factor>
+  [[gnu::always_inline]] static inline void quantize_run(const float* x, std::int64_t n,
+                                                         const Way& way, const Factor& factor,
+                                                         std::uint8_t* q) noexcept {
+    I32 r[kV];
+#pragma GCC unroll 4
+    for (int j = 0; j < kV; ++j) r[j] = way(factor(j, load_run<kFull>(x, j, n)));
+    Isa::template store_codes<kV>(q, r, way.consts, kFull ? kRun : n, nullptr);
+  }
+
+  template <class Way, bool kFactor>
   static void quantize_row(const float* x, std::int64_t cols, const QuantParams& p,
                            std::uint8_t* q) noexcept {
-    F32 scale = Isa::set_f32(p.scale[0]);
-    F32 lo = Isa::set_f32(static_cast<float>(p.lo - p.zero[0]));
-    F32 hi = Isa::set_f32(static_cast<float>(p.hi - p.zero[0]));
-    I32 zero = Isa::set_i32(p.zero[0]);
+    const Way way(p);
+    for_full_runs(cols, [&]<bool kFull>(std::int64_t i, std::int64_t n) noexcept {
+      const auto factor = [&](int j, F32 v) noexcept {
+        return kFactor ? Isa::mul(v, load_run<kFull>(p.factor + i, j, n)) : v;
+      };
+      quantize_run<kFull>(x + i, n, way, factor, q + i);
+    });
+  }
+
+  // A scale and a zero point a column.
+  static void quantize_row_by_col(const float* x, std::int64_t cols, const QuantParams& p,
+                                  std::uint8_t* q) noexcept {
     const F32 lo_code = Isa::set_f32(static_cast<float>(p.lo));
     const F32 hi_code = Isa::set_f32(static_cast<float>(p.hi));
     const auto none = Isa::code_consts(0, 0, 255);
@@ -48,66 +119,62 @@ struct CodesU8 {
       for (int j = 0; j < kV; ++j) {
         const std::int64_t at = i + std::int64_t{j} * Isa::kLanes;
         const std::int64_t n = cols - at;
-        if constexpr (kPerCol) {
-          std::int32_t zeros[Isa::kLanes] = {};
-          for (int l = 0; l < Isa::kLanes && l < n; ++l) zeros[l] = p.zero[at + l];
-          zero = Isa::load_i32(zeros);
-          scale = n > 0 ? load_exact(p.scale + at, n) : scale;
-          const F32 z = Isa::to_f32(zero);
-          lo = Isa::sub(lo_code, z);
-          hi = Isa::sub(hi_code, z);
-        }
-        F32 raw = load_exact(x + at, n);
-        if constexpr (kFactor) raw = Isa::mul(raw, load_exact(p.factor + at, n));
-        const F32 f = Isa::nan_to_zero(Isa::div(raw, scale));
-        r[j] = Isa::add(Isa::to_i32(Isa::max(Isa::min(f, hi), lo)), zero);
+        std::int32_t zeros[Isa::kLanes] = {};
+        for (int l = 0; l < Isa::kLanes && l < n; ++l) zeros[l] = p.zero[at + l];
+        const I32 zero = Isa::load_i32(zeros);
+        const F32 z = Isa::to_f32(zero);
+        const F32 scale = n > 0 ? load_exact(p.scale + at, n) : Isa::set_f32(1.0f);
+        const F32 f = Isa::nan_to_zero(Isa::div(load_exact(x + at, n), scale));
+        const F32 bounded = Isa::max(Isa::min(f, Isa::sub(hi_code, z)), Isa::sub(lo_code, z));
+        r[j] = Isa::add(Isa::to_i32(bounded), zero);
       }
       Isa::template store_codes<kV>(q + i, r, none, cols - i, nullptr);
     }
-  }
-
-  // The same by multiplication (exact_inverse.h). x is brought within one code of the limits first,
-  // where everything is finite and the packing finds the right end.
-  template <bool kFactor>
-  static void quantize_by_inverse(const float* x, std::int64_t count, const QuantParams& p,
-                                  std::uint8_t* q) noexcept {
-    const F32 minus_scale = Isa::set_f32(-p.scale[0]);
-    const F32 inverse = Isa::set_f32(p.inverse);
-    const F32 lo = Isa::set_f32(static_cast<float>(p.lo - p.zero[0] - 1) * p.scale[0]);
-    const F32 hi = Isa::set_f32(static_cast<float>(p.hi - p.zero[0] + 1) * p.scale[0]);
-    const auto consts = Isa::code_consts(p.zero[0], p.lo, p.hi);
-    const auto run = [&]<bool kFull>(std::int64_t i) {
-      I32 r[kV];
-#pragma GCC unroll 4
-      for (int j = 0; j < kV; ++j) {
-        const std::int64_t at = i + std::int64_t{j} * Isa::kLanes;
-        const auto load = [&](const float* from) {
-          return kFull ? Isa::load_f32(from + at) : load_exact(from + at, count - at);
-        };
-        F32 raw = load(x);
-        if constexpr (kFactor) raw = Isa::mul(raw, load(p.factor));
-        const F32 v = Isa::max(Isa::min(Isa::nan_to_zero(raw), hi), lo);
-        const F32 f = Isa::mul(v, inverse);
-        r[j] = Isa::to_i32(Isa::fma(Isa::fma(f, minus_scale, v), inverse, f));
-      }
-      Isa::template store_codes<kV>(q + i, r, consts, count - i, nullptr);
-    };
-    std::int64_t i = 0;
-    for (; i + kRun <= count; i += kRun) run.template operator()<true>(i);
-    if (i < count) run.template operator()<false>(i);
   }
 
   static void quantize(const float* x, std::int64_t rows, std::int64_t cols, const QuantParams& p,
                        std::uint8_t* q) {
     const bool factor = p.factor != nullptr;
     const bool by_row = p.per_col || factor;
-    const auto run = p.per_col ? quantize_row<true, false>
+    const auto run = p.per_col ? quantize_row_by_col
                      : p.inverse != 0
-                         ? factor ? quantize_by_inverse<true> : quantize_by_inverse<false>
-                     : factor ? quantize_row<false, true>
-                              : quantize_row<false, false>;
+                         ? factor ? quantize_row<ByInverse, true> : quantize_row<ByInverse, false>
+                     : factor ? quantize_row<ByDivision, true>
+                              : quantize_row<ByDivision, false>;
     if (!by_row) return run(x, rows * cols, p, q);
     for (std::int64_t r = 0; r < rows; ++r) run(x + r * cols, cols, p, q + r * cols);
+  }
+
+  template <class Way>
+  static void quantize_planes_by(const QuantizePlanesArgs& g) noexcept {
+    const QuantParams p{.scale = &g.scale, .zero = &g.zero, .inverse = g.inverse};
+    const Way way(p);
+    alignas(64) std::uint8_t codes[kMaxPlanes * kRun];
+    // The last run begins earlier where it can: it is full too.
+    const std::int64_t last = g.count < kRun ? 0 : g.count - kRun;
+    for (std::int64_t done = 0; done < g.count; done += kRun) {
+      const std::int64_t i = done < last ? done : last;
+      for (std::int64_t c = 0; c < g.channels; ++c) {
+        const float* x = g.x + c * g.plane + i;
+        // An image's next row: a plane's pages are too many for the processor to foresee.
+        for (std::int64_t j = 0; j < kRun; j += 16) __builtin_prefetch(x + g.count + j);
+        std::uint8_t* q = codes + c * kRun;
+        const F32 k = Isa::set_f32(g.factor != nullptr ? g.factor[c] : 1.0f);
+        const auto factor = [&](int, F32 v) noexcept { return Isa::mul(v, k); };
+        const auto same = [](int, F32 v) noexcept { return v; };
+        if (g.count < kRun)
+          quantize_run<false>(x, g.count, way, factor, q);
+        else if (g.factor != nullptr)
+          quantize_run<true>(x, kRun, way, factor, q);
+        else
+          quantize_run<true>(x, kRun, way, same, q);
+      }
+      interleave(codes, kRun, g.channels, g.count < kRun ? g.count : kRun, g.y + i * g.channels);
+    }
+  }
+
+  static void quantize_planes(const QuantizePlanesArgs& g) {
+    g.inverse != 0 ? quantize_planes_by<ByInverse>(g) : quantize_planes_by<ByDivision>(g);
   }
 
   // Calls run<kVecs, kFull>(first column, columns) for runs of columns that fit kVecs vectors, and
@@ -125,14 +192,6 @@ struct CodesU8 {
       if (n < 2 * Isa::kLanes) return run.template operator()<2, false>(i, n);
     }
     run.template operator()<kV, false>(i, n);
-  }
-
-  // Vector j of a run's row of n valid elements.
-  template <bool kFull>
-  [[gnu::always_inline]] static inline F32 load_run(const float* p, int j,
-                                                    std::int64_t n) noexcept {
-    const std::int64_t at = std::int64_t{j} * Isa::kLanes;
-    return kFull ? Isa::load_f32(p + at) : load_exact(p + at, n - at);
   }
 
   // The same with a map a column.
@@ -353,6 +412,104 @@ struct CodesU8 {
     for (; r < g.rows; ++r) softmax_rows<1>(g, r);
   }
 
+  // A run of an operand's row `row` from column i.
+  template <bool kFull>
+  [[gnu::always_inline]] static inline void fetch(const ArithmeticOperand& o, std::int64_t row,
+                                                  std::int64_t i, std::int64_t n,
+                                                  F32 (&v)[kV]) noexcept {
+    const std::int64_t at = row * o.row + (o.one ? 0 : i);
+    if (o.one) {
+      const float x =
+          o.reals != nullptr ? o.reals[at] : static_cast<float>(o.codes[at] - o.zero) * o.scale;
+#pragma GCC unroll 4
+      for (int j = 0; j < kV; ++j) v[j] = Isa::set_f32(x);
+    } else if (o.reals != nullptr) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kV; ++j) v[j] = load_run<kFull>(o.reals + at, j, n);
+    } else {
+      const F32 scale = Isa::set_f32(o.scale);
+      const I32 zero = Isa::set_i32(o.zero);
+#pragma GCC unroll 4
+      for (int j = 0; j < kV; ++j) {
+        const I32 q = Isa::load_u8(o.codes + at + std::int64_t{j} * Isa::kLanes);
+        v[j] = Isa::mul(Isa::to_f32(Isa::sub(q, zero)), scale);
+      }
+    }
+  }
+
+  template <class F>
+  [[gnu::always_inline]] static inline void combine(F32 (&v)[kV], const F32 (&b)[kV],
+                                                    const F& f) noexcept {
+#pragma GCC unroll 4
+    for (int j = 0; j < kV; ++j) v[j] = f(v[j], b[j]);
+  }
+
+  // Calls store<kFull>(place in y, v, n) for the results.
+  template <class Store>
+  [[gnu::always_inline]] static inline void arithmetic_rows(const ArithmeticArgs& g,
+                                                            const Store& store) noexcept {
+    using Op = ArithmeticStep::Op;
+    for (std::int64_t row = 0; row < g.rows; ++row)
+      for_full_runs(g.cols, [&]<bool kFull>(std::int64_t i, std::int64_t n) noexcept {
+        F32 v[kV], b[kV];
+        fetch<kFull>(g.x, row, i, n, v);
+        for (std::int64_t k = 0; k < g.count; ++k) {
+          fetch<kFull>(g.steps[k].b, row, i, n, b);
+          switch (g.steps[k].op) {
+            case Op::kAdd:
+              combine(v, b, [](F32 x, F32 y) noexcept { return Isa::add(x, y); });
+              break;
+            case Op::kSub:
+              combine(v, b, [](F32 x, F32 y) noexcept { return Isa::sub(x, y); });
+              break;
+            case Op::kMul:
+              combine(v, b, [](F32 x, F32 y) noexcept { return Isa::mul(x, y); });
+              break;
+            case Op::kDiv:
+              combine(v, b, [](F32 x, F32 y) noexcept { return Isa::div(x, y); });
+              break;
+            case Op::kRSub:
+              combine(v, b, [](F32 x, F32 y) noexcept { return Isa::sub(y, x); });
+              break;
+            case Op::kRDiv:
+              combine(v, b, [](F32 x, F32 y) noexcept { return Isa::div(y, x); });
+              break;
+          }
+        }
+        store.template operator()<kFull>(row * g.cols + i, v, n);
+      });
+  }
+
+  template <class Way>
+  static void arithmetic_codes(const ArithmeticArgs& g) noexcept {
+    const QuantParams p{.scale = &g.scale, .zero = &g.zero, .inverse = g.inverse};
+    const Way way(p);
+    arithmetic_rows(
+        g, [&]<bool kFull>(std::int64_t at, const F32(&v)[kV], std::int64_t n) noexcept {
+          I32 r[kV];
+#pragma GCC unroll 4
+          for (int j = 0; j < kV; ++j) r[j] = way(v[j]);
+          Isa::template store_codes<kV>(g.codes + at, r, way.consts, kFull ? kRun : n, nullptr);
+        });
+  }
+
+  static void arithmetic(const ArithmeticArgs& g) {
+    if (g.codes != nullptr)
+      return g.inverse != 0 ? arithmetic_codes<ByInverse>(g) : arithmetic_codes<ByDivision>(g);
+    arithmetic_rows(g,
+                    [&]<bool kFull>(std::int64_t at, const F32(&v)[kV], std::int64_t n) noexcept {
+#pragma GCC unroll 4
+                      for (int j = 0; j < kV; ++j) {
+                        const std::int64_t left = n - std::int64_t{j} * Isa::kLanes;
+                        float* y = g.reals + at + std::int64_t{j} * Isa::kLanes;
+                        if (kFull || left >= Isa::kLanes)
+                          Isa::store_f32(y, v[j]);
+                        else if (left > 0)
+                          Isa::store_f32(y, v[j], left);
+                      }
+                    });
+  }
+
   static void interleave(const std::uint8_t* x, std::ptrdiff_t plane, std::int64_t channels,
                          std::int64_t count, std::uint8_t* y) {
     std::int64_t i = 0;
@@ -361,7 +518,7 @@ struct CodesU8 {
       return;
     }
     if (channels == 3)
-      for (; i + 16 <= count; i += 16)
+      for (; i + Isa::kThirds <= count; i += Isa::kThirds)
         Isa::interleave3(x + i, x + plane + i, x + 2 * plane + i, y + 3 * i);
     for (std::int64_t c = 0; c < channels; ++c)
       for (std::int64_t j = i; j < count; ++j) y[j * channels + c] = x[c * plane + j];

@@ -10,10 +10,12 @@ constinit const CodesU8Kernel kCodesU8Avx512Vnni = {
     .lut = &CodesU8<Avx512Vnni>::lut,
     .quantize = &CodesU8<Avx512Vnni>::quantize,
     .quantize_cols = &CodesU8<Avx512Vnni>::quantize_cols,
+    .quantize_planes = &CodesU8<Avx512Vnni>::quantize_planes,
     .dequantize = &CodesU8<Avx512Vnni>::dequantize,
     .add = &CodesU8<Avx512Vnni>::add,
     .mul = &CodesU8<Avx512Vnni>::mul,
     .encode = &CodesU8<Avx512Vnni>::encode,
+    .arithmetic = &CodesU8<Avx512Vnni>::arithmetic,
     .softmax = &CodesU8<Avx512Vnni>::softmax,
     .interleave = &CodesU8<Avx512Vnni>::interleave};
 

@@ -30,6 +30,16 @@ void quantize_cols(const QuantizeColsArgs& g) {
     quantize(g.x + i * g.x_stride, 1, g.cols, p, g.y + i * g.y_row_bytes);
 }
 
+void quantize_planes(const QuantizePlanesArgs& g) {
+  for (std::int64_t i = 0; i < g.count; ++i)
+    for (std::int64_t c = 0; c < g.channels; ++c)
+      quantize(g.x + c * g.plane + i, 1, 1,
+               {.scale = &g.scale,
+                .zero = &g.zero,
+                .factor = g.factor == nullptr ? nullptr : g.factor + c},
+               g.y + i * g.channels + c);
+}
+
 void dequantize(const std::uint8_t* q, std::int64_t rows, std::int64_t cols, const QuantParams& p,
                 float* x) {
   for (std::int64_t i = 0; i < rows * cols; ++i) {
@@ -99,6 +109,43 @@ void softmax(const SoftmaxU8Args& g) {
   }
 }
 
+float element(const ArithmeticOperand& o, std::int64_t row, std::int64_t col) {
+  const std::int64_t at = row * o.row + (o.one ? 0 : col);
+  return o.reals != nullptr ? o.reals[at] : static_cast<float>(o.codes[at] - o.zero) * o.scale;
+}
+
+float combine(ArithmeticStep::Op op, float v, float b) {
+  switch (op) {
+    case ArithmeticStep::Op::kAdd:
+      return v + b;
+    case ArithmeticStep::Op::kSub:
+      return v - b;
+    case ArithmeticStep::Op::kMul:
+      return v * b;
+    case ArithmeticStep::Op::kDiv:
+      return v / b;
+    case ArithmeticStep::Op::kRSub:
+      return b - v;
+    case ArithmeticStep::Op::kRDiv:
+      return b / v;
+  }
+  return v;
+}
+
+void arithmetic(const ArithmeticArgs& g) {
+  const QuantParams map{.scale = &g.scale, .zero = &g.zero};
+  for (std::int64_t row = 0; row < g.rows; ++row)
+    for (std::int64_t col = 0; col < g.cols; ++col) {
+      float v = element(g.x, row, col);
+      for (std::int64_t k = 0; k < g.count; ++k)
+        v = combine(g.steps[k].op, v, element(g.steps[k].b, row, col));
+      if (g.codes != nullptr)
+        quantize(&v, 1, 1, map, g.codes + row * g.cols + col);
+      else
+        g.reals[row * g.cols + col] = v;
+    }
+}
+
 void interleave(const std::uint8_t* x, std::ptrdiff_t plane, std::int64_t channels,
                 std::int64_t count, std::uint8_t* y) {
   for (std::int64_t i = 0; i < count; ++i)
@@ -110,10 +157,12 @@ constinit const CodesU8Kernel kCodesU8Ref = {.name = "codes_u8/ref",
                                              .lut = &lut,
                                              .quantize = &quantize,
                                              .quantize_cols = &quantize_cols,
+                                             .quantize_planes = &quantize_planes,
                                              .dequantize = &dequantize,
                                              .add = &add,
                                              .mul = &mul,
                                              .encode = &encode,
+                                             .arithmetic = &arithmetic,
                                              .softmax = &softmax,
                                              .interleave = &interleave};
 }  // namespace

@@ -202,6 +202,121 @@ TEST(CodesU8, QuantizeMultipliesByAFactorAColumnFirst) {
     }
 }
 
+TEST(CodesU8, QuantizePlanesMultipliesQuantizesAndInterleaves) {
+  Rng rng(12);
+  for (const std::int64_t channels : {1, 2, 3, 4})
+    for (const std::int64_t count : kSizes)
+      for (const float scale : {1.0f / 77.0f, 1e-30f}) {
+        const int zero = 97;
+        const std::int64_t plane = count + 5;
+        Guarded<float> x((channels - 1) * plane + count), factor(channels);
+        const auto hard = hard_reals(rng, scale);
+        for (auto& f : x.span()) f = hard[rng() % hard.size()];
+        for (auto& f : factor.span()) f = static_cast<float>(uniform(rng, 1, 3000)) / 999.0f;
+        for (const bool with_factor : {false, true}) {
+          std::vector<std::uint8_t> want(static_cast<std::size_t>(channels * count));
+          const QuantParams p{.scale = &scale, .zero = &zero};
+          for (std::int64_t i = 0; i < count; ++i)
+            for (std::int64_t c = 0; c < channels; ++c) {
+              const float v = x[c * plane + i] * (with_factor ? factor[c] : 1.0f);
+              codes_u8_ref().quantize(&v, 1, 1, p,
+                                      &want[static_cast<std::size_t>(i * channels + c)]);
+            }
+          QuantizePlanesArgs g{.x = x.data(),
+                               .plane = plane,
+                               .channels = channels,
+                               .count = count,
+                               .scale = scale,
+                               .zero = zero,
+                               .factor = with_factor ? factor.data() : nullptr};
+          const auto check = [&](const CodesU8Kernel& k) {
+            Guarded<std::uint8_t> got(channels * count);
+            g.y = got.data();
+            k.quantize_planes(g);
+            EXPECT_TRUE(std::equal(want.begin(), want.end(), got.data()));
+          };
+          check(codes_u8_ref());
+          for (const float inverse : {0.0f, exact_inverse(scale)}) {
+            g.inverse = inverse;
+            for_each_row<CodesU8Kernel>(check);
+          }
+        }
+      }
+}
+
+TEST(CodesU8, ArithmeticRoundsEachStepInOrder) {
+  using Op = ArithmeticStep::Op;
+  Rng rng(13);
+  const std::int64_t rows = 3;
+  for (const std::int64_t cols : kSizes) {
+    Guarded<float> reals(rows * cols), scalar(1);
+    Guarded<std::uint8_t> codes(rows * cols, 64);
+    for (auto& f : reals.span()) f = static_cast<float>(uniform(rng, 1, 100000)) / 9999.0f;
+    for (auto& q : codes.span()) q = static_cast<std::uint8_t>(uniform(rng, 0, 255));
+    scalar[0] = 1.7f;
+    const ArithmeticOperand operands[] = {
+        {.reals = reals.data(), .row = cols},
+        {.reals = reals.data()},
+        {.reals = scalar.data(), .one = true},
+        {.codes = codes.data(), .scale = 0.37f, .zero = 300, .row = cols},
+        {.codes = codes.data(), .scale = 0.37f, .zero = 300},
+        {.codes = codes.data(), .scale = 0.37f, .zero = 300, .one = true},
+    };
+    for (int trial = 0; trial < 24; ++trial) {
+      std::vector<ArithmeticStep> steps;
+      for (int k = trial % 5; k > 0; --k)
+        steps.push_back({static_cast<Op>(uniform(rng, 0, 5)), operands[uniform(rng, 0, 5)]});
+      ArithmeticArgs g{.rows = rows,
+                       .cols = cols,
+                       .x = operands[trial % 2 * 3],
+                       .steps = steps.data(),
+                       .count = static_cast<std::int64_t>(steps.size()),
+                       .scale = 1.0f / 77.0f,
+                       .zero = 97};
+      // The definition, from its own words.
+      std::vector<float> want(static_cast<std::size_t>(rows * cols));
+      std::vector<std::uint8_t> want_codes(want.size());
+      for (std::int64_t i = 0; i < rows * cols; ++i) {
+        const auto at = [&](const ArithmeticOperand& o) {
+          const std::int64_t k = o.one ? 0 : o.row == 0 ? i % cols : i;
+          return o.reals != nullptr ? o.reals[k]
+                                    : static_cast<float>(o.codes[k] - o.zero) * o.scale;
+        };
+        volatile float v = at(g.x);
+        for (const ArithmeticStep& s : steps) {
+          const float b = at(s.b);
+          v = s.op == Op::kAdd    ? v + b
+              : s.op == Op::kSub  ? v - b
+              : s.op == Op::kMul  ? v * b
+              : s.op == Op::kDiv  ? v / b
+              : s.op == Op::kRSub ? b - v
+                                  : b / v;
+        }
+        const float result = v;
+        want[static_cast<std::size_t>(i)] = result;
+        codes_u8_ref().quantize(&result, 1, 1, {.scale = &g.scale, .zero = &g.zero},
+                                &want_codes[static_cast<std::size_t>(i)]);
+      }
+      const auto check = [&](const CodesU8Kernel& k) {
+        Guarded<float> got(rows * cols);
+        g.reals = got.data();
+        g.codes = nullptr;
+        k.arithmetic(g);
+        EXPECT_EQ(std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0);
+        Guarded<std::uint8_t> got_codes(rows * cols);
+        g.codes = got_codes.data();
+        k.arithmetic(g);
+        EXPECT_TRUE(std::equal(want_codes.begin(), want_codes.end(), got_codes.data()));
+      };
+      check(codes_u8_ref());
+      for (const float inverse : {0.0f, exact_inverse(g.scale)}) {
+        g.inverse = inverse;
+        for_each_row<CodesU8Kernel>(check);
+      }
+    }
+  }
+}
+
 TEST(CodesU8, QuantizeWithAMapAColumnRoundsAsDivisionDoes) {
   Rng rng(5);
   for (const std::int64_t cols : kSizes) {

@@ -176,6 +176,46 @@ TEST(Engine, AChainMultipliesByAFactorAChannelAndRoundsThatProduct) {
     }
 }
 
+TEST(Engine, AChainOfSumsAndProductsRoundsEachOfThem) {
+  // Rows that are worked on side by side, with some left; and one that is cut.
+  for (const auto& [rows, cols] : {std::pair{19, 24}, std::pair{700, 96}, std::pair{2, 40001}}) {
+    auto engine = engine_of(fmt::format(R"(graph "g" {{
+  opset 17
+  opset intact 1
+  input %x: float32[{0},{1}]
+  input %f: float32[{1}]
+  input %q: uint8[{0},{1}] quant(scale=[0.03], zero_point=[100])
+  %y: uint8[{0},{1}] quant(scale=[0.1], zero_point=[100]) = intact.Chain(%x, %f, %x, %q) {{chain = ["Mul", "Add", "RSub"], chain_inputs = [1, 2, 3], chain_alpha = [0.0, 0.0, 0.0], chain_beta = [0.0, 0.0, 0.0]}}
+  output %y
+}})",
+                                        rows, cols)
+                                .c_str(),
+                            2);
+    const auto n = static_cast<std::size_t>(cols);
+    std::vector<float> x(static_cast<std::size_t>(rows) * n), f(n);
+    std::vector<std::uint8_t> q(x.size());
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      x[i] = 9 * std::sin(static_cast<float>(i));
+      q[i] = static_cast<std::uint8_t>(i * 7);
+    }
+    for (std::size_t i = 0; i < n; ++i) f[i] = std::cos(static_cast<float>(i));
+    const auto y = engine->run(
+        std::vector{Tensor::of<float>({rows, cols}, std::span<const float>(x)),
+                    Tensor::of<float>({cols}, std::span<const float>(f)),
+                    Tensor::of<std::uint8_t>({rows, cols}, std::span<const std::uint8_t>(q))});
+    ASSERT_TRUE(y.has_value()) << y.error().text();
+    const auto codes = (*y)[0].values<std::uint8_t>();
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      volatile float v = x[i] * f[i % n];
+      v = v + x[i];
+      volatile float b = static_cast<float>(q[i] - 100) * 0.03f;
+      v = b - v;
+      const float code = std::clamp(std::nearbyint(v / 0.1f) + 100, 0.0f, 255.0f);
+      ASSERT_EQ(codes[i], static_cast<std::uint8_t>(code)) << cols << ' ' << i;
+    }
+  }
+}
+
 TEST(Engine, ASumTakesThePlaceOfCodesThatNobodyReadsAgain) {
   // Weights are the identity: %b = 2 x where %c was, %d = 3 x, %e = 4 x where %a was, %f = 8 x.
   const char* text = R"(graph "g" {

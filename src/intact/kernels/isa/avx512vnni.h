@@ -6,11 +6,25 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/isa/f32_avx2.h"
 #include "kernels/isa/f32_avx512.h"
 
 namespace intact {
+
+// Bytes [from, from + 64) of three interleaved planes: where they are, and which are the third's.
+struct ThirdsOf64 {
+  constexpr explicit ThirdsOf64(int from) noexcept {
+    for (int j = 0; j < 64; ++j) {
+      const int plane = (from + j) % 3;
+      index[j] = static_cast<std::uint8_t>((from + j) / 3 + (plane == 1 ? 64 : 0));
+      if (plane == 2) third |= std::uint64_t{1} << j;
+    }
+  }
+  std::uint8_t index[64] = {};
+  std::uint64_t third = 0;
+};
 
 struct Avx512Vnni {
   static constexpr int kLanes = 16;
@@ -289,36 +303,24 @@ struct Avx512Vnni {
       _mm512_mask_storeu_epi8(p, mask64(n), x);
   }
 
-  // y[3 i + c] = byte i of a, b or c, for 16 i.
+  // y[3 i + c] = byte i of a, b or c, for kThirds i.
+  static constexpr int kThirds = 64;
   [[gnu::always_inline]] static inline void interleave3(const std::uint8_t* a,
                                                         const std::uint8_t* b,
                                                         const std::uint8_t* c,
                                                         std::uint8_t* y) noexcept {
-    const auto load = [](const std::uint8_t* p) {
-      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m512i va = _mm512_loadu_si512(a), vb = _mm512_loadu_si512(b);
+    const __m512i vc = _mm512_loadu_si512(c);
+    // Byte j of the result is byte j / 3 of plane j % 3: a and b by one look-up, c by another.
+    const auto put = [&]<int kFrom>(std::integral_constant<int, kFrom>) {
+      constexpr ThirdsOf64 t(kFrom);
+      const __m512i ab = _mm512_permutex2var_epi8(va, _mm512_loadu_si512(t.index), vb);
+      const __m512i r = _mm512_mask_permutexvar_epi8(ab, t.third, _mm512_loadu_si512(t.index), vc);
+      _mm512_storeu_si512(y + kFrom, r);
     };
-    const __m128i va = load(a), vb = load(b), vc = load(c);
-    // Byte 3 i of the first third of a's order is i; the others lie one and two behind.
-    const __m128i a0 = _mm_setr_epi8(0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1, 5);
-    const __m128i a1 = _mm_setr_epi8(-1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10, -1);
-    const __m128i a2 =
-        _mm_setr_epi8(-1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1, -1);
-    const __m128i b0 = _mm_setr_epi8(-1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1);
-    const __m128i b1 = _mm_setr_epi8(5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10);
-    const __m128i b2 =
-        _mm_setr_epi8(-1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1);
-    const __m128i c0 = _mm_setr_epi8(-1, -1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1);
-    const __m128i c1 = _mm_setr_epi8(-1, 5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1);
-    const __m128i c2 =
-        _mm_setr_epi8(10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15);
-    const auto put = [&](std::uint8_t* p, __m128i i, __m128i j, __m128i k) {
-      const __m128i r = _mm_or_si128(_mm_or_si128(_mm_shuffle_epi8(va, i), _mm_shuffle_epi8(vb, j)),
-                                     _mm_shuffle_epi8(vc, k));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(p), r);
-    };
-    put(y, a0, b0, c0);
-    put(y + 16, a1, b1, c1);
-    put(y + 32, a2, b2, c2);
+    put(std::integral_constant<int, 0>());
+    put(std::integral_constant<int, 64>());
+    put(std::integral_constant<int, 128>());
   }
 
   static constexpr int kCodeVecs = 4;

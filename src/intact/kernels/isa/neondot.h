@@ -243,7 +243,8 @@ struct NeonDot {
     store_bytes(p, x, n);
   }
 
-  // y[3 i + c] = byte i of a, b or c, for 16 i.
+  // y[3 i + c] = byte i of a, b or c, for kThirds i.
+  static constexpr int kThirds = 16;
   [[gnu::always_inline]] static inline void interleave3(const std::uint8_t* a,
                                                         const std::uint8_t* b,
                                                         const std::uint8_t* c,

@@ -309,7 +309,8 @@ struct Scalar {
 
   // store_codes: dst[i] = lut(clamp(q[i] + zero, lo, hi)) for the first n lanes of NV vectors in
   // order; q may be anything, 0 <= lo <= hi <= 255; lut may be null.
-  // y[3 i + c] = byte i of a, b or c, for 16 i.
+  // y[3 i + c] = byte i of a, b or c, for kThirds i.
+  static constexpr int kThirds = 16;
   static void interleave3(const std::uint8_t* a, const std::uint8_t* b, const std::uint8_t* c,
                           std::uint8_t* y) noexcept {
     for (int i = 0; i < 16; ++i, y += 3) {

@@ -1,21 +1,27 @@
 // chain_ops.cc: intact.Chain(x, operands...): a chain with no product before it (chain.h).
 //
-// Three ways, by what the node is:
+// Four ways, by what the node is:
 //   a function of one tensor of codes that leaves codes: a table of 256 entries, evaluated in
 //   double and rounded once, so it is exact; the sum or product of two tensors of codes that leaves
-//   codes: integer kernels; anything else: blocks of rows, or pieces of them, in float.
+//   codes: integer kernels; sums and products that meet whole rows: one pass in registers; anything
+//   else: blocks of rows, or pieces of them, in float.
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
+#include <utility>
+#include <vector>
 
+#include "base/align.h"
 #include "base/round.h"
 #include "kernels/double_math.h"
 #include "kernels/exact_inverse.h"
 #include "runtime/ops/broadcast.h"
 #include "runtime/ops/chain.h"
+#include "runtime/ops/cut.h"
 #include "runtime/ops/tables.h"
 
 namespace intact {
@@ -224,6 +230,127 @@ void plan_rows(OpContext& c, Chain chain, const std::optional<TensorMap>& x_map,
   });
 }
 
+// What CodesU8Kernel::arithmetic calls the operators of a chain; empty when it has others.
+std::vector<ArithmeticStep::Op> arithmetic_of(const Chain& chain) {
+  using Op = ArithmeticStep::Op;
+  std::vector<Op> found;
+  for (const Chain::Op& op : chain.ops()) {
+    if (op.is_unary) return {};
+    switch (op.binary) {
+      case BinaryOp::kAdd:
+        found.push_back(Op::kAdd);
+        break;
+      case BinaryOp::kSub:
+        found.push_back(op.reversed ? Op::kRSub : Op::kSub);
+        break;
+      case BinaryOp::kMul:
+        found.push_back(Op::kMul);
+        break;
+      case BinaryOp::kDiv:
+        found.push_back(op.reversed ? Op::kRDiv : Op::kDiv);
+        break;
+      default:
+        return {};
+    }
+  }
+  return found;
+}
+
+// Rows that the kernel works on side by side, as one: together they are whole runs of 64.
+std::int64_t rows_side_by_side(std::int64_t cols) {
+  constexpr std::int64_t kRun = 64, kWidest = 2048;
+  const std::int64_t side = kRun / std::gcd(kRun, cols);
+  return side * cols <= kWidest ? side : 1;
+}
+
+// Sums and products: one pass from x to the result.
+void plan_arithmetic(OpContext& c, const Chain& chain, std::vector<ArithmeticStep::Op> steps,
+                     const std::optional<TensorMap>& x_map, const std::optional<TensorMap>& y_map) {
+  const ValueInfo& y = c.outputs_[0];
+  const std::int64_t cols = y.memory_shape().back();
+  const std::int64_t images = y.layout == Layout::kChannelsLast ? y.shape[0] : 1;
+  const std::int64_t rows = cols == 0 || images == 0 ? 0 : y.size() / cols / images;
+  const std::int64_t side = rows_side_by_side(std::max<std::int64_t>(1, cols));
+  constexpr std::int64_t kTaskElements = 16384;
+  const std::int64_t unit = side * std::max<std::int64_t>(1, kTaskElements / (side * cols + 1));
+  const std::int64_t row_tasks = (rows + unit - 1) / unit;
+  // Long rows are cut.
+  const Cut pieces = Cut::of(cols, unit == 1 ? (cols + kTaskElements - 1) / kTaskElements : 1);
+  const std::int64_t tasks = row_tasks * pieces.parts;
+  // An operand with a value a column is repeated for the rows side by side.
+  const std::int64_t repeated = side > 1 ? side * cols : 0;
+  const std::size_t scratch =
+      align_up(static_cast<std::size_t>(repeated) * sizeof(float) * steps.size());
+  c.scratch(scratch * static_cast<std::size_t>(c.threads()));
+  const float inverse = y_map ? exact_inverse(static_cast<float>(y_map->scale)) : 0.0f;
+  c.run([=](const StepArgs& args) {
+    args.pool.run(static_cast<std::size_t>(images * tasks), [&](std::size_t t) {
+      const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
+      const std::int64_t task = static_cast<std::int64_t>(t) % tasks;
+      const std::int64_t begin = task / pieces.parts * unit;
+      const std::int64_t end = std::min(rows, begin + unit);
+      const std::int64_t col = pieces.begin(task % pieces.parts);
+      const std::int64_t width = pieces.end(task % pieces.parts) - col;
+      auto* own = reinterpret_cast<float*>(args.scratch + ThreadPool::worker() * scratch);
+      const auto run = [&](std::int64_t first, std::int64_t count, std::int64_t abreast) {
+        if (count == 0) return;
+        const std::int64_t at = (image * rows + first) * cols + col;
+        const auto read = [&](std::size_t input, const std::optional<TensorMap>& map,
+                              std::int64_t from) {
+          ArithmeticOperand o;
+          if (map) {
+            o.codes = args.input<std::uint8_t>(input) + from;
+            o.scale = static_cast<float>(map->scale);
+            o.zero = map->zero;
+          } else {
+            o.reals = args.input<float>(input) + from;
+          }
+          return o;
+        };
+        ArithmeticArgs g;
+        g.rows = count / abreast;
+        g.cols = abreast * width;
+        g.x = read(0, x_map, at);
+        g.x.row = g.cols;
+        std::vector<ArithmeticStep> made;
+        for (std::size_t i = 0; i < steps.size(); ++i) {
+          const Chain::Op& op = chain.ops()[i];
+          const bool same = op.operand == Chain::Layout::kSame;
+          ArithmeticOperand b = read(static_cast<std::size_t>(op.input),
+                                     op.codes ? std::optional(op.map) : std::nullopt,
+                                     same                                     ? at
+                                     : op.operand == Chain::Layout::kPerImage ? image * cols + col
+                                     : op.operand == Chain::Layout::kScalar   ? 0
+                                                                              : col);
+          b.row = same ? g.cols : 0;
+          b.one = op.operand == Chain::Layout::kScalar;
+          if (abreast > 1 && !same && !b.one) {
+            float* values = own + static_cast<std::int64_t>(i) * repeated;
+            chain.codes_kernel().arithmetic(
+                {.rows = abreast, .cols = cols, .x = b, .reals = values});
+            b = {.reals = values};
+          }
+          made.push_back({steps[i], b});
+        }
+        g.steps = made.data();
+        g.count = static_cast<std::int64_t>(made.size());
+        if (y_map) {
+          g.codes = args.output<std::uint8_t>(0) + at;
+          g.scale = static_cast<float>(y_map->scale);
+          g.inverse = inverse;
+          g.zero = y_map->zero;
+        } else {
+          g.reals = args.output<float>(0) + at;
+        }
+        chain.codes_kernel().arithmetic(g);
+      };
+      const std::int64_t whole = (end - begin) / side * side;
+      run(begin, whole, side);
+      run(begin + whole, end - begin - whole, 1);
+    });
+  });
+}
+
 // One operand of the float way: where it is for each axis of the output's memory.
 struct Walker {
   std::vector<std::int64_t> strides;  // By merged axis.
@@ -382,7 +509,10 @@ Status plan_chain(OpContext& c) {
     }
   }
   if (has_rows(x, y, chain)) {
-    plan_rows(c, chain, x_map, y_map);
+    if (auto steps = arithmetic_of(chain); !steps.empty())
+      plan_arithmetic(c, chain, std::move(steps), x_map, y_map);
+    else
+      plan_rows(c, chain, x_map, y_map);
     return {};
   }
   std::vector<std::pair<std::size_t, std::optional<TensorMap>>> inputs{{0, x_map}};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "kernels/exact_inverse.h"
 
@@ -17,7 +18,7 @@ std::int64_t padded(std::int64_t bytes) {
 }  // namespace
 
 ImageRows::ImageRows(const ValueInfo& x, double scale, const std::vector<std::int32_t>& zeros,
-                     const Window& window, const CodesU8Kernel& kernel)
+                     std::vector<float> factor, const Window& window, const CodesU8Kernel& kernel)
     : window_(window.geometry),
       channels_(x.shape[1]),
       left_(window_.pad_left),
@@ -25,6 +26,7 @@ ImageRows::ImageRows(const ValueInfo& x, double scale, const std::vector<std::in
       last_(x.layout == Layout::kChannelsLast),
       scale_(static_cast<float>(scale)),
       zero_(zeros[0]),
+      factor_(std::move(factor)),
       kernel_(&kernel) {
   if (reals_) inverse_ = exact_inverse(scale_);
   // Up to the last pixel that any window reaches, and the slack that kernels may read.
@@ -43,8 +45,7 @@ std::int64_t ImageRows::first_row(std::int64_t output) const noexcept {
   return output * window_.stride_h - window_.pad_top;
 }
 std::size_t ImageRows::scratch_bytes(std::int64_t outputs) const noexcept {
-  // Behind the rows, the codes of one row in planes.
-  return static_cast<std::size_t>(rows_for(outputs) * pitch_ + padded(channels_ * window_.in_w));
+  return static_cast<std::size_t>(rows_for(outputs) * pitch_);
 }
 
 void ImageRows::fill(const StepArgs& args, std::int64_t image, std::int64_t first,
@@ -52,8 +53,13 @@ void ImageRows::fill(const StepArgs& args, std::int64_t image, std::int64_t firs
   const std::int64_t w = window_.in_w;
   const std::int64_t plane = window_.in_h * w;
   const std::int64_t rows = rows_for(last - first);
-  std::uint8_t* codes = scratch + rows * pitch_;
-  const QuantParams params{&scale_, &zero_, false, 0, 255, inverse_};
+  QuantizePlanesArgs reals{.plane = plane,
+                           .channels = channels_,
+                           .count = w,
+                           .scale = scale_,
+                           .inverse = inverse_,
+                           .zero = zero_,
+                           .factor = factor_.empty() ? nullptr : factor_.data()};
   for (std::int64_t r = 0; r < rows; ++r) {
     std::uint8_t* row = scratch + r * pitch_;
     const std::int64_t y = first_row(first) + r;
@@ -70,9 +76,9 @@ void ImageRows::fill(const StepArgs& args, std::int64_t image, std::int64_t firs
       const std::uint8_t* from = args.input<std::uint8_t>(0) + (image * plane + y * w) * channels_;
       std::memcpy(pixels, from, static_cast<std::size_t>(w * channels_));
     } else if (reals_) {
-      for (std::int64_t c = 0; c < channels_; ++c)
-        kernel_->quantize(args.input<float>(0) + at + c * plane, 1, w, params, codes + c * w);
-      kernel_->interleave(codes, w, channels_, w, pixels);
+      reals.x = args.input<float>(0) + at;
+      reals.y = pixels;
+      kernel_->quantize_planes(reals);
     } else {
       kernel_->interleave(args.input<std::uint8_t>(0) + at, plane, channels_, w, pixels);
     }

@@ -20,9 +20,10 @@ namespace intact {
 class ImageRows {
  public:
   // x: [N, C, H, W] float32 in plain order, or uint8 codes in either order; `scale` is that of the
-  // codes, and `zeros` their zero points, one a channel.
+  // codes, and `zeros` their zero points, one a channel. `factor`: what a channel of float32 is
+  // multiplied by first; empty: nothing.
   ImageRows(const ValueInfo& x, double scale, const std::vector<std::int32_t>& zeros,
-            const Window& window, const CodesU8Kernel& kernel);
+            std::vector<float> factor, const Window& window, const CodesU8Kernel& kernel);
 
   // Pixels of a padded row, and bytes from one to the next.
   [[nodiscard]] std::int64_t width() const noexcept { return width_; }
@@ -43,7 +44,8 @@ class ImageRows {
   std::int64_t channels_, left_, width_, pitch_;
   bool reals_, last_;
   float scale_ = 1.0f, inverse_ = 0.0f;
-  std::int32_t zero_;              // Of reals.
+  std::int32_t zero_;  // Of reals.
+  std::vector<float> factor_;
   std::vector<std::uint8_t> pad_;  // A row of zero points.
   const CodesU8Kernel* kernel_;
 };

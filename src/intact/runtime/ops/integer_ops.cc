@@ -2,7 +2,8 @@
 //
 //   intact.QConv(x, w, bias?, residual?)   as Conv        attributes: Conv's, chain.h
 //          with few channels x may be plain, and reals with attributes x_scale and x_zero_point,
-//          or codes with a zero point a channel
+//          or codes with a zero point a channel; x_factor, a value a channel, is what reals are
+//          multiplied by before they become codes
 //   intact.QLinear(x, w, bias?, residual?) as MatMul with a constant right side [K, N], or [N, K]
 //   with transB intact.QMatMul(a, b)                   as MatMul of two computed values
 //   intact.QConvTranspose(x, w, bias?)     as ConvTranspose, one group
@@ -235,7 +236,7 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
   };
   INTACT_ASSIGN(const auto packed, c.packed<PackedIntGemm>(e.packed_tag("image"), pack));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
-  const ImageRows image_rows(x, x_map.scale, x_map.zeros, window,
+  const ImageRows image_rows(x, x_map.scale, x_map.zeros, c.node().get_floats("x_factor"), window,
                              select_kernel<CodesU8Kernel>(isa));
   const Cut cut = Cut::of(outer.out_h, c.parts(batch));
   // Worked on at a time: enough pixels for the kernel, and rows that stay in the first-level cache.
