@@ -47,28 +47,40 @@ struct WindowF32 {
     return args.in + iy * args.in_row_stride + ix * args.in_pixel_stride;
   }
 
+  // Input columns that kN neighbouring output pixels span.
+  template <int kN, int kKernel, int kStride>
+  static constexpr std::int64_t span = (kN - 1) * kStride + kKernel;
+
   // Where the depthwise windows of neighbouring output pixels of one row lie, from channel 0.
   struct Place {
-    const float* x;        // The first tap of the first pixel.
+    const float* x;        // The first column inside the image.
     std::ptrdiff_t x_row;  // To the next kernel row.
     std::ptrdiff_t x_tap;
-    const float* w;
+    const float* w;  // Of the first kernel row inside the image.
     std::ptrdiff_t w_row;
-    std::int64_t rows, taps;  // Kernel rows and columns inside the image.
+    std::int64_t rows;         // Kernel rows inside the image.
+    std::int64_t first, last;  // Columns inside the image, from the first pixel's.
+    std::uint32_t inside;      // The same as bits: an edge tests one a column.
     float* y;
     const float* residual;  // May be null.
   };
-  static Place place(const WindowF32Args& args, std::int64_t oy, std::int64_t ox, const Taps& ty,
-                     const Taps& tx) noexcept {
+  template <int kN, int kKernel, int kStride>
+  static Place place(const WindowF32Args& args, std::int64_t oy, std::int64_t ox,
+                     const Taps& ty) noexcept {
     const WindowGeometry& g = args.window;
     const EpilogueF32& e = args.epilogue;
+    const Taps tx =
+        kKernel == 0 ? taps_x(args, ox)
+                     : taps_inside(ox, kStride, 1, g.pad_left, span<kN, kKernel, kStride>, g.in_w);
     return {.x = pixel(args, ty, tx, ty.begin, tx.begin),
             .x_row = g.dilation_h * args.in_row_stride,
             .x_tap = g.dilation_w * args.in_pixel_stride,
-            .w = args.weights + (ty.begin * g.kernel_w + tx.begin) * args.channels,
+            .w = args.weights + ty.begin * g.kernel_w * args.channels,
             .w_row = g.kernel_w * args.channels,
             .rows = ty.end - ty.begin,
-            .taps = tx.end - tx.begin,
+            .first = tx.begin,
+            .last = tx.end,
+            .inside = kKernel == 0 ? 0 : (1u << tx.end) - (1u << tx.begin),
             .y = args.out + oy * args.out_row_stride + ox * args.out_pixel_stride,
             .residual = e.residual == nullptr
                             ? nullptr
@@ -97,9 +109,9 @@ struct WindowF32 {
     }
   }
 
-  // kN neighbouring pixels that see whole kernel rows of kKernel positions at kStride, for one
-  // vector of channels: what several of them read is loaded once.
-  template <int kN, int kKernel, int kStride, bool kTail>
+  // kN neighbouring pixels with kernel rows of kKernel positions at kStride, for one vector of
+  // channels: what several of them read is loaded once.
+  template <int kN, int kKernel, int kStride, bool kEdge, bool kTail>
   [[gnu::always_inline]] static void slide(const WindowF32Args& args, const Place& at,
                                            std::int64_t c, int n) noexcept {
     const auto load = [n](const float* p) { return kTail ? S::load_tail(p, n) : S::load(p); };
@@ -114,9 +126,13 @@ struct WindowF32 {
 #pragma GCC unroll 8
       for (int kx = 0; kx < kKernel; ++kx) w[kx] = load(weights + kx * args.channels);
       const float* x = row;
+      std::uint32_t inside = at.inside;
+      asm volatile("" : "+r"(inside));  // Or every bit of it takes a register.
 #pragma GCC unroll 32
-      for (int col = 0; col < (kN - 1) * kStride + kKernel; ++col, x += args.in_pixel_stride) {
+      for (int col = 0; col < span<kN, kKernel, kStride>; ++col) {
+        if (kEdge && (inside & 1u << col) == 0) continue;
         V v = load(x);
+        x += args.in_pixel_stride;
         S::barrier(v);  // Or each product loads it again.
 #pragma GCC unroll 8
         for (int p = 0; p < kN; ++p) {
@@ -136,60 +152,75 @@ struct WindowF32 {
     V acc[1] = {S::set(0.0f)};
     for (std::int64_t ky = 0; ky < at.rows; ++ky) {
       const float* x = at.x + ky * at.x_row + c;
-      const float* w = at.w + ky * at.w_row + c;
-      for (std::int64_t kx = 0; kx < at.taps; ++kx, x += at.x_tap, w += args.channels)
+      const float* w = at.w + ky * at.w_row + at.first * args.channels + c;
+      for (std::int64_t kx = at.first; kx < at.last; ++kx, x += at.x_tap, w += args.channels)
         acc[0] = S::fma(load(x), load(w), acc[0]);
     }
     finish<1, kTail>(args, at, c, n, acc);
   }
 
   // kN pixels from (oy, ox) on. kKernel 0: one pixel, any window.
-  template <int kN, int kKernel, int kStride>
+  template <int kN, int kKernel, int kStride, bool kEdge>
   [[gnu::noinline]] static void pixels(const WindowF32Args& args, std::int64_t oy, std::int64_t ox,
-                                       const Taps& ty) noexcept {
-    const Place at = place(args, oy, ox, ty, taps_x(args, ox));
-    const auto vector = [&]<bool kTail>(std::bool_constant<kTail>, std::int64_t c, int n) {
+                                       const Taps& ty, std::int64_t c, std::int64_t end) noexcept {
+    const Place at = place<kN, kKernel, kStride>(args, oy, ox, ty);
+    const auto vector = [&]<bool kTail>(std::bool_constant<kTail>, std::int64_t first, int n) {
       if constexpr (kKernel == 0)
-        point<kTail>(args, at, c, n);
+        point<kTail>(args, at, first, n);
       else
-        slide<kN, kKernel, kStride, kTail>(args, at, c, n);
+        slide<kN, kKernel, kStride, kEdge, kTail>(args, at, first, n);
     };
-    std::int64_t c = 0;
-    for (; c + S::kLanes <= args.channels; c += S::kLanes) vector(std::false_type(), c, 0);
-    if (c < args.channels) vector(std::true_type(), c, static_cast<int>(args.channels - c));
+    for (; c + S::kLanes <= end; c += S::kLanes) vector(std::false_type(), c, 0);
+    if (c < end) vector(std::true_type(), c, static_cast<int>(end - c));
   }
 
-  // Output columns [begin, end) see whole kernel rows.
+  // Channels [c, end) of one output row.
   template <int kKernel, int kStride>
-  static void depthwise_row(const WindowF32Args& args, std::int64_t oy, std::int64_t begin,
+  static void depthwise_row(const WindowF32Args& args, std::int64_t oy, std::int64_t c,
                             std::int64_t end) noexcept {
+    const WindowGeometry& g = args.window;
     const Taps ty = taps_y(args, oy);
     std::int64_t ox = 0;
     if constexpr (kKernel > 0) {
-      for (; ox < begin; ++ox) pixels<1, 0, 0>(args, oy, ox, ty);
-      for (; ox + kPixels <= end; ox += kPixels)
-        pixels<kPixels, kKernel, kStride>(args, oy, ox, ty);
-      for (; ox + 2 <= end; ox += 2) pixels<2, kKernel, kStride>(args, oy, ox, ty);
+      for (; ox + kPixels <= g.out_w; ox += kPixels) {
+        const std::int64_t origin = ox * kStride - g.pad_left;
+        if (origin >= 0 && origin + span<kPixels, kKernel, kStride> <= g.in_w)
+          pixels<kPixels, kKernel, kStride, false>(args, oy, ox, ty, c, end);
+        else
+          pixels<kPixels, kKernel, kStride, true>(args, oy, ox, ty, c, end);
+      }
+      for (; ox + 3 <= g.out_w; ox += 3)
+        pixels<3, kKernel, kStride, true>(args, oy, ox, ty, c, end);
+      for (; ox + 2 <= g.out_w; ox += 2)
+        pixels<2, kKernel, kStride, true>(args, oy, ox, ty, c, end);
     }
-    for (; ox < args.window.out_w; ++ox) pixels<1, 0, 0>(args, oy, ox, ty);
+    for (; ox < g.out_w; ++ox) pixels<1, kKernel, kStride, true>(args, oy, ox, ty, c, end);
+  }
+
+  // How many channels to take at once, so that what the next output row reads again is still in the
+  // first-level cache. An image that the second level does not hold is read in order.
+  static std::int64_t channel_block(const WindowF32Args& args) noexcept {
+    constexpr std::int64_t kFirstCache = 6 * 1024, kSecondCache = 256 * 1024;  // Floats.
+    constexpr std::int64_t kLeast = 64;
+    const WindowGeometry& g = args.window;
+    if (g.in_h * g.in_w * args.channels > kSecondCache) return args.channels;
+    const std::int64_t fits = kFirstCache / (g.kernel_h * g.in_w + 1) / 16 * 16;
+    return fits > kLeast ? fits : kLeast;
   }
 
   static void depthwise(const WindowF32Args& args) noexcept {
     const WindowGeometry& g = args.window;
-    std::int64_t begin = 0, end = g.out_w;
-    const auto whole = [&](std::int64_t ox) {
-      const Taps tx = taps_x(args, ox);
-      return tx.begin == 0 && tx.end == g.kernel_w;
-    };
-    while (begin < end && !whole(begin)) ++begin;
-    while (end > begin && !whole(end - 1)) --end;
     using Row = void (*)(const WindowF32Args&, std::int64_t, std::int64_t, std::int64_t) noexcept;
     Row row = depthwise_row<0, 0>;
     if (g.dilation_w == 1 && g.stride_w == 1)
       row = g.kernel_w == 3 ? depthwise_row<3, 1> : g.kernel_w == 5 ? depthwise_row<5, 1> : row;
     if (g.dilation_w == 1 && g.stride_w == 2)
       row = g.kernel_w == 3 ? depthwise_row<3, 2> : g.kernel_w == 5 ? depthwise_row<5, 2> : row;
-    for (std::int64_t oy = args.row_begin; oy < args.row_end; ++oy) row(args, oy, begin, end);
+    const std::int64_t block = channel_block(args);
+    for (std::int64_t c = 0; c < args.channels; c += block) {
+      const std::int64_t end = c + block < args.channels ? c + block : args.channels;
+      for (std::int64_t oy = args.row_begin; oy < args.row_end; ++oy) row(args, oy, c, end);
+    }
   }
 
   // reduce(c, n) -> V for every output pixel and vector of channels; n = 0 means a whole vector.

@@ -45,6 +45,13 @@ std::vector<Problem> problems() {
     all.push_back(problem(c, 7, 3, 1, 1, 1));
     all.push_back(problem(c, 9, 3, 2, 1, 1));
   }
+  for (std::int64_t in = 1; in <= 14; ++in) {
+    all.push_back(problem(18, in, 3, 1, 1, 1));
+    all.push_back(problem(18, in, 3, 2, 1, 1));
+    all.push_back(problem(18, in, 5, 1, 1, 2));
+    all.push_back(problem(18, in, 5, 2, 1, 2));
+  }
+  all.push_back(problem(150, 40, 3, 1, 1, 1));  // Channels in several blocks.
   all.push_back(problem(20, 11, 5, 1, 1, 2));
   all.push_back(problem(20, 11, 3, 1, 2, 2));
   all.push_back(problem(20, 12, 2, 2, 1, 0));

@@ -26,7 +26,7 @@ Status declare_output(OpContext& c, Shape shape) {
 }
 
 struct PackedDepthwise {
-  std::vector<float> weights;  // [kernel_h][kernel_w][channels]
+  std::shared_ptr<Buffer> weights;  // float [kernel_h][kernel_w][channels], on a cache line.
   std::vector<float> bias;
 
   auto fields() { return std::tie(weights, bias); }
@@ -39,11 +39,11 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
     auto p = std::make_shared<PackedDepthwise>();
     const std::int64_t taps = w.size() / channels;
     const auto values = w.values<float>();
-    p->weights.resize(values.size());
+    p->weights = Buffer::allocate(values.size_bytes());
+    auto* to = reinterpret_cast<float*>(p->weights->data());
     for (std::int64_t i = 0; i < channels; ++i)
       for (std::int64_t t = 0; t < taps; ++t)
-        p->weights[static_cast<std::size_t>(t * channels + i)] =
-            values[static_cast<std::size_t>(i * taps + t)];
+        to[t * channels + i] = values[static_cast<std::size_t>(i * taps + t)];
     INTACT_ASSIGN(p->bias, read_float_bias(c, 2, channels));
     return p;
   };
@@ -83,7 +83,7 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
       a.out_row_stride = channels * g.out_w;
       a.row_begin = first;
       a.row_end = last;
-      a.weights = packed->weights.data();
+      a.weights = reinterpret_cast<const float*>(packed->weights->data());
       a.epilogue.bias = packed->bias.empty() ? nullptr : packed->bias.data();
       a.epilogue.lo = e.lo;
       a.epilogue.hi = e.hi;
