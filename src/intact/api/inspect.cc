@@ -78,8 +78,9 @@ std::vector<NodeReport> products_that_are(const Graph& graph) {
 Result<std::vector<NodeReport>> products_that_would_be(Graph graph, const InspectOptions& options) {
   INTACT_TRY(prepare_for_quantization(graph));
   INTACT_TRY(raise_opset(graph));
+  const bool tensorrt = options.target == "tensorrt";
   INTACT_ASSIGN(const Placement placement,
-                place(graph, {options.keep_float, {}, options.target == "tensorrt"}));
+                place(graph, {options.keep_float, {}, tensorrt, tensorrt}));
   const ShapeAnalysis known(graph);
   std::vector<NodeReport> products;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
@@ -87,7 +88,7 @@ Result<std::vector<NodeReport>> products_that_would_be(Graph graph, const Inspec
     if (!is_product(node)) continue;
     NodeReport r = report_of(known, node);
     const auto index = static_cast<std::int32_t>(n);
-    r.integer = placement.site_of.contains(index);
+    r.integer = placement.is_integer(index);
     if (const auto why = placement.reasons.find(index); why != placement.reasons.end())
       r.reason = why->second;
     products.push_back(std::move(r));

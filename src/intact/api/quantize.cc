@@ -176,7 +176,7 @@ class Quantizer {
     float_graph_ = graph_.clone();
     INTACT_TRY(make_ready());
     INTACT_ASSIGN(placement_, place(graph_, placement_options(options_.keep_float)));
-    if (placement_.sites.empty())
+    if (placement_.empty())
       result_.notes.push_back("no node of the model can be integer; the file stays float");
     INTACT_TRY(look());
     const Graph ready = graph_.clone();
@@ -222,6 +222,9 @@ class Quantizer {
       if (!placement_.tensors[i].given)
         INTACT_TRY(
             file.set(graph_.value(placement_.tensors[i].value).name, seen_.tensors[i].stats));
+    for (std::size_t i = 0; i < placement_.operands.size(); ++i)
+      if (!placement_.operands[i].share)
+        INTACT_TRY(file.set(source_name(placement_.operands[i]), seen_.operands[i]));
     return file;
   }
 
@@ -242,7 +245,12 @@ class Quantizer {
   }
 
   [[nodiscard]] PlacementOptions placement_options(std::vector<std::string> keep_float) const {
-    return {std::move(keep_float), options_.require_int8, options_.target == "tensorrt"};
+    const bool tensorrt = options_.target == "tensorrt";
+    return {std::move(keep_float), options_.require_int8, tensorrt, tensorrt};
+  }
+
+  [[nodiscard]] const std::string& source_name(const PairOperand& operand) const {
+    return graph_.value(operand.source).name;
   }
 
   TensorSource calibration() {
@@ -287,16 +295,24 @@ class Quantizer {
     }
     if (file) return take_ranges(*file);
     const std::size_t tensors = placement_.tensors.size();
-    std::vector<Result<Range>> found(tensors, Range{});
+    std::vector<Result<Range>> found(tensors + placement_.operands.size(), Range{});
     const ThreadPool pool(options_.threads > 0 ? options_.threads : default_threads());
-    pool.run(tensors, [&](std::size_t i) {
-      found[i] = choose_range(seen_.tensors[i].stats, method, target_);
+    pool.run(found.size(), [&](std::size_t i) {
+      if (i < tensors) {
+        found[i] = choose_range(seen_.tensors[i].stats, method, target_);
+        return;
+      }
+      const PairOperand& o = placement_.operands[i - tensors];
+      found[i] = o.share ? Range{0, 1}
+                         : choose_range(seen_.operands[i - tensors], method, target_of(o, target_));
     });
-    for (std::size_t i = 0; i < tensors; ++i) {
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const ValueId v =
+          i < tensors ? placement_.tensors[i].value : placement_.operands[i - tensors].source;
       if (!found[i])
-        return fail(found[i].error().with_context(
-            fmt::format("tensor '{}'", graph_.value(placement_.tensors[i].value).name)));
-      ranges_.push_back(*found[i]);
+        return fail(
+            found[i].error().with_context(fmt::format("tensor '{}'", graph_.value(v).name)));
+      (i < tensors ? ranges_.tensors : ranges_.operands).push_back(*found[i]);
     }
     return {};
   }
@@ -320,16 +336,21 @@ class Quantizer {
   // Ranges of a file. A tensor without a line stays float, and so do its readers.
   Status take_ranges(const CalibrationFile& file) {
     std::vector<std::string> keep = options_.keep_float;
-    for (const QuantTensor& t : placement_.tensors) {
-      if (t.given || file.tensors.contains(graph_.value(t.value).name)) continue;
-      for (const std::size_t s : t.readers) {
-        const Node& node = graph_.nodes[static_cast<std::size_t>(placement_.sites[s].node)];
-        keep.push_back(node.name);
-        result_.notes.push_back(
-            fmt::format("node '{}' stays float: the calibration file has no line for '{}'",
-                        node.name, graph_.value(t.value).name));
-      }
-    }
+    // Keeps the node float when there is no line for what it reads.
+    const auto look_up = [&](const std::string& name, std::int32_t n) {
+      if (file.tensors.contains(name)) return;
+      const Node& node = graph_.nodes[static_cast<std::size_t>(n)];
+      keep.push_back(node.name);
+      result_.notes.push_back(fmt::format(
+          "node '{}' stays float: the calibration file has no line for '{}'", node.name, name));
+    };
+    for (const QuantTensor& t : placement_.tensors)
+      for (const std::size_t s : t.readers)
+        if (!t.given) look_up(graph_.value(t.value).name, placement_.sites[s].node);
+    for (const ActivationPair& pair : placement_.pairs)
+      for (const std::size_t i : pair.operands)
+        if (const PairOperand& o = placement_.operands[i]; !o.share)
+          look_up(source_name(o), pair.node);
     if (keep.size() != options_.keep_float.size()) {
       const Placement before = placement_;
       INTACT_ASSIGN(placement_, place(graph_, placement_options(keep)));
@@ -340,8 +361,24 @@ class Quantizer {
       seen_.tensors = std::move(kept);
     }
     for (QuantTensor& t : placement_.tensors) {
-      ranges_.push_back(t.given ? Range{} : file.tensors.at(graph_.value(t.value).name).range);
+      ranges_.tensors.push_back(t.given ? Range{}
+                                        : file.tensors.at(graph_.value(t.value).name).range);
       t.parts.clear();  // One line, one range.
+    }
+    for (const PairOperand& o : placement_.operands) {
+      if (o.share) {
+        ranges_.operands.push_back({0, 1});
+        continue;
+      }
+      // A line is for codes of any zero point; a right side's range follows from what was seen.
+      const TensorCalibration& line = file.tensors.at(source_name(o));
+      const auto stats = file.stats.find(source_name(o));
+      const auto method = parse_range_method(line.method);
+      Result<Range> range = line.range;
+      if (o.right && method && stats != file.stats.end())
+        range = choose_range(stats->second, *method, target_of(o, target_));
+      if (!range) return fail(range.error().with_context(source_name(o)));
+      ranges_.operands.push_back(*range);
     }
     fixed_ranges_ = true;
     return {};
@@ -370,14 +407,16 @@ class Quantizer {
                         write_options(), 0,      {},         options_.threads};
     search.spare_bytes = kWantedSize * static_cast<double>(result_.float_bytes) -
                          static_cast<double>(result_.quantized_bytes);
-    for (std::size_t s = 0; s < placement_.sites.size(); ++s) {
-      const Node& node = graph_.nodes[static_cast<std::size_t>(placement_.sites[s].node)];
-      if (!names_any(options_.require_int8, node)) search.candidates.push_back(s);
-    }
+    const auto add = [&](std::int32_t n) {
+      if (!names_any(options_.require_int8, graph_.nodes[static_cast<std::size_t>(n)]))
+        search.candidates.push_back(n);
+    };
+    for (const GemmSite& site : placement_.sites) add(site.node);
+    for (const ActivationPair& pair : placement_.pairs) add(pair.node);
     INTACT_ASSIGN(const auto islands,
                   find_islands(search, samples_.part(Samples::Part::kHeldBack), progress_));
     if (islands.empty()) return {};
-    drop_sites(islands, placement_, decisions_);
+    drop_products(islands, placement_, decisions_);
     INTACT_TRY(write());
     result_.noisiest_samples.clear();
     result_.notes.clear();
@@ -405,8 +444,8 @@ class Quantizer {
       if (const auto m = seen_.multiply_adds.find(index); m != seen_.multiply_adds.end())
         r.multiply_adds = m->second;
       const auto site = placement_.site_of.find(index);
-      r.integer = site != placement_.site_of.end();
-      if (r.integer) {
+      r.integer = placement_.is_integer(index);
+      if (site != placement_.site_of.end()) {
         const SiteDecision& s = decisions_.sites[site->second];
         r.fit = s.fit;
         if (s.error > 0) {
@@ -495,7 +534,7 @@ class Quantizer {
   Placement placement_;
   Observations seen_;
   RangeTarget target_;
-  std::vector<Range> ranges_;
+  Ranges ranges_;
   Decisions decisions_;
   QuantizeResult result_;
   std::vector<std::string> lasting_notes_;  // Of the model, whatever is decided.

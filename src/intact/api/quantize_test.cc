@@ -295,6 +295,143 @@ TEST(Quantize, RefusesDataThatCannotCalibrate) {
   EXPECT_NE(nan.error().text().find("3"), std::string::npos) << nan.error().text();
 }
 
+// Attention over 16 tokens of 32 numbers, in two heads.
+constexpr std::string_view kAttention = R"(graph "attention" {
+    opset 17
+    input %x: float32[1,16,32]
+    const %wq: float32[32,32] = random(1)
+    const %wk: float32[32,32] = random(2)
+    const %wv: float32[32,32] = random(3)
+    const %wo: float32[32,8] = random(4)
+    const %heads: int64[4] = [0, 16, 2, 16]
+    const %flat: int64[3] = [0, 16, 32]
+    const %factor: float32[] = 0.25
+    %q0 = MatMul(%x, %wq) @q
+    %k0 = MatMul(%x, %wk) @k
+    %v0 = MatMul(%x, %wv) @v
+    %q1 = Reshape(%q0, %heads)
+    %k1 = Reshape(%k0, %heads)
+    %v1 = Reshape(%v0, %heads)
+    %q2 = Transpose(%q1) {perm=[0, 2, 1, 3]}
+    %k2 = Transpose(%k1) {perm=[0, 2, 3, 1]}
+    %v2 = Transpose(%v1) {perm=[0, 2, 1, 3]}
+    %s = MatMul(%q2, %k2) @scores
+    %f = Mul(%s, %factor)
+    %p = Softmax(%f) {axis=-1}
+    %o = MatMul(%p, %v2) @mixture
+    %t = Transpose(%o) {perm=[0, 2, 1, 3]}
+    %r = Reshape(%t, %flat)
+    %y = MatMul(%r, %wo) @out
+    output %y
+  })";
+
+std::string attention() {
+  auto g = parse_graph(kAttention);
+  EXPECT_TRUE(g) << g.error().text();
+  return *export_onnx(*g);
+}
+
+SampleSource tokens(int count) {
+  SampleSource source = images(count);
+  source.next = [next = source.next]() -> Result<std::optional<SampleInputs>> {
+    auto sample = next();
+    if (!sample || !*sample) return sample;
+    OwnedTensor& x = (**sample)["x"];
+    auto values = std::make_shared<std::vector<float>>(16 * 32);
+    for (std::size_t i = 0; i < values->size(); ++i)  // 192 numbers, in another order each time.
+      (*values)[i] = static_cast<const float*>(x.data)[i * (i / 192 + 1) % 191] - 0.5f;
+    x = {"float32", {1, 16, 32}, values->data(), values->size() * 4, values};
+    return sample;
+  };
+  return source;
+}
+
+// The map of the DequantizeLinear before a side of a node.
+std::pair<float, int> map_before(const Graph& g, std::string_view name, std::size_t side) {
+  const Uses uses = g.uses();
+  for (const Node& n : g.nodes) {
+    if (n.name != name) continue;
+    const std::int32_t made = uses.producer[static_cast<std::size_t>(n.in(side))];
+    const Node& dq = g.nodes[static_cast<std::size_t>(made)];
+    EXPECT_EQ(dq.op, "DequantizeLinear") << name;
+    return {g.constant(dq.in(1))->values<float>()[0],
+            g.constant(dq.in(2))->values<std::uint8_t>()[0]};
+  }
+  ADD_FAILURE() << "no node " << name;
+  return {};
+}
+
+TEST(Quantize, ProductsOfActivationsAreIntegerOnTargetAny) {
+  for (const int effort : {0, 1}) {
+    QuantizeOptions options;
+    options.effort = effort;
+    const auto r = quantize(bytes_of_text(attention()), "", tokens(30), options);
+    ASSERT_TRUE(r) << r.error().text();
+    EXPECT_EQ(r->integer_share, 1.0);
+    EXPECT_GT(r->sqnr_db, 25);
+    const auto g = import_onnx(bytes_of_text(r->model));
+    ASSERT_TRUE(g) << g.error().text();
+    EXPECT_EQ(map_before(*g, "scores", 1).second, 128);
+    EXPECT_EQ(map_before(*g, "mixture", 1).second, 128);
+    const auto [scale, zero] = map_before(*g, "mixture", 0);
+    EXPECT_NEAR(scale, 1.0 / 255, 0.05 / 255);
+    EXPECT_EQ(zero, 0);
+  }
+}
+
+TEST(Quantize, ProductsOfActivationsStayFloatForTensorrtAndWhereTold) {
+  QuantizeOptions options;
+  options.effort = 0;
+  options.keep_float = {"scores"};
+  const auto r = quantize(bytes_of_text(attention()), "", tokens(12), options);
+  ASSERT_TRUE(r) << r.error().text();
+  for (const NodeReport& n : r->nodes) EXPECT_EQ(n.integer, n.name != "scores") << n.name;
+  options.keep_float = {};
+  options.target = "tensorrt";
+  const auto t = quantize(bytes_of_text(attention()), "", tokens(12), options);
+  ASSERT_TRUE(t) << t.error().text();
+  for (const NodeReport& n : t->nodes) {
+    const bool pair = n.name == "scores" || n.name == "mixture";
+    EXPECT_EQ(n.integer, !pair) << n.name;
+    if (pair) {
+      EXPECT_EQ(n.reason, "both operands are activations");
+    }
+  }
+  options.require_int8 = {"scores"};
+  EXPECT_FALSE(quantize(bytes_of_text(attention()), "", tokens(12), options));
+}
+
+// What all keys have in common changes no softmax, but the codes of keys of about 300 tell them
+// apart no longer. The product is a hundredth of the work, so it may stay float.
+TEST(Quantize, LeavesProductsOfActivationsFloatWhereItPays) {
+  std::string text(kAttention);
+  const auto change = [&](std::string_view from, std::string_view to) {
+    const auto at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+  };
+  change("%k1 = Reshape(%k0", "%far = Add(%k0, %offset)\n    %k1 = Reshape(%far");
+  change("%q0 = MatMul(%x,", R"(const %offset: float32[] = 300
+    const %w1: float32[32,1024] = random(5)
+    const %w2: float32[1024,32] = random(6)
+    const %small: float32[] = 0.02
+    %h = MatMul(%x, %w1) @up
+    %g = MatMul(%h, %w2) @down
+    %n = Mul(%g, %small)
+    %q0 = MatMul(%n,)");
+  auto g = parse_graph(text);
+  ASSERT_TRUE(g) << g.error().text();
+  const std::string file = *export_onnx(*g);
+  const auto r = quantize(bytes_of_text(file), "", tokens(60), {});
+  ASSERT_TRUE(r) << r.error().text();
+  for (const NodeReport& n : r->nodes) {
+    EXPECT_EQ(n.integer, n.name != "scores") << n.name << r->sqnr_db;
+    if (!n.integer) {
+      EXPECT_NE(n.reason.find("float pays"), std::string::npos) << n.reason;
+    }
+  }
+}
+
 TEST(Quantize, TellsHowFarEachStageIs) {
   std::map<std::string, std::vector<double>> told;
   QuantizeOptions options;
@@ -386,6 +523,36 @@ TEST_F(Calibrate, RangesOfAFileGiveTheModelThatTheDataGive) {
   const auto b = run(from_file->model, 77);
   for (std::size_t i = 0; i < a.size(); ++i)
     EXPECT_NEAR(a[i], b[i], 0.02f * std::abs(a[i]) + 0.02f);
+}
+
+// The sides of products of activations have lines like everything else; one without keeps its
+// product float.
+TEST_F(Calibrate, ProductsOfActivationsReadTheFileToo) {
+  const std::string path = write("attention.onnx", attention());
+  QuantizeOptions options;
+  options.effort = 0;
+  options.verdict = false;
+  options.range = "minmax";
+  std::string text = *calibrate(path, tokens(12), options);
+  const auto direct = quantize(path, tokens(12), options);
+  ASSERT_TRUE(direct) << direct.error().text();
+  options.calibration = write("ranges.cal", text);
+  const auto from_file = quantize(path, {}, options);
+  ASSERT_TRUE(from_file) << from_file.error().text();
+  for (const NodeReport& n : from_file->nodes) EXPECT_TRUE(n.integer) << n.name;
+  const auto a = import_onnx(bytes_of_text(direct->model));
+  const auto b = import_onnx(bytes_of_text(from_file->model));
+  for (const char* node : {"scores", "mixture"})
+    for (const std::size_t side : {std::size_t{0}, std::size_t{1}})
+      EXPECT_EQ(map_before(*a, node, side), map_before(*b, node, side)) << node << side;
+
+  const auto line = text.find("\"k0\" minmax");
+  ASSERT_NE(line, std::string::npos) << text;
+  text.erase(line, text.find('\n', line) + 1 - line);
+  options.calibration = write("ranges.cal", text);
+  const auto without = quantize(path, {}, options);
+  ASSERT_TRUE(without) << without.error().text();
+  for (const NodeReport& n : without->nodes) EXPECT_EQ(n.integer, n.name != "scores") << n.name;
 }
 
 }  // namespace

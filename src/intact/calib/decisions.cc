@@ -30,6 +30,10 @@ Affine given_map(const Graph& graph, ValueId value) {
   return {};
 }
 
+RangeTarget target_of(const PairOperand& operand, const RangeTarget& activations) {
+  return {activations.codes, activations.symmetric || operand.right};
+}
+
 void share_scale(std::vector<float>& scales) {
   if (!scales.empty())
     std::fill(scales.begin(), scales.end(), *std::max_element(scales.begin(), scales.end()));
@@ -111,7 +115,7 @@ void correct_bias(const Graph& graph, const GemmSite& site, const Observation& s
 }  // namespace
 
 Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
-                                 const Observations& seen, const std::vector<Range>& ranges,
+                                 const Observations& seen, const Ranges& ranges,
                                  const RangeTarget& target, const WeightOptions& weights,
                                  bool one_scale) {
   Decisions d;
@@ -119,11 +123,19 @@ Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
     return seen.tensors.empty() ? nullptr : &seen.tensors[i];
   };
   for (std::size_t i = 0; i < placement.tensors.size(); ++i) {
-    auto decision = decide_tensor(graph, placement.tensors[i], seen_of(i), ranges[i], target);
+    auto decision =
+        decide_tensor(graph, placement.tensors[i], seen_of(i), ranges.tensors[i], target);
     if (!decision)
       return fail(decision.error().with_context(
           fmt::format("tensor '{}'", graph.value(placement.tensors[i].value).name)));
     d.tensors.push_back(std::move(*decision));
+  }
+  for (std::size_t i = 0; i < placement.operands.size(); ++i) {
+    const PairOperand& o = placement.operands[i];
+    auto map = map_of(ranges.operands[i], target_of(o, target));
+    if (!map)
+      return fail(map.error().with_context(fmt::format("tensor '{}'", graph.value(o.source).name)));
+    d.operands.push_back(*map);
   }
   for (const GemmSite& site : placement.sites) {
     const Node& node = graph.nodes[static_cast<std::size_t>(site.node)];

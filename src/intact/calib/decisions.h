@@ -29,6 +29,7 @@ struct SiteDecision {
 struct Decisions {
   std::vector<TensorDecision> tensors;  // As Placement::tensors.
   std::vector<SiteDecision> sites;      // As Placement::sites.
+  std::vector<Affine> operands;         // As Placement::operands.
 };
 
 // The map of a given tensor (QuantTensor::given). Of zero points by channel: the one with which an
@@ -38,13 +39,21 @@ Affine given_map(const Graph& graph, ValueId value);
 // Activations of a target: 0..255 asymmetric for "any", symmetric int8 for "tensorrt".
 RangeTarget activations_of(const std::string& target);
 
+// The same for a side of a product of two activations.
+RangeTarget target_of(const PairOperand& operand, const RangeTarget& activations);
+
+struct Ranges {
+  std::vector<Range> tensors;   // As Placement::tensors.
+  std::vector<Range> operands;  // As Placement::operands.
+};
+
 // Ranges and rounding alone, no data beyond the observations (effort 0), which may be none: joined
 // tensors of different size get their gains (parts.h), and biases put back the mean that rounding
 // the weights took away (quant/correct.h (15), with the means of the float network on both sides).
 // one_scale: all channels of a weight share the largest scale; for models so small that the scales
 // themselves weigh. Errors: those of choose_range, naming the tensor.
 Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
-                                 const Observations& seen, const std::vector<Range>& ranges,
+                                 const Observations& seen, const Ranges& ranges,
                                  const RangeTarget& target, const WeightOptions& weights,
                                  bool one_scale = false);
 

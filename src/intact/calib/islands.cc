@@ -30,58 +30,62 @@ class Search {
     double all = 0, integer = 0;
     for (const auto& [node, macs] : s.multiply_adds) {
       all += macs;
-      if (s.placement.site_of.contains(node)) integer += macs;
+      if (s.placement.is_integer(node)) integer += macs;
     }
     spare_macs_ = kFloatShare * all - (all - integer);
   }
 
-  Result<std::map<std::size_t, std::string>> run(const TensorSource& samples) {
-    std::map<std::size_t, std::string> why;
+  Result<Islands> run(const TensorSource& samples) {
+    Islands why;
     INTACT_TRY(load(samples));
     if (examples_.size() < kLeastSamples) return why;
     INTACT_ASSIGN(const Quality before, measure(why));
-    std::vector<std::pair<double, std::size_t>> gains;
+    std::vector<std::pair<double, std::int32_t>> gains;
     for (std::size_t i = 0; i < s_.candidates.size(); ++i) {
-      const std::size_t site = s_.candidates[i];
-      if (!fits(site)) continue;
-      INTACT_ASSIGN(const Quality alone, measure({{site, {}}}));
+      const std::int32_t node = s_.candidates[i];
+      if (!fits(node)) continue;
+      INTACT_ASSIGN(const Quality alone, measure({{node, {}}}));
       if (alone.chosen >= before.chosen + kLeastGainDb)
-        gains.emplace_back(alone.chosen - before.chosen, site);
+        gains.emplace_back(alone.chosen - before.chosen, node);
       progress_("islands", static_cast<double>(i + 1) / static_cast<double>(s_.candidates.size()));
     }
     std::stable_sort(gains.begin(), gains.end(),
                      [](const auto& a, const auto& b) { return a.first > b.first; });
     Quality now = before;
-    for (const auto& [gain, site] : gains) {
+    for (const auto& [gain, node] : gains) {
       if (why.size() == kMostIslands) break;
-      if (!fits(site)) continue;
+      if (!fits(node)) continue;
       auto more = why;
-      more[site] = {};
+      more[node] = {};
       INTACT_ASSIGN(const Quality then, measure(more));
       if (then.chosen < now.chosen + kLeastGainDb) continue;
-      more[site] =
+      more[node] =
           fmt::format("float pays: {:+.1f} dB on held-back samples", then.chosen - now.chosen);
       why = std::move(more);
       now = then;
-      spare_macs_ -= macs_of(site);
-      spare_bytes_used_ += bytes_of_float(site);
+      spare_macs_ -= macs_of(node);
+      spare_bytes_used_ += bytes_of_float(node);
     }
     if (now.confirmed < before.confirmed + kLeastGainDb) why.clear();
     return why;
   }
 
  private:
-  [[nodiscard]] double macs_of(std::size_t site) const {
-    const auto found = s_.multiply_adds.find(s_.placement.sites[site].node);
+  [[nodiscard]] double macs_of(std::int32_t node) const {
+    const auto found = s_.multiply_adds.find(node);
     return found == s_.multiply_adds.end() ? 0 : found->second;
   }
   // What float weights take beyond their codes.
-  [[nodiscard]] double bytes_of_float(std::size_t site) const {
-    return 3.0 * static_cast<double>(s_.graph.constant(s_.placement.sites[site].weight)->size());
+  [[nodiscard]] double bytes_of_float(std::int32_t node) const {
+    const auto site = s_.placement.site_of.find(node);
+    if (site == s_.placement.site_of.end()) return 0;
+    const ValueId weight = s_.placement.sites[site->second].weight;
+    return 3.0 * static_cast<double>(s_.graph.constant(weight)->size());
   }
-  [[nodiscard]] bool fits(std::size_t site) const {
-    return macs_of(site) <= spare_macs_ &&
-           spare_bytes_used_ + bytes_of_float(site) <= s_.spare_bytes;
+  [[nodiscard]] bool fits(std::int32_t node) const {
+    const double bytes = bytes_of_float(node);
+    return macs_of(node) <= spare_macs_ &&
+           (bytes == 0 || spare_bytes_used_ + bytes <= s_.spare_bytes);
   }
 
   Status load(const TensorSource& samples) {
@@ -100,12 +104,12 @@ class Search {
     return {};
   }
 
-  Result<Quality> measure(const std::map<std::size_t, std::string>& islands) const {
+  Result<Quality> measure(const Islands& islands) const {
     INTACT_TRY(progress_.check());
     Graph graph = s_.graph.clone();
     Placement placement = s_.placement;
     Decisions decisions = s_.decisions;
-    drop_sites(islands, placement, decisions);
+    drop_products(islands, placement, decisions);
     INTACT_TRY(write_qdq(graph, placement, std::move(decisions), s_.write));
     INTACT_ASSIGN(const auto engine, make_engine(std::move(graph), s_.threads));
     std::vector<SampleError> chosen, confirmed;
@@ -126,24 +130,24 @@ class Search {
 
 }  // namespace
 
-Result<std::map<std::size_t, std::string>> find_islands(const IslandSearch& search,
-                                                        const TensorSource& samples,
-                                                        const Progress& progress) {
+Result<Islands> find_islands(const IslandSearch& search, const TensorSource& samples,
+                             const Progress& progress) {
   return Search(search, progress).run(samples);
 }
 
-void drop_sites(const std::map<std::size_t, std::string>& why, Placement& placement,
-                Decisions& decisions) {
+void drop_products(const Islands& why, Placement& placement, Decisions& decisions) {
   Placement p;
   Decisions d;
   p.reasons = std::move(placement.reasons);
+  p.reasons.insert(why.begin(), why.end());
+  p.operands = std::move(placement.operands);
+  d.operands = std::move(decisions.operands);
+  std::copy_if(placement.pairs.begin(), placement.pairs.end(), std::back_inserter(p.pairs),
+               [&](const ActivationPair& pair) { return !why.contains(pair.node); });
   std::vector<std::optional<std::size_t>> now(placement.sites.size());
   for (std::size_t s = 0; s < placement.sites.size(); ++s) {
     const std::int32_t node = placement.sites[s].node;
-    if (const auto reason = why.find(s); reason != why.end()) {
-      p.reasons[node] = reason->second;
-      continue;
-    }
+    if (why.contains(node)) continue;
     now[s] = p.sites.size();
     p.site_of[node] = p.sites.size();
     p.sites.push_back(placement.sites[s]);

@@ -24,19 +24,20 @@ struct IslandSearch {
   const Decisions& decisions;
   const std::map<std::int32_t, double>& multiply_adds;  // By node.
   WriteOptions write;
-  double spare_bytes = 0;               // By which the file may grow.
-  std::vector<std::size_t> candidates;  // Into placement.sites.
+  double spare_bytes = 0;                // By which the file may grow.
+  std::vector<std::int32_t> candidates;  // Integer products, by node.
   int threads = 0;
 };
 
-// Returns the sites that are to stay float, with the reason. Errors: those of running the models.
-Result<std::map<std::size_t, std::string>> find_islands(const IslandSearch& search,
-                                                        const TensorSource& samples,
-                                                        const Progress& progress);
+// Products that are to stay float, by node, with the reason.
+using Islands = std::map<std::int32_t, std::string>;
 
-// Takes sites out of the placement, noting why, and their decisions with them. A tensor without
+// Errors: those of running the models.
+Result<Islands> find_islands(const IslandSearch& search, const TensorSource& samples,
+                             const Progress& progress);
+
+// Takes products out of the placement, noting why, and their decisions with them. A tensor without
 // readers goes too.
-void drop_sites(const std::map<std::size_t, std::string>& why, Placement& placement,
-                Decisions& decisions);
+void drop_products(const Islands& why, Placement& placement, Decisions& decisions);
 
 }  // namespace intact

@@ -117,7 +117,17 @@ void widen_channels(std::span<const float> x, const Extent& e, Observation& o, T
   });
 }
 
-// The float network, and where the tensors of a placement are in it.
+// What is looked at: the tensors of a placement, then the sources of operands that are none.
+std::vector<ValueId> watched_values(const Placement& placement) {
+  std::vector<ValueId> watched;
+  for (const QuantTensor& t : placement.tensors) watched.push_back(t.value);
+  for (const PairOperand& o : placement.operands)
+    if (!o.share && std::find(watched.begin(), watched.end(), o.source) == watched.end())
+      watched.push_back(o.source);
+  return watched;
+}
+
+// The float network, and where what is looked at is in it.
 class Network {
  public:
   // Tensors that vanish in the network's fusions become outputs.
@@ -126,17 +136,17 @@ class Network {
     Network n(graph, placement);
     INTACT_TRY(n.attach(threads));
     INTACT_ASSIGN(auto plan, n.engine->plan_for(sample));
-    std::vector<bool> seen(placement.tensors.size(), false);
+    std::vector<bool> seen(n.watched.size(), false);
     const auto see = [&](ValueId v) {
       if (v == kNoValue) return;
-      if (const int i = n.tensor_of[static_cast<std::size_t>(v)]; i >= 0)
+      if (const int i = n.index_of[static_cast<std::size_t>(v)]; i >= 0)
         seen[static_cast<std::size_t>(i)] = true;
     };
     for (const ValueId v : n.engine->graph().inputs) see(v);
     for (const Step& step : plan->steps)
       for (const ValueId v : step.node->outputs) see(v);
     for (std::size_t i = 0; i < seen.size(); ++i)
-      if (!seen[i]) n.hidden.push_back(placement.tensors[i].value);
+      if (!seen[i]) n.hidden.push_back(i);
     if (!n.hidden.empty()) {
       INTACT_TRY(n.attach(threads));
       INTACT_ASSIGN(plan, n.engine->plan_for(sample));
@@ -150,22 +160,25 @@ class Network {
 
   const Graph& graph;
   const Placement& placement;
+  std::vector<ValueId> watched;
   std::shared_ptr<Engine> engine;
-  std::vector<int> tensor_of;   // By value of the engine's graph: into placement.tensors, or -1.
-  std::vector<ValueId> hidden;  // The engine's last outputs.
-  std::size_t run_bytes = 0;    // Of one run in flight.
+  std::vector<int> index_of;        // By value of the engine's graph: into watched, or -1.
+  std::vector<std::size_t> hidden;  // Into watched: the engine's last outputs.
+  std::size_t run_bytes = 0;        // Of one run in flight.
 
  private:
-  Network(const Graph& g, const Placement& p) : graph(g), placement(p) {}
+  Network(const Graph& g, const Placement& p)
+      : graph(g), placement(p), watched(watched_values(p)) {}
 
   Status attach(int threads) {
-    INTACT_ASSIGN(engine, make_engine(with_outputs(graph, hidden), threads));
-    tensor_of.assign(engine->graph().values.size(), -1);
-    for (std::size_t i = 0; i < placement.tensors.size(); ++i) {
-      const ValueId v = placement.tensors[i].value;
-      if (std::find(hidden.begin(), hidden.end(), v) != hidden.end()) continue;
-      const auto found = engine->graph().find_value(graph.value(v).name);
-      if (found) tensor_of[static_cast<std::size_t>(*found)] = static_cast<int>(i);
+    std::vector<ValueId> outputs;
+    for (const std::size_t i : hidden) outputs.push_back(watched[i]);
+    INTACT_ASSIGN(engine, make_engine(with_outputs(graph, outputs), threads));
+    index_of.assign(engine->graph().values.size(), -1);
+    for (std::size_t i = 0; i < watched.size(); ++i) {
+      if (std::find(hidden.begin(), hidden.end(), i) != hidden.end()) continue;
+      const auto found = engine->graph().find_value(graph.value(watched[i]).name);
+      if (found) index_of[static_cast<std::size_t>(*found)] = static_cast<int>(i);
     }
     return {};
   }
@@ -180,8 +193,7 @@ class Watcher {
       : network_(network),
         options_(options),
         pool_(&pool),
-        observers_(network.placement.tensors.size(),
-                   TensorObserver(options.moving_beta, options.histograms)),
+        observers_(network.watched.size(), TensorObserver(options.moving_beta, options.histograms)),
         out_(observers_.size()),
         means_(observers_.size()) {}
 
@@ -194,7 +206,7 @@ class Watcher {
     data_hash_ += hash;
     const Graph& g = network_.engine->graph();
     const Observer observer = [this](ValueId v, const ValueInfo& info, const std::byte* bytes) {
-      const int i = network_.tensor_of[static_cast<std::size_t>(v)];
+      const int i = network_.index_of[static_cast<std::size_t>(v)];
       return i < 0 ? Status{} : look(static_cast<std::size_t>(i), info, bytes);
     };
     for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -208,7 +220,7 @@ class Watcher {
     for (std::size_t h = 0; h < network_.hidden.size(); ++h) {
       const Tensor& x = outputs[own + h];
       const ValueInfo info{x.dtype(), x.shape(), Layout::kPlain, nullptr, nullptr};
-      INTACT_TRY(look(network_.placement.tensor_of.at(network_.hidden[h]), info, x.raw()));
+      INTACT_TRY(look(network_.hidden[h], info, x.raw()));
     }
     for (TensorObserver& o : observers_) o.end_sample();
     return {};
@@ -233,6 +245,13 @@ class Watcher {
   void take(Observations& all) {
     all.data_hash = data_hash_;
     for (std::size_t i = 0; i < out_.size(); ++i) out_[i].channel_mean = means_[i].value();
+    for (const PairOperand& o : network_.placement.operands) {
+      const auto at = std::find(network_.watched.begin(), network_.watched.end(), o.source);
+      all.operands.push_back(
+          o.share ? TensorStats{}
+                  : out_[static_cast<std::size_t>(at - network_.watched.begin())].stats);
+    }
+    out_.resize(network_.placement.tensors.size());
     all.tensors = std::move(out_);
   }
 
@@ -241,10 +260,12 @@ class Watcher {
     if (info.dtype != Dtype::kFloat32 || info.size() == 0) return {};
     const std::span<const float> x(reinterpret_cast<const float*>(bytes),
                                    static_cast<std::size_t>(info.size()));
-    const QuantTensor& t = network_.placement.tensors[i];
     if (!observers_[i].observe(x, pool_))
-      return fail(ErrorCode::kDataMismatch, fmt::format("tensor '{}' holds NaN or infinity",
-                                                        network_.graph.value(t.value).name));
+      return fail(ErrorCode::kDataMismatch,
+                  fmt::format("tensor '{}' holds NaN or infinity",
+                              network_.graph.value(network_.watched[i]).name));
+    if (i >= network_.placement.tensors.size()) return {};
+    const QuantTensor& t = network_.placement.tensors[i];
     if (rows_ != nullptr) INTACT_TRY(keep_rows(t, info, x.data()));
     const GemmSite& site = network_.placement.sites[t.readers[0]];
     const Extent extent = extent_of(info, input_channel_axis(site, info.rank()));

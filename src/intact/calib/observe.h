@@ -29,6 +29,7 @@ struct Observation {
 
 struct Observations {
   std::vector<Observation> tensors;              // As Placement::tensors.
+  std::vector<TensorStats> operands;             // As Placement::operands; none of shares.
   std::map<std::int32_t, double> multiply_adds;  // By node index, of every product, sample 0.
   std::int64_t samples = 0;
   std::uint64_t data_hash = 0;     // Sum over samples of their hashes: any order.

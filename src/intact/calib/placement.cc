@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 
 #include "calib/parts.h"
 
@@ -23,7 +24,54 @@ bool is_given(const Graph& graph, std::int32_t n) {
          zero != nullptr && zero->dtype() == Dtype::kUint8;
 }
 
+// True for a MatMul of two computed matrices of reals.
+bool is_pair(const Graph& graph, const ShapeAnalysis& types, const Node& node) {
+  return node.is("MatMul") && std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId v) {
+           return graph.constant(v) == nullptr && types[v].dtype == Dtype::kFloat32 &&
+                  types.rank(v) >= 2;
+         });
+}
+
+// The value that holds the same elements before what only moves them.
+ValueId source_of(const Graph& graph, const Uses& uses, ValueId v) {
+  constexpr std::array<std::string_view, 5> kMoves{"Transpose", "Reshape", "Squeeze", "Unsqueeze",
+                                                   "Identity"};
+  for (;;) {
+    const std::int32_t n = uses.producer[static_cast<std::size_t>(v)];
+    if (n < 0) return v;
+    const Node& node = graph.nodes[static_cast<std::size_t>(n)];
+    if (!node.domain.empty() || std::find(kMoves.begin(), kMoves.end(), node.op) == kMoves.end())
+      return v;
+    v = node.in(0);
+  }
+}
+
+void add_pair(const Graph& graph, const Uses& uses, std::int32_t n, Placement& placement) {
+  ActivationPair pair;
+  pair.node = n;
+  for (const std::size_t side : {std::size_t{0}, std::size_t{1}}) {
+    PairOperand o;
+    o.value = graph.nodes[static_cast<std::size_t>(n)].in(side);
+    o.source = source_of(graph, uses, o.value);
+    o.right = side == 1;
+    const std::int32_t made = uses.producer[static_cast<std::size_t>(o.source)];
+    o.share = !o.right && made >= 0 && graph.nodes[static_cast<std::size_t>(made)].is("Softmax");
+    auto& all = placement.operands;
+    const auto known = std::find_if(all.begin(), all.end(), [&](const PairOperand& other) {
+      return other.value == o.value && other.right == o.right;
+    });
+    pair.operands[side] = static_cast<std::size_t>(known - all.begin());
+    if (known == all.end()) all.push_back(o);
+  }
+  placement.pairs.push_back(pair);
+}
+
 }  // namespace
+
+bool Placement::is_integer(std::int32_t node) const {
+  return site_of.contains(node) || std::any_of(pairs.begin(), pairs.end(),
+                                               [&](const auto& pair) { return pair.node == node; });
+}
 
 bool names_any(std::span<const std::string> patterns, const Node& node) {
   return std::any_of(patterns.begin(), patterns.end(),
@@ -61,14 +109,24 @@ Result<Placement> place(const Graph& graph, const PlacementOptions& options) {
                        [&](const Node& n) { return names_node(pattern, n); }))
         return fail(ErrorCode::kInvalidArgument,
                     fmt::format("'{}' matches no node of the model", pattern));
-  for (const GemmSite& site : found.sites) {
-    const Node& node = graph.nodes[static_cast<std::size_t>(site.node)];
+  // False, with the reason noted, where the user wants float.
+  const auto may_be_integer = [&](std::int32_t n) {
+    const Node& node = graph.nodes[static_cast<std::size_t>(n)];
     const auto kept = std::find_if(options.keep_float.begin(), options.keep_float.end(),
                                    [&](const std::string& p) { return names_node(p, node); });
-    if (kept == options.keep_float.end())
-      placement.sites.push_back(site);
-    else
-      placement.reasons[site.node] = fmt::format("asked for by --keep-float '{}'", *kept);
+    if (kept == options.keep_float.end()) return true;
+    placement.reasons[n] = fmt::format("asked for by --keep-float '{}'", *kept);
+    return false;
+  };
+  for (const GemmSite& site : found.sites)
+    if (may_be_integer(site.node)) placement.sites.push_back(site);
+  const Uses uses = graph.uses();
+  const ShapeAnalysis types(graph);
+  for (std::size_t i = 0; i < graph.nodes.size() && !options.float_pairs; ++i) {
+    const auto n = static_cast<std::int32_t>(i);
+    if (!is_pair(graph, types, graph.nodes[i]) || !may_be_integer(n)) continue;
+    placement.reasons.erase(n);
+    add_pair(graph, uses, n, placement);
   }
   for (const std::string& pattern : options.require_int8)
     for (const auto& [n, reason] : placement.reasons) {
@@ -79,7 +137,6 @@ Result<Placement> place(const Graph& graph, const PlacementOptions& options) {
                                 pattern, reason));
     }
 
-  const Uses uses = graph.uses();
   for (std::size_t s = 0; s < placement.sites.size(); ++s) {
     const GemmSite& site = placement.sites[s];
     placement.site_of[site.node] = s;
@@ -87,7 +144,6 @@ Result<Placement> place(const Graph& graph, const PlacementOptions& options) {
     if (added) placement.tensors.push_back({site.input, {}, true, true, false, {}});
     placement.tensors[it->second].readers.push_back(s);
   }
-  const ShapeAnalysis types(graph);
   for (QuantTensor& t : placement.tensors) {
     const auto v = static_cast<std::size_t>(t.value);
     const std::int32_t made = uses.producer[v];

@@ -6,8 +6,13 @@
 // exception: its residual branch reads the float tensor, because the error of a code there goes
 // through the whole rest of the network unattenuated. A tensor that is codes already (given: bytes
 // of an image, byte_inputs.h) gets no Q: its map is the model's.
+//
+// A MatMul of two activations (the two of attention) gets codes of its own on both sides, which it
+// alone reads: the right side's have the middle code as zero point, which kernels of signed bytes
+// take for nothing; what a Softmax leaves lies in [0, 1], whatever the samples.
 #pragma once
 
+#include <array>
 #include <map>
 #include <string>
 #include <vector>
@@ -25,12 +30,31 @@ struct QuantTensor {
   std::vector<std::size_t> parts;  // What a Concat joined: channels of each (parts.h).
 };
 
+// One side of products of two activations.
+struct PairOperand {
+  ValueId value = kNoValue;   // As the products read it.
+  ValueId source = kNoValue;  // The same elements, before what only moves them: what is looked at.
+  bool right = false;
+  bool share = false;  // Made by a Softmax.
+};
+
+// A product of two activations.
+struct ActivationPair {
+  std::int32_t node = -1;
+  std::array<std::size_t, 2> operands{};  // Into Placement::operands: left, right.
+};
+
 struct Placement {
   std::vector<GemmSite> sites;
   std::vector<QuantTensor> tensors;             // In execution order.
   std::map<ValueId, std::size_t> tensor_of;     // Into tensors.
   std::map<std::int32_t, std::size_t> site_of;  // By node index, into sites.
+  std::vector<PairOperand> operands;
+  std::vector<ActivationPair> pairs;
   std::map<std::int32_t, std::string> reasons;  // Of the products that stay float, by node index.
+
+  [[nodiscard]] bool empty() const { return sites.empty() && pairs.empty(); }
+  [[nodiscard]] bool is_integer(std::int32_t node) const;
 };
 
 struct PlacementOptions {
@@ -38,6 +62,7 @@ struct PlacementOptions {
   std::vector<std::string> require_int8;
   // What an Add reads straight from a product stays float there (TensorRT fuses the two).
   bool float_sums = false;
+  bool float_pairs = false;  // Products of two activations stay float.
 };
 
 // Errors: kInvalidArgument when a pattern matches no node, or require_int8 names a node that stays

@@ -28,6 +28,7 @@ class Writer {
     for (std::size_t i = 0; i < placement_.tensors.size(); ++i) fold_gain(i);
     for (std::size_t i = 0; i < placement_.tensors.size(); ++i) write_tensor(i);
     for (std::size_t s = 0; s < placement_.sites.size(); ++s) INTACT_TRY(write_site(s));
+    for (std::size_t i = 0; i < placement_.operands.size(); ++i) write_operand(i);
     write_tables();
     INTACT_TRY(g_.sort());
     for (Value& v : g_.values) {
@@ -106,6 +107,33 @@ class Writer {
     return g_.add_node(std::move(node), std::move(output));
   }
 
+  // Codes of a value and what they stand for, named after `name`; returns the latter.
+  ValueId add_codes(ValueId source, const Affine& map, std::string name) {
+    const ValueId scale = g_.add_constant(name + "_scale", Tensor::scalar<float>(map.scale));
+    const ValueId zero = g_.add_constant(
+        name + "_zero",
+        map.codes.lo < 0 ? Tensor::scalar<std::int8_t>(static_cast<std::int8_t>(map.zero_point))
+                         : Tensor::scalar<std::uint8_t>(static_cast<std::uint8_t>(map.zero_point)));
+    const ValueId codes = add("QuantizeLinear", {source, scale, zero}, name + "_q");
+    return add("DequantizeLinear", {codes, scale, zero}, name + "_dq");
+  }
+
+  // A side of products of two activations, unless it moves what is codes already.
+  void write_operand(std::size_t i) {
+    const PairOperand& o = placement_.operands[i];
+    const std::size_t side = o.right ? 1 : 0;
+    const auto reads = [&](const ActivationPair& pair) { return pair.operands[side] == i; };
+    if (std::none_of(placement_.pairs.begin(), placement_.pairs.end(), reads)) return;
+    if (const auto at = placement_.tensor_of.find(o.source);
+        at != placement_.tensor_of.end() && placement_.tensors[at->second].shared &&
+        d_.tensors[at->second].gain.empty())
+      return;
+    const ValueId real =
+        add_codes(o.value, d_.operands[i], g_.value(o.value).name + (o.right ? "_right" : "_left"));
+    for (const ActivationPair& pair : placement_.pairs)
+      if (reads(pair)) g_.nodes[static_cast<std::size_t>(pair.node)].inputs[side] = real;
+  }
+
   void write_tensor(std::size_t i) {
     const QuantTensor& t = placement_.tensors[i];
     const TensorDecision& d = d_.tensors[i];
@@ -122,15 +150,7 @@ class Writer {
           named(t.value, "gain"), Tensor::of<float>(shape, std::span<const float>(d.gain)));
       source = add("Mul", {source, gain}, named(t.value, "scaled"));
     }
-    const ValueId scale =
-        g_.add_constant(named(t.value, "scale"), Tensor::scalar<float>(d.map.scale));
-    const ValueId zero = g_.add_constant(
-        named(t.value, "zero"),
-        d.map.codes.lo < 0
-            ? Tensor::scalar<std::int8_t>(static_cast<std::int8_t>(d.map.zero_point))
-            : Tensor::scalar<std::uint8_t>(static_cast<std::uint8_t>(d.map.zero_point)));
-    const ValueId codes = add("QuantizeLinear", {source, scale, zero}, named(t.value, "q"));
-    const ValueId real = add("DequantizeLinear", {codes, scale, zero}, named(t.value, "dq"));
+    const ValueId real = add_codes(source, d.map, g_.value(t.value).name);
     for (const std::size_t s : t.readers)
       g_.nodes[static_cast<std::size_t>(placement_.sites[s].node)].inputs[0] = real;
     if (!t.shared || !d.gain.empty()) return;

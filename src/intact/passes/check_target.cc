@@ -87,7 +87,7 @@ class Checker {
     const Node* w = dq(node.in(1));
     if (x == nullptr || w == nullptr) return;  // A float product has no rules.
     const Tensor* codes = g_.constant(w->in(0));
-    if (codes == nullptr) return;
+    if (codes == nullptr) return check_right_side(node, *w);
     if (codes->dtype() != Dtype::kInt8) {
       report("A3", node, fmt::format("weights are {}, not int8", name_of(codes->dtype())));
     } else {
@@ -97,6 +97,17 @@ class Checker {
     }
     if (!all_zero(w->in(2))) report("A3", node, "weights have a zero point");
     if (node.op != "MatMul" && node.in(2) != kNoValue) check_bias(node, *x, *w);
+  }
+
+  // A5: codes that only right sides read have the middle code as zero point.
+  void check_right_side(const Node& node, const Node& w) {
+    for (const std::int32_t r : uses_.readers[static_cast<std::size_t>(w.out(0))])
+      if (const Node& reader = g_.nodes[static_cast<std::size_t>(r)];
+          reader.op != "MatMul" || reader.in(1) != w.out(0) || reader.in(0) == w.out(0))
+        return;
+    const Tensor* zero = g_.constant(w.in(2));
+    if (tensorrt_ || (zero != nullptr && to_int64(*zero)[0] == 128)) return;
+    report("A5", node, "the zero point of the right side of a product of activations is not 128");
   }
 
   void check_bias(const Node& node, const Node& x, const Node& w) {

@@ -62,6 +62,28 @@ TEST(CheckTarget, A4BiasIsInt32WithTheProductOfTheScales) {
                        "%bd = DequantizeLinear(%b, %bs) {axis=0}", "%bd = Identity(%b)")),
             Rules{"A4 conv"});
 }
+TEST(CheckTarget, A5RightSidesOfActivationsHaveTheMiddleCodeForZero) {
+  const std::string pair = R"(graph "g" {
+  opset 13
+  input %a: float32[4,4]
+  input %b: float32[4,4]
+  const %s: float32[] = 0.5
+  const %z: uint8[] = 3
+  const %m: uint8[] = 128
+  %aq = QuantizeLinear(%a, %s, %z)
+  %ad = DequantizeLinear(%aq, %s, %z)
+  %bq = QuantizeLinear(%b, %s, %m)
+  %bd = DequantizeLinear(%bq, %s, %m)
+  %y = MatMul(%ad, %bd) @pair
+  output %y
+})";
+  EXPECT_EQ(rules(pair), Rules{});
+  const std::string other = with(pair, "%m: uint8[] = 128", "%m: uint8[] = 127");
+  EXPECT_EQ(rules(other), Rules{"A5 pair"});
+  // Codes that others read too have the zero point that those want.
+  EXPECT_EQ(rules(with(other, "  output %y", "  %r = Relu(%bd)\n  output %y\n  output %r")),
+            Rules{});
+}
 TEST(CheckTarget, A6PerChannelScalesNeedOpset13) {
   EXPECT_EQ(rules(with(net(), "opset 13", "opset 12")).size(), 2u);
 }
