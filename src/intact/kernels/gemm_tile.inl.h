@@ -23,68 +23,70 @@ constexpr std::int64_t next_panel_group(std::int64_t left) noexcept {
   return left < Isa::kMaxPanels ? left : Isa::kMaxPanels;
 }
 
+// With kHalf the last panel has no more than half of its columns, and two rows share a vector: its
+// first half is the panel's columns of row i, its second half those of row i + 1, and acc[i][last]
+// holds it for even i until split_rows. Isa::kHalfPanels says that the vocabulary can; then a panel
+// is one vector.
+template <bool kHalf, int NV>
+constexpr bool is_shared(int i, int j) noexcept {
+  return kHalf && i % 2 == 1 && j == NV - 1;
+}
+
 // Tells the compiler that every accumulator lives in a register here.
-template <class Isa, int MR, int NV>
+template <class Isa, bool kHalf = false, int MR, int NV>
 [[gnu::always_inline]] inline void keep_all(typename Isa::I32 (&acc)[MR][NV]) noexcept {
 #pragma GCC unroll 32
   for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 16
-    for (int j = 0; j < NV; ++j) Isa::keep(acc[i][j]);
+    for (int j = 0; j < NV; ++j)
+      if (!is_shared<kHalf, NV>(i, j)) Isa::keep(acc[i][j]);
+}
+
+// Gives each row what it has in shared vectors. The rest of those becomes anything.
+template <class Isa, int MR, int NV>
+[[gnu::always_inline]] inline void split_rows(typename Isa::I32 (&acc)[MR][NV]) noexcept {
+#pragma GCC unroll 32
+  for (int i = 1; i < MR; i += 2) acc[i][NV - 1] = Isa::second_half(acc[i - 1][NV - 1]);
 }
 
 // acc[i][jp, v] += the products of row i, `bytes` of it (4 a step), and panel jp of B. Panels lie
 // panel_bytes apart. Returns the end of the first panel's run. Call between two keep_all: g++ 12
 // sends accumulators through the stack otherwise. kAhead: what lies `ahead` bytes behind the first
 // panel is brought nearer, a line a step.
-template <class Isa, class Words, int MR, int NP, bool kAhead = false>
+template <class Isa, class Words, int MR, int NP, bool kAhead = false, bool kHalf = false>
 [[gnu::always_inline]] inline const std::int8_t* multiply_run(
     typename Isa::I32 (&acc)[MR][NP * Isa::kPanelVecs], const std::uint8_t* const (&p)[MR],
     const std::int8_t* b, std::ptrdiff_t panel_bytes, std::int64_t bytes,
     std::ptrdiff_t ahead = 0) noexcept {
   constexpr int kPV = Isa::kPanelVecs;
+  constexpr int kFull = kHalf ? NP - 1 : NP;
 #pragma GCC unroll 1
   for (std::int64_t k = 0; k < bytes; k += 4) {
     if constexpr (kAhead) __builtin_prefetch(b + ahead, 0, 2);
     decltype(Words::load_w(b)) w[NP * kPV];
 #pragma GCC unroll 4
-    for (int jp = 0; jp < NP; ++jp)
+    for (int jp = 0; jp < kFull; ++jp)
 #pragma GCC unroll 4
       for (int v = 0; v < kPV; ++v)
         w[jp * kPV + v] = Words::load_w(b + jp * panel_bytes + v * Words::kVecBytes);
+    if constexpr (kHalf) w[kFull] = Isa::load_twice(b + kFull * panel_bytes);
     b += kPV * Words::kVecBytes;
+    [[maybe_unused]] decltype(Words::bcast_a(p[0])) before;
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i) {
       const auto a = Words::bcast_a(p[i] + k);
 #pragma GCC unroll 16
-      for (int j = 0; j < NP * kPV; ++j) Words::dot(acc[i][j], a, w[j]);
+      for (int j = 0; j < kFull * kPV; ++j) Words::dot(acc[i][j], a, w[j]);
+      if constexpr (kHalf) {
+        if (i % 2 == 1)
+          Words::dot(acc[i - 1][kFull], Isa::halves(before, a), w[kFull]);
+        else if (i + 1 == MR)
+          Words::dot(acc[i][kFull], a, w[kFull]);
+        before = a;
+      }
     }
   }
   return b;
-}
-
-// The same for the columns of NP panels and a half one behind them, whose products fill half a
-// vector: Isa::kHalfPanels says that the vocabulary has one, and that it costs half.
-template <class Isa, class Words, int MR, int NP>
-[[gnu::always_inline]] inline void multiply_run_and_half(typename Isa::I32 (&acc)[MR][NP],
-                                                         typename Isa::Half (&half)[MR],
-                                                         const std::uint8_t* const (&p)[MR],
-                                                         const std::int8_t* b,
-                                                         std::ptrdiff_t panel_bytes,
-                                                         std::int64_t bytes) noexcept {
-#pragma GCC unroll 1
-  for (std::int64_t k = 0; k < bytes; k += 4, b += Words::kVecBytes) {
-    decltype(Words::load_w(b)) w[NP];
-#pragma GCC unroll 4
-    for (int j = 0; j < NP; ++j) w[j] = Words::load_w(b + j * panel_bytes);
-    const auto last = Isa::load_half(b + NP * panel_bytes);
-#pragma GCC unroll 32
-    for (int i = 0; i < MR; ++i) {
-      const auto a = Words::bcast_a(p[i] + k);
-#pragma GCC unroll 4
-      for (int j = 0; j < NP; ++j) Words::dot(acc[i][j], a, w[j]);
-      Words::dot_half(half[i], a, last);
-    }
-  }
 }
 
 }  // namespace intact

@@ -109,18 +109,21 @@ struct GemmU8S8 {
   using I32 = typename Isa::I32;
   using F32 = typename Isa::F32;
 
-  // MR rows by NP panels. Not inlined: each tile gets the whole register file.
-  template <int MR, int NP>
+  // MR rows by NP panels, of the last one half with kHalf. Not inlined: each tile gets the whole
+  // register file.
+  template <int MR, int NP, bool kHalf>
   [[gnu::noinline]] static void tile(const GemmTile& t) noexcept {
     constexpr int NV = NP * Isa::kPanelVecs;
     I32 acc[MR][NV];
 #pragma GCC unroll 16
     for (int j = 0; j < NV; ++j) {
-      const I32 v = Isa::load_i32(t.init + j * Isa::kLanes);
+      I32 v = Isa::load_i32(t.init + j * Isa::kLanes);
+      if constexpr (kHalf)
+        if (j == NV - 1) v = Isa::load_twice(t.init + j * Isa::kLanes);
 #pragma GCC unroll 32
       for (int i = 0; i < MR; ++i) acc[i][j] = v;
     }
-    keep_all<Isa>(acc);
+    keep_all<Isa, kHalf>(acc);
     const std::uint8_t* const* rows = t.rows;
     const std::int8_t* b = t.b;
     const std::ptrdiff_t panel_bytes = t.panel_bytes;
@@ -133,9 +136,10 @@ struct GemmU8S8 {
 #pragma GCC unroll 32
       for (int i = 0; i < MR; ++i) p[i] = rows[i];
       rows += t.rows_stride;
-      b = multiply_run<Isa, Isa, MR, NP, kAhead>(acc, p, b, panel_bytes, tap_bytes, ahead);
+      b = multiply_run<Isa, Isa, MR, NP, kAhead, kHalf>(acc, p, b, panel_bytes, tap_bytes, ahead);
     } while (--tap > 0);
-    keep_all<Isa>(acc);
+    keep_all<Isa, kHalf>(acc);
+    if constexpr (kHalf) split_rows<Isa>(acc);
     // Hides everything the epilogue needs until here, so that nothing of it is kept in registers
     // (or spilled) over the K loop.
     const GemmTile* late = &t;
@@ -317,7 +321,7 @@ struct GemmU8S8 {
     r.rows = 0;
   }
 
-  template <int NP, int MR>
+  template <int NP, int MR, bool kHalf>
   static void run_tiles(Group& g, std::int64_t rows) noexcept {
     GemmTile& t = g.tile;
     // A row by itself waits for its own sums: the tiles below share it.
@@ -326,7 +330,7 @@ struct GemmU8S8 {
       // While B of this group is used, that of the next comes nearer, a panel a tile.
       t.ahead = g.next_panels > 0 ? (NP + NP - g.next_panels) * t.panel_bytes : 0;
       if (g.next_panels > 0) --g.next_panels;
-      tile<MR, NP>(t);
+      tile<MR, NP, kHalf>(t);
       if (t.finish == GemmFinish::kMemory) {
         t.acc += MR * NP * kPanelCols;
         g.rest.rows += MR;
@@ -337,7 +341,7 @@ struct GemmU8S8 {
       t.out += MR * t.out_row_bytes;
       if (t.r != nullptr) t.r += MR * t.e->r_row_bytes;
     }
-    if constexpr (MR > 1) run_tiles<NP, next_tile_height(MR)>(g, rows);
+    if constexpr (MR > 1) run_tiles<NP, next_tile_height(MR), kHalf>(g, rows);
   }
 
   template <int NP>
@@ -346,7 +350,11 @@ struct GemmU8S8 {
       if (panels < NP) return run_group<NP - 1>(g, rows, panels);
     }
     g.rest.acc_stride = NP * kPanelCols;
-    run_tiles<NP, Isa::kTileM[NP]>(g, rows);
+    constexpr bool kHalf = Isa::kHalfPanels && NP > 1;
+    if (kHalf && g.tile.cols <= NP * kPanelCols - kPanelCols / 2)
+      run_tiles<NP, Isa::kTileM[NP], kHalf>(g, rows);
+    else
+      run_tiles<NP, Isa::kTileM[NP], false>(g, rows);
   }
 
   static const std::uint8_t* row_of(const GemmU8S8Args& a, std::int64_t tap,

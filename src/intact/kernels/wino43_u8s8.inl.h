@@ -164,7 +164,7 @@ struct Wino43U8S8 {
     std::int64_t bytes;  // Of K, 4 a step.
     std::int32_t* m;     // [tiles][NP * 16]
   };
-  template <int MR, int NP>
+  template <int MR, int NP, bool kHalf>
   [[gnu::noinline]] static void multiply(const Product& t, std::int64_t row) noexcept {
     constexpr int NV = NP * kPV;
     I32 acc[MR][NV];
@@ -172,52 +172,22 @@ struct Wino43U8S8 {
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 16
       for (int j = 0; j < NV; ++j) acc[i][j] = Isa::set_i32(0);
-    keep_all<Isa>(acc);
+    keep_all<Isa, kHalf>(acc);
     const std::uint8_t* p[MR];
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i) p[i] = t.v + (row + i) * t.v_pitch;
-    multiply_run<Isa, Pairs, MR, NP>(acc, p, t.u, t.panel_bytes, t.bytes);
-    keep_all<Isa>(acc);
+    multiply_run<Isa, Pairs, MR, NP, false, kHalf>(acc, p, t.u, t.panel_bytes, t.bytes);
+    keep_all<Isa, kHalf>(acc);
+    if constexpr (kHalf) split_rows<Isa>(acc);
     std::int32_t* m = t.m + row * NP * kPanelCols;
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 16
       for (int j = 0; j < NV; ++j) Isa::store_i32(m + (i * NV + j) * Isa::kLanes, acc[i][j]);
   }
-  // The last of the panels has no more than half of its columns. M keeps their places.
-  template <int MR, int NP>
-  [[gnu::noinline]] static void multiply_half(const Product& t, std::int64_t row) noexcept {
-    I32 acc[MR][NP - 1];
-    typename Isa::Half half[MR];
-    const std::uint8_t* p[MR];
-#pragma GCC unroll 32
-    for (int i = 0; i < MR; ++i) {
-      p[i] = t.v + (row + i) * t.v_pitch;
-#pragma GCC unroll 4
-      for (int j = 0; j < NP - 1; ++j) acc[i][j] = Isa::set_i32(0);
-      half[i] = Isa::zero_half();
-      Isa::keep_half(half[i]);
-    }
-    keep_all<Isa>(acc);
-    multiply_run_and_half<Isa, Pairs, MR, NP - 1>(acc, half, p, t.u, t.panel_bytes, t.bytes);
-    keep_all<Isa>(acc);
-    std::int32_t* m = t.m + row * NP * kPanelCols;
-#pragma GCC unroll 32
-    for (int i = 0; i < MR; ++i, m += NP * kPanelCols) {
-      Isa::keep_half(half[i]);
-#pragma GCC unroll 4
-      for (int j = 0; j < NP - 1; ++j) Isa::store_i32(m + j * kPanelCols, acc[i][j]);
-      Isa::store_half(m + (NP - 1) * kPanelCols, half[i]);
-    }
-  }
   template <int MR, int NP, bool kHalf>
   static void multiply_rows(const Product& t, std::int64_t row, std::int64_t tiles) noexcept {
-    for (; tiles - row >= MR; row += MR) {
-      if constexpr (kHalf)
-        multiply_half<MR, NP>(t, row);
-      else
-        multiply<MR, NP>(t, row);
-    }
+    for (; tiles - row >= MR; row += MR) multiply<MR, NP, kHalf>(t, row);
     if constexpr (MR > 1) multiply_rows<next_tile_height(MR), NP, kHalf>(t, row, tiles);
   }
 

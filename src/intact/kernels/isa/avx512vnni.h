@@ -73,22 +73,17 @@ struct Avx512Vnni {
     [[gnu::always_inline]] static inline void dot(I32& acc, I32 a, I32 w) noexcept {
       asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(w));
     }
-    [[gnu::always_inline]] static inline void dot_half(__m256i& acc, I32 a, __m256i w) noexcept {
-      asm("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(_mm512_castsi512_si256(a)), "v"(w));
-    }
   };
 
-  // The first half of a vector, for a last panel of up to 8 columns.
-  using Half = __m256i;
-  [[gnu::always_inline]] static inline Half zero_half() noexcept { return _mm256_setzero_si256(); }
-  [[gnu::always_inline]] static inline Half load_half(const std::int8_t* w) noexcept {
-    return _mm256_load_si256(reinterpret_cast<const __m256i*>(w));
+  // Halves of a vector, for a last panel of up to 8 columns.
+  [[gnu::always_inline]] static inline I32 load_twice(const void* p) noexcept {
+    return _mm512_broadcast_i64x4(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
   }
-  [[gnu::always_inline]] static inline void store_half(std::int32_t* p, Half x) noexcept {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x);
+  [[gnu::always_inline]] static inline I32 halves(I32 first, I32 second) noexcept {
+    return _mm512_mask_blend_epi64(0xF0, first, second);
   }
-  [[gnu::always_inline]] static inline void keep_half(Half& x) noexcept {
-    asm volatile("" : "+v"(x));
+  [[gnu::always_inline]] static inline I32 second_half(I32 x) noexcept {
+    return _mm512_castsi256_si512(_mm512_extracti64x4_epi64(x, 1));
   }
 
   static constexpr int kLanes16 = 32;

@@ -22,7 +22,7 @@ struct Scalar {
   static constexpr bool kAlwaysStrip = false;  // A is used where it lies.
   static constexpr int kAOffset = 0;           // The strip holds a - kAOffset.
   static constexpr int kMaxPanels = 1;
-  static constexpr bool kHalfPanels = false;  // Half a vector's products cost half (avx512vnni.h).
+  static constexpr bool kHalfPanels = false;  // Two rows may share a vector (gemm_tile.inl.h).
   static constexpr int kTileM[2] = {0, 2};    // Rows of the register tile, by panels.
 
   using Floats = ScalarF32;  // The float vocabulary on an F32 (or its lanes).
