@@ -382,7 +382,8 @@ struct CodesU8 {
     float* x = g.x + row * g.x_stride;
     const SoftmaxF32Args e{kRows, g.cols, x, g.x_stride, x, g.x_stride, false};
     typename Floats::V total[kRows];
-    Rows::template exp_rows<kRows, false>(e, 0, total);
+    // A NaN shows in the sum, whatever the maximum.
+    Rows::template exp_rows<kRows, false, MaxOfNumbersF32>(e, 0, total);
     const F32 hi = Isa::set_f32(static_cast<float>(255 - g.zero));
     const auto consts = Isa::code_consts(g.zero, 0, 255);
 #pragma GCC unroll 4

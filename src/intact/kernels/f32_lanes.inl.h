@@ -37,6 +37,13 @@ struct MaxF32 {
   }
   [[gnu::always_inline]] static V fold(V a, V b) noexcept { return step(a, b); }
 };
+// NaN is passed over.
+template <class S>
+struct MaxOfNumbersF32 : MaxF32<S> {
+  using V = typename S::V;
+  [[gnu::always_inline]] static V step(V lane, V x) noexcept { return S::max(x, lane); }
+  [[gnu::always_inline]] static V fold(V a, V b) noexcept { return S::max(a, b); }
+};
 template <class S>
 struct MinF32 {
   static constexpr float kStart = std::numeric_limits<float>::infinity();

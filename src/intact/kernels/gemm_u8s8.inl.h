@@ -631,11 +631,13 @@ struct GemmU8S8 {
   static void make_init(const GemmShape& s, const std::int32_t* bias, std::int32_t za,
                         const std::int32_t* colsum, std::int32_t* init) {
     const std::int64_t padded = padded_n(s.n);
-    for (std::int64_t n = 0; n < padded; ++n) {
-      const auto b = static_cast<std::uint32_t>(bias != nullptr && n < s.n ? bias[n] : 0);
-      const auto z = static_cast<std::uint32_t>(za - Isa::kAOffset);
-      init[n] = static_cast<std::int32_t>(b - z * static_cast<std::uint32_t>(colsum[n]));
-    }
+    const auto z = static_cast<std::uint32_t>(za - Isa::kAOffset);
+    for (std::int64_t n = 0; n < padded; ++n)
+      init[n] = static_cast<std::int32_t>(0u - z * static_cast<std::uint32_t>(colsum[n]));
+    if (bias == nullptr) return;
+    for (std::int64_t n = 0; n < s.n; ++n)
+      init[n] = static_cast<std::int32_t>(static_cast<std::uint32_t>(init[n]) +
+                                          static_cast<std::uint32_t>(bias[n]));
   }
 };
 

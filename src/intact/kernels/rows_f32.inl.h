@@ -169,7 +169,7 @@ struct RowsF32 {
 
   // What a softmax is made of: y = exp(x - max), or x - max where kLog, and the lane sums of the
   // exponentials. y may be x.
-  template <int kRows, bool kLog>
+  template <int kRows, bool kLog, template <class> class Max>
   [[gnu::always_inline]] static void exp_rows(const SoftmaxF32Args& args, std::int64_t row,
                                               V (&total)[kRows]) noexcept {
     const std::int64_t n = args.cols;
@@ -177,7 +177,7 @@ struct RowsF32 {
     float* y = args.y + row * args.y_stride;
     const std::ptrdiff_t y_stride = args.y_stride;
     V max[kRows];
-    reduce_together<kRows, MaxF32>(x, args.x_stride, n, max);
+    reduce_together<kRows, Max>(x, args.x_stride, n, max);
 #pragma GCC unroll 4
     for (int q = 0; q < kRows; ++q) max[q] = plus_zero(max[q]);
     RowLanesF32<S, SumF32> sum[kRows];
@@ -206,7 +206,7 @@ struct RowsF32 {
     float* y = args.y + row * args.y_stride;
     const std::ptrdiff_t y_stride = args.y_stride;
     V factor[kRows];
-    exp_rows<kRows, kLog>(args, row, factor);
+    exp_rows<kRows, kLog, MaxF32>(args, row, factor);
 #pragma GCC unroll 4
     for (int q = 0; q < kRows; ++q)
       factor[q] = kLog ? Math::log(factor[q]) : S::div(S::set(1.0f), factor[q]);
