@@ -35,6 +35,10 @@ struct SessionOptions {
   // A folder that keeps packed weights, so that later openings pack nothing and all processes hold
   // one copy; made when missing. Empty: none.
   std::string cache_dir{};
+  // Float products with constant weights round both operands to BF16 where the processor multiplies
+  // those (AVX512-BF16); elsewhere this changes nothing. Such a session's bytes are not those of
+  // other machines (docs/maths/numerics.md); Session::fast_nodes names what is computed so.
+  bool fast_float = false;
 };
 
 // A piece of memory that a run reads: dense, row-major.
@@ -77,6 +81,10 @@ class Session {
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const;
   [[nodiscard]] const std::string& producer() const;
   [[nodiscard]] const std::string& graph_name() const;
+
+  // The nodes that are computed in BF16 because of SessionOptions::fast_float; by output where they
+  // have no name.
+  [[nodiscard]] std::vector<std::string> fast_nodes() const;
 
   // Runs the model on one view an input, by name. Returns all outputs, in the model's order.
   // Errors: kDataMismatch naming the input; kInterrupted when *cancel becomes true.

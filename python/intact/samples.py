@@ -17,12 +17,14 @@ MakeSamples = Callable[[], Iterator[dict[str, Any]]]
 PathOrModel = str | os.PathLike[str] | bytes | Any
 
 
-def open_core(model: PathOrModel, threads: int = 0, cache_dir: str = "") -> _core.Session:
+def open_core(
+    model: PathOrModel, threads: int = 0, cache_dir: str = "", fast_float: bool = False
+) -> _core.Session:
     """Opens a path, bytes or an ``onnx.ModelProto``."""
     data = model_bytes(model)
     if data is not None:
-        return _core.Session.open_bytes(data, "", threads, cache_dir)
-    return _core.Session.open_path(path_of(model), threads, cache_dir)
+        return _core.Session.open_bytes(data, "", threads, cache_dir, fast_float)
+    return _core.Session.open_path(path_of(model), threads, cache_dir, fast_float)
 
 
 def path_of(path: str | os.PathLike[str] | Any) -> str:

@@ -44,7 +44,9 @@ class SessionOptions:
 
     ``intra_op_num_threads`` is honoured (0: the machine's own number), and so is ``cache_dir``, also as
     the config entry "session.cache_dir": a folder that keeps packed weights, so that later openings pack
-    nothing and all processes hold one copy.
+    nothing and all processes hold one copy. ``fast_float`` computes float products with constant weights
+    in BF16 where the processor has it, and changes nothing elsewhere; ``fast_nodes()`` of the session names
+    them.
     """
 
     def __init__(self) -> None:
@@ -65,6 +67,7 @@ class SessionOptions:
         self.execution_order = 0
         self.use_per_session_threads = True
         self.cache_dir = ""
+        self.fast_float = False
         self._entries: dict[str, str] = {}
 
     def add_session_config_entry(self, key: str, value: str) -> None:
@@ -185,11 +188,15 @@ class InferenceSession:
                 f"intra_op_num_threads is {threads}; give 0 for the machine's own number, or more"
             )
         cache = os.fspath(self._options.cache_dir)
-        self._core = open_core(path_or_bytes, threads, cache)
+        self._core = open_core(path_or_bytes, threads, cache, bool(self._options.fast_float))
         self._inputs = [NodeArg(*described) for described in self._core.inputs()]
         self._outputs = [NodeArg(*described) for described in self._core.outputs()]
         self._output_index = {output.name: i for i, output in enumerate(self._outputs)}
         self._dtypes = {value.name: value._dtype for value in self._inputs}
+
+    def fast_nodes(self) -> list[str]:
+        """Returns the nodes that are computed in BF16 because of ``SessionOptions.fast_float``."""
+        return self._core.fast_nodes()
 
     def run(
         self,

@@ -97,27 +97,29 @@ NB_MODULE(_core, m) {
   internal_error = nb::exception<intact::InternalError>(m, "InternalError", PyExc_RuntimeError);
 
   nb::class_<intact::Session>(m, "Session")
-      .def_static("open_path",
-                  [](const std::string& path, int threads, const std::string& cache_dir) {
-                    nb::gil_scoped_release release;
-                    auto session = intact::Session::open(path, {threads, cache_dir});
-                    nb::gil_scoped_acquire acquire;
-                    return take(std::move(session));
-                  })
-      .def_static("open_bytes",
-                  [](const nb::bytes& model, const std::string& folder, int threads,
-                     const std::string& cache_dir) {
-                    const std::span bytes(reinterpret_cast<const std::byte*>(model.c_str()),
-                                          model.size());
-                    nb::gil_scoped_release release;
-                    auto session = intact::Session::open(bytes, folder, {threads, cache_dir});
-                    nb::gil_scoped_acquire acquire;
-                    return take(std::move(session));
-                  })
+      .def_static(
+          "open_path",
+          [](const std::string& path, int threads, const std::string& cache_dir, bool fast_float) {
+            nb::gil_scoped_release release;
+            auto session = intact::Session::open(path, {threads, cache_dir, fast_float});
+            nb::gil_scoped_acquire acquire;
+            return take(std::move(session));
+          })
+      .def_static(
+          "open_bytes",
+          [](const nb::bytes& model, const std::string& folder, int threads,
+             const std::string& cache_dir, bool fast_float) {
+            const std::span bytes(reinterpret_cast<const std::byte*>(model.c_str()), model.size());
+            nb::gil_scoped_release release;
+            auto session = intact::Session::open(bytes, folder, {threads, cache_dir, fast_float});
+            nb::gil_scoped_acquire acquire;
+            return take(std::move(session));
+          })
       .def("inputs", [](const intact::Session& s) { return describe(s.inputs()); })
       .def("outputs", [](const intact::Session& s) { return describe(s.outputs()); })
       .def("metadata", [](const intact::Session& s) { return s.metadata(); })
       .def("producer", [](const intact::Session& s) { return s.producer(); })
+      .def("fast_nodes", [](const intact::Session& s) { return s.fast_nodes(); })
       .def("graph_name", [](const intact::Session& s) { return s.graph_name(); })
       // feeds: name -> C-contiguous numpy array.
       .def("run", &run);

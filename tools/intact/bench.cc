@@ -131,8 +131,9 @@ void print_summary(const Json& models, const Json& all) {
   }
   fmt::print(
       "{} threads, {} interleaved rounds; ratio: median of the first model's time over this one's; "
-      "peak: share of what\nthis processor's multiply-adds could do, measured now\n",
-      all["threads"].get<int>(), all["rounds"].get<int>());
+      "peak: share of what\nthis processor's multiply-adds could do, measured now{}\n",
+      all["threads"].get<int>(), all["rounds"].get<int>(),
+      all.contains("bf16_nodes") ? "; of float32 for BF16 too" : "");
   if (all["energy"].is_string()) {
     fmt::print("energy: {}\n", all["energy"].get<std::string>());
   } else {
@@ -156,7 +157,8 @@ Result<std::vector<Row>> profile(Timed& t, int rounds) {
     if (at == rows.size()) {
       const std::string out = step.out_info.empty() ? "" : to_string(step.out_info[0].shape);
       rows.push_back({step.node->name,
-                      (step.node->domain.empty() ? "" : step.node->domain + ".") + step.node->op,
+                      (step.node->domain.empty() ? "" : step.node->domain + ".") + step.node->op +
+                          (step.node->get_int("bf16", 0) != 0 ? " (bf16)" : ""),
                       out, work_of(step), us});
     } else {
       rows[at].us = std::min(rows[at].us, us);
@@ -236,9 +238,11 @@ int run_bench(const Flags& f) {
   if (f.models.empty())
     return refuse({ErrorCode::kInvalidArgument, "bench needs a model, or --list", {}});
   std::vector<Timed> all;
+  Json fast;  // By model.
   for (const std::string& path : f.models) {
     auto timed = open_timed(f, path);
     if (!timed) return refuse(timed.error().with_context(path));
+    if (f.common.fast_float) fast[path] = f.common.report_fast(path, timed->session);
     all.push_back(std::move(*timed));
   }
   const auto isa = host_isa();
@@ -247,6 +251,7 @@ int run_bench(const Flags& f) {
   EnergyMeter energy;
   if (auto status = run_rounds(all, f.rounds, energy); !status) return refuse(status.error());
   Json json;
+  if (!fast.is_null()) json["bf16_nodes"] = fast;
   json["cpu"] = cpu_name();
   json["isa"] = name_of(*isa);
   json["threads"] = all[0].session.engine().threads();
@@ -292,7 +297,7 @@ std::function<int()> declare_bench(CLI::App& app) {
       ->type_name("ENGINES");
   app.add_flag("--list", f->list, "List the kernels and which are chosen here");
   f->common.add_to(app);
-  f->common.add_cache_to(app);
+  f->common.add_session_to(app);
   return [f] { return run_bench(*f); };
 }
 

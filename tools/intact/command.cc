@@ -47,10 +47,26 @@ void Common::add_to(CLI::App& app) {
       ->type_name("N");
 }
 
-void Common::add_cache_to(CLI::App& app) {
+void Common::add_session_to(CLI::App& app) {
   app.add_option("--cache-dir", cache_dir,
                  "Keep packed weights in this folder: later openings pack nothing")
       ->type_name("DIR");
+  app.add_flag("--fast-float", fast_float,
+               "Float products in BF16 where the processor has it: other bytes than elsewhere");
+}
+
+Json Common::report_fast(const std::string& model, const Session& session) const {
+  if (!fast_float) return {};
+  const std::vector<std::string> nodes = session.fast_nodes();
+  if (nodes.empty())
+    fmt::print(stderr,
+               "intact: note: --fast-float changes nothing for {}: this processor has no BF16 "
+               "products, or the model no float product with constant weights for them\n",
+               model);
+  else if (!quiet())
+    fmt::print("fast float  {} products of {} in BF16; their bytes may differ elsewhere\n",
+               nodes.size(), model);
+  return nodes;
 }
 
 Status Common::write(const std::string& verb, Json object) const {

@@ -59,10 +59,14 @@ struct Common {
   std::string json;
   int threads = 0;
   std::string cache_dir{};
+  bool fast_float = false;
   void add_to(CLI::App& app);
-  // --cache-dir, for verbs that open a model to run it.
-  void add_cache_to(CLI::App& app);
-  [[nodiscard]] SessionOptions session() const { return {threads, cache_dir}; }
+  // --cache-dir and --fast-float, for verbs that open a model to run it.
+  void add_session_to(CLI::App& app);
+  [[nodiscard]] SessionOptions session() const { return {threads, cache_dir, fast_float}; }
+  // What a session computes in BF16 because of --fast-float, also in a line on stdout or, where
+  // that is nothing, on stderr. Null without the flag.
+  [[nodiscard]] Json report_fast(const std::string& model, const Session& session) const;
   // Writes `object` with "schema": "intact.VERB/1" where --json says; nothing without it.
   [[nodiscard]] Status write(const std::string& verb, Json object) const;
   // True when the object goes to stdout: then tables do not.

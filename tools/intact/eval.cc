@@ -59,9 +59,11 @@ Json to_json(const Flags& f, const std::vector<Evaluation>& results) {
 
 int run_eval(Flags& f) {
   std::vector<Session> sessions;
+  Json fast;  // By model.
   for (const std::string& path : f.models) {
     auto session = Session::open(path, f.common.session());
     if (!session) return refuse(session.error());
+    if (f.common.fast_float) fast[path] = f.common.report_fast(path, *session);
     sessions.push_back(std::move(*session));
   }
   auto samples = f.data.samples(sessions[0]);
@@ -78,8 +80,9 @@ int run_eval(Flags& f) {
   }
   if (!results) return refuse(results.error());
   if (!f.common.quiet()) print(f, *results);
-  if (auto status = f.common.write("eval", to_json(f, *results)); !status)
-    return refuse(status.error());
+  Json json = to_json(f, *results);
+  if (!fast.is_null()) json["bf16_nodes"] = fast;
+  if (auto status = f.common.write("eval", json); !status) return refuse(status.error());
   return kDone;
 }
 
@@ -100,7 +103,7 @@ std::function<int()> declare_eval(CLI::App& app) {
                  "The array of targets; default: the label, or the first")
       ->type_name("NAME");
   f->common.add_to(app);
-  f->common.add_cache_to(app);
+  f->common.add_session_to(app);
   return [f] { return run_eval(*f); };
 }
 

@@ -71,7 +71,7 @@ std::function<int()> declare_run(CLI::App& app) {
       ->type_name("OUT=IN");
   app.add_flag("--force", f->force, "Replace an existing output file");
   f->common.add_to(app);
-  f->common.add_cache_to(app);
+  f->common.add_session_to(app);
   return [f] {
     if (!f->force && std::filesystem::exists(f->out))
       return refuse({ErrorCode::kInvalidArgument,
@@ -85,6 +85,7 @@ std::function<int()> declare_run(CLI::App& app) {
     Json json;
     json["samples"] = *count;
     json["out"] = f->out;
+    if (f->common.fast_float) json["bf16_nodes"] = f->common.report_fast(f->model, *session);
     if (auto status = f->common.write("run", json); !status) return refuse(status.error());
     return kDone;
   };

@@ -1,5 +1,8 @@
 #include "api/prepare.h"
 
+#include <array>
+
+#include "kernels/gemm_bf16.h"
 #include "passes/check_types.h"
 #include "passes/pass.h"
 #include "passes/pipeline.h"
@@ -18,10 +21,13 @@ PassContext pass_context() {
 
 }  // namespace
 
-Result<std::shared_ptr<Engine>> prepare(Graph graph, const EngineOptions& options) {
+Result<std::shared_ptr<Engine>> prepare(Graph graph, const EngineOptions& options,
+                                        bool fast_float) {
   INTACT_TRY(check_types(graph));
   PassContext context = pass_context();
   INTACT_TRY(run_passes(graph, session_pipeline(), context));
+  constexpr std::array<std::string_view, 1> kFastFloat = {"fast_float"};
+  if (fast_float && gemm_bf16() != nullptr) INTACT_TRY(run_passes(graph, kFastFloat, context));
   INTACT_TRY(check_operators(graph));
   graph.compact();
   auto engine = std::make_shared<Engine>(std::move(graph), options);

@@ -10,7 +10,9 @@ namespace intact {
 
 // Runs the session pipeline and makes the engine. Errors: those of check_types (passes) and
 // check_operators (runtime), before anything is run, and of planning.
-Result<std::shared_ptr<Engine>> prepare(Graph graph, const EngineOptions& options);
+// fast_float: float products in BF16 where this machine has it.
+Result<std::shared_ptr<Engine>> prepare(Graph graph, const EngineOptions& options,
+                                        bool fast_float = false);
 
 // Runs the pipeline that comes before quantization; the result is ONNX again. Errors as above.
 Status prepare_for_quantization(Graph& graph);

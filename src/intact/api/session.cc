@@ -23,7 +23,8 @@ static Result<std::shared_ptr<Engine>> engine_of(Result<Graph> graph, const Sess
   // As the model declares them, before passes learn more.
   for (const ValueId id : graph->inputs) inputs.push_back(describe_value(graph->value(id)));
   for (const ValueId id : graph->outputs) outputs.push_back(describe_value(graph->value(id)));
-  return prepare(std::move(*graph), {.threads = options.threads, .cache_dir = options.cache_dir});
+  return prepare(std::move(*graph), {.threads = options.threads, .cache_dir = options.cache_dir},
+                 options.fast_float);
 }
 
 Result<Session> Session::open(const std::string& path, const SessionOptions& options) {
@@ -52,6 +53,14 @@ const std::map<std::string, std::string>& Session::metadata() const {
 }
 const std::string& Session::producer() const { return state_->engine->graph().producer_name; }
 const std::string& Session::graph_name() const { return state_->engine->graph().name; }
+std::vector<std::string> Session::fast_nodes() const {
+  std::vector<std::string> names;
+  const Graph& graph = state_->engine->graph();
+  for (const Node& node : graph.nodes)
+    if (node.get_int("bf16", 0) != 0)
+      names.push_back(node.name.empty() ? graph.value(node.out(0)).name : node.name);
+  return names;
+}
 Engine& Session::engine() const { return *state_->engine; }
 
 // A tensor over the caller's memory. `kind` and `name` are for errors.

@@ -14,6 +14,7 @@ constexpr std::array kPasses = {
          "computes equal expressions and stores equal constants once",
          &eliminate_common_subexpressions},
     Pass{"eliminate_dead_code", "drops what no output depends on", &eliminate_dead_code},
+    Pass{"fast_float", "marks float products that may be computed in BF16", &fast_float},
     Pass{"fold_batch_norm", "moves per-channel scales and shifts into the weights before them",
          &fold_batch_norm},
     Pass{"fold_constants", "computes what depends on constants only", &fold_constants},

@@ -18,6 +18,7 @@ const Pass* find_pass(std::string_view name);
 Status assign_layout(Graph& graph, PassContext& context);
 Status eliminate_common_subexpressions(Graph& graph, PassContext& context);
 Status eliminate_dead_code(Graph& graph, PassContext& context);
+Status fast_float(Graph& graph, PassContext& context);
 Status fold_batch_norm(Graph& graph, PassContext& context);
 Status fold_constants(Graph& graph, PassContext& context);
 Status fold_pad(Graph& graph, PassContext& context);

@@ -6,6 +6,7 @@
 
 #include "base/align.h"
 #include "kernels/conv_runs.h"
+#include "kernels/gemm_bf16.h"
 #include "kernels/pool_u8.h"
 #include "kernels/window_f32.h"
 #include "runtime/ops/float_epilogue.h"
@@ -236,8 +237,11 @@ void run_gemm_conv(const GemmConv& conv, const FloatEpilogue& e, const ConvRun& 
 }
 
 // Runs convolutions that together fill one output, over all images of a batch.
+// `rounded`: channels of the input, which become pairs of bfloat16 first (convs speak of those
+// then); 0: it is read as it is.
 Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e,
-               std::int64_t batch, std::int64_t in_elems, std::int64_t out_elems) {
+               std::int64_t batch, std::int64_t in_elems, std::int64_t out_elems,
+               std::int64_t rounded = 0) {
   std::int64_t max_n = 1;
   std::size_t conv_bytes = 0;
   std::int64_t total = 0;
@@ -269,14 +273,30 @@ Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e
   const std::size_t scratch =
       conv_bytes +
       (e.codes_out ? align_up(static_cast<std::size_t>(kMaxRows * max_n) * sizeof(float)) : 0);
-  c.scratch(scratch * static_cast<std::size_t>(c.threads()));
+  // Behind what is each worker's, the images as pairs.
+  const std::size_t workers = scratch * static_cast<std::size_t>(c.threads());
+  const std::int64_t pixels = rounded > 0 ? batch * in_elems / rounded : 0;
+  const std::int64_t pixel_pairs = pairs_of(rounded);
+  const std::int64_t image_elems = rounded > 0 ? in_elems / rounded * pixel_pairs : in_elems;
+  c.scratch(workers + align_up(static_cast<std::size_t>(pixels * pixel_pairs) * sizeof(float)));
+  const Cut rounding = Cut::of(pixels, c.parts());
   c.run([=, convs = std::move(convs), tasks = std::move(tasks)](const StepArgs& args) {
+    const float* in = args.input<float>(0);
+    if (rounded > 0) {
+      auto* pairs = reinterpret_cast<float*>(args.scratch + workers);
+      args.pool.run(static_cast<std::size_t>(rounding.parts), [&](std::size_t t) {
+        const std::int64_t begin = rounding.begin(static_cast<std::int64_t>(t));
+        const std::int64_t end = rounding.end(static_cast<std::int64_t>(t));
+        gemm_bf16()->round(in + begin * rounded, end - begin, rounded, pairs + begin * pixel_pairs);
+      });
+      in = pairs;
+    }
     args.pool.run(static_cast<std::size_t>(batch) * tasks.size(), [&](std::size_t t) {
       const auto image = static_cast<std::int64_t>(t / tasks.size());
       const Task& task = tasks[t % tasks.size()];
       std::byte* own = args.scratch + ThreadPool::worker() * scratch;
       run_gemm_conv(convs[task.conv], e,
-                    {args, image, args.input<float>(0) + image * in_elems, image * out_elems, own,
+                    {args, image, in + image * image_elems, image * out_elems, own,
                      reinterpret_cast<float*>(own + conv_bytes)},
                     task.begin, task.end, task.panel_begin, task.panel_end);
     });
@@ -308,6 +328,8 @@ Status plan_conv(OpContext& c) {
   const std::int64_t group_in = in_channels / groups;
   const std::int64_t group_out = out_channels / groups;
   const std::int64_t taps = static_cast<std::int64_t>(g.kernel_h) * g.kernel_w;
+  const bool fast = is_fast(c);  // Then groups hold whole pairs.
+  const std::int64_t unit = fast ? 2 : 1;
   std::vector<GemmConv> convs;
   for (std::int64_t group = 0; group < groups; ++group) {
     const auto pack = [&]() -> Result<std::shared_ptr<PackedFloatGemm>> {
@@ -318,14 +340,16 @@ Status plan_conv(OpContext& c) {
           {w->values<float>().data() + group * group_out * group_in * taps, 1, taps,
            group_in * taps},
           bias.empty() ? std::span<const float>()
-                       : std::span(bias).subspan(first, static_cast<std::size_t>(group_out)));
+                       : std::span(bias).subspan(first, static_cast<std::size_t>(group_out)),
+          fast);
     };
-    INTACT_ASSIGN(auto packed, c.packed<PackedFloatGemm>(fmt::format("conv{}", group), pack));
-    convs.push_back({g, std::move(packed), in_channels, group * group_in, group * group_out, 0,
-                     out_channels * g.out_w, out_channels, false});
+    INTACT_ASSIGN(auto packed, c.packed<PackedFloatGemm>(
+                                   fmt::format("{}{}", fast ? "bf16.conv" : "conv", group), pack));
+    convs.push_back({g, std::move(packed), (in_channels + unit - 1) / unit, group * group_in / unit,
+                     group * group_out, 0, out_channels * g.out_w, out_channels, false});
   }
   return run_all(c, std::move(convs), e, x.shape[0], g.in_h * g.in_w * in_channels,
-                 g.out_h * g.out_w * out_channels);
+                 g.out_h * g.out_w * out_channels, fast ? in_channels : 0);
 }
 
 // How many phases from p on read the same pixels and write neighbouring ones, a whole stride of

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "kernels/gemm_bf16.h"
+
 namespace intact {
 
 Result<FloatEpilogue> read_float_epilogue(const OpContext& c, const ValueInfo& out) {
@@ -25,16 +27,28 @@ Result<FloatEpilogue> read_float_epilogue(const OpContext& c, const ValueInfo& o
 
 Result<std::shared_ptr<PackedFloatGemm>> pack_float_gemm(const GemmShape& shape,
                                                          const GemmF32Source& source,
-                                                         std::span<const float> bias) {
+                                                         std::span<const float> bias, bool fast) {
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   auto p = std::make_shared<PackedFloatGemm>();
-  p->kernel = &select_kernel<GemmF32Kernel>(isa);
+  p->kernel = fast ? &gemm_bf16()->product : &select_kernel<GemmF32Kernel>(isa);
   p->shape = shape;
-  p->packed = Buffer::allocate(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
-  p->kernel->pack_b(shape, source, 0, panels_of(shape.n),
+  GemmF32Source b = source;
+  std::vector<float> pairs;
+  if (fast) {
+    pairs = pairs_of_b(shape, source);
+    p->shape.k_per_tap = pairs_of(shape.k_per_tap);
+    b = {pairs.data(), p->shape.k_per_tap * shape.n, shape.n, 1};
+  }
+  p->packed =
+      Buffer::allocate(static_cast<std::size_t>(packed_elems_f32(p->shape)) * sizeof(float));
+  p->kernel->pack_b(p->shape, b, 0, panels_of(shape.n),
                     reinterpret_cast<float*>(p->packed->data()));
   p->bias.assign(bias.begin(), bias.end());
   return p;
+}
+
+bool is_fast(const OpContext& c) {
+  return c.node().get_int("bf16", 0) != 0 && gemm_bf16() != nullptr;
 }
 
 ProductCut cut_float_gemm(const GemmF32Kernel& kernel, std::int64_t rows, const GemmShape& shape,

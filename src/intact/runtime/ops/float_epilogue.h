@@ -39,9 +39,15 @@ struct PackedFloatGemm {
 
   auto fields() { return std::tie(kernel, shape, packed, bias); }
 };
+// `fast`: of pairs of bfloat16 (kernels/gemm_bf16.h), which wants is_fast; `shape` is then in
+// pairs.
 Result<std::shared_ptr<PackedFloatGemm>> pack_float_gemm(const GemmShape& shape,
                                                          const GemmF32Source& source,
-                                                         std::span<const float> bias);
+                                                         std::span<const float> bias,
+                                                         bool fast = false);
+
+// True for a node that passes/fast_float marked, on a machine with the unit.
+bool is_fast(const OpContext& c);
 
 // How a product of `rows` rows is cut into about `wanted` tasks, by rows alone or by panels too.
 ProductCut cut_float_gemm(const GemmF32Kernel& kernel, std::int64_t rows, const GemmShape& shape,

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/align.h"
+#include "kernels/gemm_bf16.h"
 #include "runtime/ops/batches.h"
 #include "runtime/ops/float_epilogue.h"
 #include "runtime/ops/tables.h"
@@ -20,27 +21,43 @@ Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed,
   const bool codes = c.graph().value(c.node().outputs[0]).quant.has_value();
   INTACT_TRY(c.output(0, codes ? Dtype::kUint8 : Dtype::kFloat32, std::move(out_shape)));
   INTACT_ASSIGN(const FloatEpilogue e, read_float_epilogue(c, c.outputs_[0]));
+  const bool fast = is_fast(c);
   const auto pack = [&]() {
     const GemmF32Source source = transposed ? GemmF32Source{w.values<float>().data(), 0, 1, k}
                                             : GemmF32Source{w.values<float>().data(), 0, n, 1};
-    return pack_float_gemm({n, 1, k}, source, bias);
+    return pack_float_gemm({n, 1, k}, source, bias, fast);
   };
-  INTACT_ASSIGN(const auto packed, c.packed<PackedFloatGemm>("gemm", pack));
+  INTACT_ASSIGN(const auto packed, c.packed<PackedFloatGemm>(fast ? "gemm.bf16" : "gemm", pack));
   const ProductCut cut = cut_float_gemm(*packed->kernel, rows, packed->shape, c.parts());
   // Rows that are worked on again stay in the second-level cache until then.
   constexpr std::int64_t kStripRows = 192;
   const std::int64_t strip_rows = std::clamp<std::int64_t>(cut.rows.largest(), 1, kStripRows);
   const std::size_t strip =
       e.codes_out ? align_up(static_cast<std::size_t>(strip_rows * n) * sizeof(float)) : 0;
-  c.scratch(strip * static_cast<std::size_t>(c.threads()));
+  // Behind the strips, the rows of x as pairs.
+  const std::size_t strips = strip * static_cast<std::size_t>(c.threads());
+  const std::int64_t x_stride = packed->shape.k_per_tap;
+  c.scratch(strips +
+            (fast ? align_up(static_cast<std::size_t>(rows * x_stride) * sizeof(float)) : 0));
+  const Cut rounding = Cut::of(rows, c.parts());
   c.run([=](const StepArgs& args) {
+    const float* x = args.input<float>(0);
+    if (fast) {
+      auto* pairs = reinterpret_cast<float*>(args.scratch + strips);
+      args.pool.run(static_cast<std::size_t>(rounding.parts), [&](std::size_t t) {
+        const std::int64_t begin = rounding.begin(static_cast<std::int64_t>(t));
+        const std::int64_t end = rounding.end(static_cast<std::int64_t>(t));
+        gemm_bf16()->round(x + begin * k, end - begin, k, pairs + begin * x_stride);
+      });
+      x = pairs;
+    }
     const auto run_strip = [&](std::int64_t begin, std::int64_t end, std::int64_t panel_part) {
       float* y = e.codes_out ? reinterpret_cast<float*>(args.scratch + ThreadPool::worker() * strip)
                              : args.output<float>(0) + begin * n;
       GemmF32Args a;
       a.shape = packed->shape;
-      a.a = args.input<float>(0);
-      a.a_stride = k;
+      a.a = x;
+      a.a_stride = x_stride;
       a.packed = reinterpret_cast<const float*>(packed->packed->data());
       a.out = y - begin * n;
       a.out_stride = n;
