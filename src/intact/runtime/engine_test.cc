@@ -244,6 +244,69 @@ TEST(Engine, ASumTakesThePlaceOfCodesThatNobodyReadsAgain) {
   }
 }
 
+TEST(Engine, ATransposedConvolutionPutsEveryPhaseInItsPlace) {
+  struct Case {
+    std::int64_t channels, kh, kw, sh, sw, pad;
+  };
+  constexpr std::int64_t kBatch = 2, kIn = 5, kH = 4, kW = 3;
+  // Phases of one product: in two rows, in three of two, in one only; and of several products.
+  for (const Case& k : {Case{1, 2, 2, 2, 2, 0}, Case{2, 3, 2, 3, 2, 0}, Case{8, 2, 2, 2, 2, 0},
+                        Case{1, 3, 3, 2, 2, 1}, Case{3, 4, 4, 2, 2, 1}, Case{1, 1, 1, 2, 2, 0},
+                        Case{4, 2, 2, 1, 1, 0}})
+    for (const bool codes : {false, true}) {
+      const std::int64_t h = (kH - 1) * k.sh + k.kh - 2 * k.pad;
+      const std::int64_t w = (kW - 1) * k.sw + k.kw - 2 * k.pad;
+      std::vector<int> weights(static_cast<std::size_t>(kIn * k.channels * k.kh * k.kw));
+      for (std::size_t i = 0; i < weights.size(); ++i)
+        weights[i] = static_cast<int>(i * 37 % 255) - 127;
+      std::vector<std::uint8_t> x(static_cast<std::size_t>(kBatch * kIn * kH * kW));
+      for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<std::uint8_t>(i * 91);
+      auto engine =
+          engine_of(fmt::format(R"(graph "g" {{
+  opset 17
+  opset intact 1
+  input %x: uint8[{0},{1},{2},{3}]
+  const %w: int8[{1},{4},{5},{6}] quant(scale=[0.25], zero_point=[0]) = [{7}]
+  %c: uint8[{0},{1},{2},{3}] channels_last quant(scale=[0.5], zero_point=[3]) = intact.ToChannelsLast(%x)
+  %t: {8}[{0},{4},{9},{10}] channels_last {11} = intact.QConvTranspose(%c, %w, _) {{chain = ["Abs"], chain_inputs = [-1], chain_alpha = [0.0], chain_beta = [0.0], strides = [{12}, {13}], pads = [{14}, {14}, {14}, {14}]}}
+  %y: {8}[{0},{4},{9},{10}] = intact.ToPlain(%t)
+  output %y
+}})",
+                                kBatch, kIn, kH, kW, k.channels, k.kh, k.kw,
+                                fmt::join(weights, ", "), codes ? "uint8" : "float32", h, w,
+                                codes ? "quant(scale=[16], zero_point=[7])" : "", k.sh, k.sw, k.pad)
+                        .c_str(),
+                    2);
+      const auto y = engine->run(std::vector{
+          Tensor::of<std::uint8_t>({kBatch, kIn, kH, kW}, std::span<const std::uint8_t>(x))});
+      ASSERT_TRUE(y.has_value()) << y.error().text();
+      std::size_t at = 0;
+      for (std::int64_t n = 0; n < kBatch; ++n)
+        for (std::int64_t o = 0; o < k.channels; ++o)
+          for (std::int64_t oy = 0; oy < h; ++oy)
+            for (std::int64_t ox = 0; ox < w; ++ox, ++at) {
+              std::int64_t sum = 0;
+              for (std::int64_t i = 0; i < kIn; ++i)
+                for (std::int64_t iy = 0; iy < kH; ++iy)
+                  for (std::int64_t ix = 0; ix < kW; ++ix) {
+                    const std::int64_t ky = oy + k.pad - iy * k.sh, kx = ox + k.pad - ix * k.sw;
+                    if (ky < 0 || ky >= k.kh || kx < 0 || kx >= k.kw) continue;
+                    sum += (x[static_cast<std::size_t>(((n * kIn + i) * kH + iy) * kW + ix)] - 3) *
+                           weights[static_cast<std::size_t>(
+                               ((i * k.channels + o) * k.kh + ky) * k.kw + kx)];
+                  }
+              const double real = std::abs(static_cast<double>(sum)) * 0.125;
+              const std::string where = fmt::format("{} {} {} {}", n, o, oy, ox);
+              if (codes)
+                ASSERT_EQ((*y)[0].values<std::uint8_t>()[at],
+                          std::clamp(std::nearbyint(real / 16) + 7, 0.0, 255.0))
+                    << where;
+              else
+                ASSERT_EQ(static_cast<double>((*y)[0].values<float>()[at]), real) << where;
+            }
+    }
+}
+
 TEST(Engine, ResultsDoNotDependOnTheCallersRoundingModeOrOnThreads) {
   const char* text = R"(graph "g" {
   opset 17

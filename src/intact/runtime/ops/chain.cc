@@ -141,6 +141,11 @@ bool Chain::has_operand_by_channel() const noexcept {
   });
 }
 
+bool Chain::reads_output_places() const noexcept {
+  return std::any_of(ops_.begin(), ops_.end(),
+                     [](const Op& op) { return op.operand == Layout::kSame; });
+}
+
 int Chain::take_factor() {
   if (ops_.empty()) return -1;
   const Op& last = ops_.back();

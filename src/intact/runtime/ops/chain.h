@@ -115,6 +115,9 @@ class Chain {
   // True when an operand has a value a channel.
   [[nodiscard]] bool has_operand_by_channel() const noexcept;
 
+  // True when an operand has the output's shape: results must be where they belong.
+  [[nodiscard]] bool reads_output_places() const noexcept;
+
   // Takes off what may be done in the step that makes codes of map y: the sum with codes of the
   // output's shape, constants added or multiplied, and clamps that only constants follow.
   ChainEnd take_end(const OpContext& c, const TensorMap& y);

@@ -565,6 +565,44 @@ std::vector<std::vector<TransposedPhase>> neighbours(const std::vector<Transpose
   return runs;
 }
 
+// Joins such runs that lie below each other, where all their columns fit one panel. Returns how
+// many rows each has.
+std::vector<std::int64_t> join_rows(std::vector<std::vector<TransposedPhase>>& runs,
+                                    std::int64_t channels) {
+  std::vector<std::vector<TransposedPhase>> joined;
+  std::vector<std::int64_t> rows;
+  for (std::vector<TransposedPhase>& run : runs) {
+    const TransposedPhase* first = joined.empty() ? nullptr : &joined.back().front();
+    const bool fits =
+        first != nullptr &&
+        joined.back().size() == run.size() * static_cast<std::size_t>(rows.back()) &&
+        static_cast<std::int64_t>(joined.back().size() + run.size()) * channels <= kPanelCols;
+    if (fits && run[0].first_x == first->first_x &&
+        run[0].first_y == first->first_y + rows.back() &&
+        run[0].kernel.empty() == first->kernel.empty() &&
+        same_window(run[0].window, first->window)) {
+      joined.back().insert(joined.back().end(), run.begin(), run.end());
+      ++rows.back();
+    } else {
+      joined.push_back(std::move(run));
+      rows.push_back(1);
+    }
+  }
+  runs = std::move(joined);
+  return rows;
+}
+
+// Copies `count` pieces of `bytes` bytes, so far apart.
+void copy_pieces(std::byte* to, std::ptrdiff_t to_step, const std::byte* from,
+                 std::ptrdiff_t from_step, std::size_t bytes, std::int64_t count) {
+  if (bytes == 8) {  // Two reals, a register.
+    for (std::int64_t i = 0; i < count; ++i) std::memcpy(to + i * to_step, from + i * from_step, 8);
+    return;
+  }
+  for (std::int64_t i = 0; i < count; ++i)
+    std::memcpy(to + i * to_step, from + i * from_step, bytes);
+}
+
 Status plan_qconv_transpose(OpContext& c) {
   INTACT_TRY(c.require(0));
   INTACT_TRY(c.require(1));
@@ -585,14 +623,20 @@ Status plan_qconv_transpose(OpContext& c) {
   // whose columns are (phase, channel): what it leaves for a row of pixels is a row of the output.
   const bool by_channel = e.chain.has_operand_by_channel() || e.end.has_limits() ||
                           (e.through_float() && e.end.per_channel());
-  const std::vector<std::vector<TransposedPhase>> runs = neighbours(window.phases, !by_channel);
+  std::vector<std::vector<TransposedPhase>> runs = neighbours(window.phases, !by_channel);
+  // Runs of one panel are one product too. What that leaves is moved to its rows.
+  const bool moves = !by_channel && e.residual_input < 0 && e.end.residual_input < 0 &&
+                     !e.chain.reads_output_places();
+  const std::vector<std::int64_t> run_rows =
+      moves ? join_rows(runs, channels) : std::vector<std::int64_t>(runs.size(), 1);
   struct Part {
     TransposedPhase phase;  // The first of the run.
     std::int64_t columns;
+    std::int64_t rows;  // Of the output, that a row of the product is for.
     std::shared_ptr<const PackedIntGemm> b;
   };
   std::vector<Part> parts;
-  std::size_t scratch = 0;
+  std::size_t scratch = 0, strip = 0;
   for (const std::vector<TransposedPhase>& run : runs) {
     const auto pack = [&]() -> Result<std::shared_ptr<PackedIntGemm>> {
       // Weights [in, out, kh, kw] become [tap, in, phase, out]; a phase without taps multiplies by
@@ -628,8 +672,13 @@ Status plan_qconv_transpose(OpContext& c) {
     INTACT_ASSIGN(auto packed, c.packed<PackedIntGemm>(e.packed_tag(tag), pack));
     scratch = std::max(scratch, int_gemm_scratch(*packed, e));
     const std::int64_t columns = packed->shape.n;
-    parts.push_back({run[0], columns, std::move(packed)});
+    const std::int64_t rows = run_rows[parts.size()];
+    if (rows > 1)
+      strip = std::max(strip, align_up(static_cast<std::size_t>(run[0].window.out_w * columns) *
+                                       e.element_bytes()));
+    parts.push_back({run[0], columns, rows, std::move(packed)});
   }
+  scratch += strip;
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const auto pad = zero_line(in_channels, x_map.zero);
   struct Task {
@@ -667,8 +716,19 @@ Status plan_qconv_transpose(OpContext& c) {
       out.image = image;
       out.residual = e.residual(args, out.offset);
       out.residual_row_bytes = e.residual_bytes(window.stride_w * channels);
+      std::byte* own = args.scratch + ThreadPool::worker() * scratch;
+      std::byte* to = out.out + begin * out.row_bytes;
+      if (part.rows > 1) {
+        out.row_bytes = part.columns * element;
+        out.out = own - begin * out.row_bytes;
+      }
       run_int_gemm(*part.b, e, a, out, args, begin, begin + g.out_w, 0, panels_of(part.columns),
-                   args.scratch + ThreadPool::worker() * scratch);
+                   own + strip);
+      const std::int64_t piece = part.columns / part.rows * element;
+      for (std::int64_t r = 0; part.rows > 1 && r < part.rows; ++r)
+        copy_pieces(to + r * window.out_w * channels * element,
+                    window.stride_w * channels * element, own + r * piece, out.row_bytes,
+                    static_cast<std::size_t>(piece), g.out_w);
     });
   });
   return {};
