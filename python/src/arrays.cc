@@ -34,8 +34,18 @@ constexpr NamedDtype kDtypes[] = {
 
 }  // namespace
 
-TensorView view_of(nb::handle value, nb::ndarray<nb::c_contig, nb::device::cpu>& held) {
-  held = nb::cast<nb::ndarray<nb::c_contig, nb::device::cpu>>(value);
+DenseArray dense_array(nb::handle value, const std::string& name) {
+  DenseArray array;
+  if (!nb::try_cast(value, array))
+    raise({ErrorCode::kDataMismatch,
+           "an array of " + dtype_name(value) +
+               " is not read; give one of numpy's floats, integers or bool, with .astype(...)",
+           "input '" + name + "'"});
+  return array;
+}
+
+TensorView view_of(nb::handle value, const std::string& name, DenseArray& held) {
+  held = dense_array(value, name);
   TensorView view;
   view.data = held.data();
   for (std::size_t i = 0; i < held.ndim(); ++i)

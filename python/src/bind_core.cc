@@ -13,6 +13,7 @@
 #include "bind.h"
 #include "intact/internal_error.h"
 #include "intact/session.h"
+#include "interrupt.h"
 #include "samples.h"
 
 namespace nb = nanobind;
@@ -50,7 +51,7 @@ nb::list run(const intact::Session& s, const nb::dict& feeds) {
     PyObject* value = PyDict_GetItemString(feeds.ptr(), inputs[i].name.c_str());
     if (value == nullptr)
       raise({intact::ErrorCode::kDataMismatch, "input '" + inputs[i].name + "' is missing", ""});
-    views.push_back(view_of(value, held[i]));
+    views.push_back(view_of(value, inputs[i].name, held[i]));
   }
   if (feeds.size() != inputs.size())
     for (auto [key, value] : feeds) {
@@ -59,9 +60,15 @@ nb::list run(const intact::Session& s, const nb::dict& feeds) {
         raise({intact::ErrorCode::kDataMismatch, "the model has no input '" + name + "'", ""});
     }
   intact::Result<std::vector<intact::OwnedTensor>> result = tl::unexpected<Error>(Error{});
-  {
-    nb::gil_scoped_release release;
-    result = s.run_ordered(views);
+  for (;;) {
+    {
+      const InterruptWatch watch;
+      const nb::gil_scoped_release release;
+      result = s.run_ordered(views, {}, watch.flag());
+    }
+    if (result || result.error().code != ErrorCode::kInterrupted) break;
+    if (PyErr_CheckSignals() != 0) throw nb::python_error();
+    // A handler of the program's own that goes on: so does the run, from its beginning.
   }
   nb::list list;
   for (const auto& t : take(std::move(result))) list.append(to_numpy(t));

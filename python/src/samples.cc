@@ -16,7 +16,7 @@ constexpr std::chrono::milliseconds kLookForSignals{50};
 
 }  // namespace
 
-OwnedTensor from_numpy(nb::handle value) {
+OwnedTensor from_numpy(nb::handle value, const std::string& name) {
   OwnedTensor t;
   if (nb::isinstance<nb::str>(value)) {
     auto text = std::make_shared<std::string>(nb::cast<std::string>(value));
@@ -27,7 +27,7 @@ OwnedTensor from_numpy(nb::handle value) {
     t.owner = text;
     return t;
   }
-  const auto array = nb::cast<nb::ndarray<nb::c_contig, nb::device::cpu>>(value);
+  const DenseArray array = dense_array(value, name);
   t.dtype = dtype_name(value);
   for (std::size_t i = 0; i < array.ndim(); ++i)
     t.shape.push_back(static_cast<std::int64_t>(array.shape(i)));
@@ -56,8 +56,10 @@ SampleSource PythonSamples::source() {
         return std::optional<SampleInputs>();
       }
       SampleInputs inputs;
-      for (auto [key, value] : nb::cast<nb::dict>(item))
-        inputs[nb::cast<std::string>(key)] = from_numpy(value);
+      for (auto [key, value] : nb::cast<nb::dict>(item)) {
+        const auto name = nb::cast<std::string>(key);
+        inputs[name] = from_numpy(value, name);
+      }
       return std::optional(std::move(inputs));
     });
   };

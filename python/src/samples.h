@@ -18,8 +18,9 @@
 
 namespace intact::python {
 
-// The tensor of a C-contiguous numpy array: a copy, which may outlive the GIL.
-OwnedTensor from_numpy(nanobind::handle array);
+// The tensor of a C-contiguous numpy array, or of a str: a copy, which may outlive the GIL. Raises
+// as dense_array.
+OwnedTensor from_numpy(nanobind::handle array, const std::string& name);
 
 // Samples from a Python callable that returns a fresh iterator of {name: array}. It may be called
 // from any thread without the GIL; what the iterator raises is kept, and raised again by rethrow().

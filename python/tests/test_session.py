@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +146,59 @@ def test_results_do_not_depend_on_threads() -> None:
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("name", ["int4", "datetime64[s]", "S3", "object"])
+def test_arrays_of_other_types_get_a_sentence(pair: tuple[Any, Any], name: str) -> None:
+    ours, _ = pair
+    dtype = pytest.importorskip("ml_dtypes").int4 if name == "int4" else np.dtype(name)
+    with pytest.raises(ValueError, match=r"input 'x': an array of .* is not read; give one of"):
+        ours.run(None, {"x": np.zeros((1, 3, 4, 4), dtype)})
+
+
+def long_model(layers: int) -> bytes:
+    """A chain of large products by the input itself."""
+    n = 2048
+    nodes = [
+        helper.make_node("MatMul", [f"x{i}", "x0"], [f"x{i + 1}"], name=f"product{i}")
+        for i in range(layers)
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "long",
+        [helper.make_tensor_value_info("x0", TensorProto.FLOAT, [n, n])],
+        [helper.make_tensor_value_info(f"x{layers}", TensorProto.FLOAT, [n, n])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+def test_control_c_ends_a_run_between_steps() -> None:
+    options = intact.SessionOptions()
+    options.intra_op_num_threads = 1
+    layers = 400  # Half a minute or more of one core.
+    session = intact.InferenceSession(long_model(layers), options)
+    x = np.zeros((2048, 2048), np.float32)
+    begin = time.process_time()
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        session.run(None, {"x0": x})
+    timer.join()
+    assert time.process_time() - begin < 8
+
+
+def test_a_handler_that_goes_on_does_not_lose_the_run() -> None:
+    seen = []
+    before = signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+    try:
+        session = intact.InferenceSession(long_model(12))
+        x = np.eye(2048, dtype=np.float32)
+        timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        y = session.run(None, {"x0": x})[0]
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen
+    np.testing.assert_array_equal(y, x)
