@@ -3,6 +3,36 @@
 #include <algorithm>
 
 namespace intact {
+namespace {
+
+// Runs are mostly shorter than what a call to memcpy or memset costs.
+constexpr std::int64_t kFew = 16;
+
+template <class T>
+void copy_few(const T* from, std::int64_t count, T* to) noexcept {
+  if (count > kFew) {
+    std::copy_n(from, count, to);
+    return;
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    to[i] = from[i];
+    asm volatile("");  // Or the loop becomes that call.
+  }
+}
+
+template <class T>
+void fill_few(T* to, std::int64_t count, T value) noexcept {
+  if (count > kFew) {
+    std::fill_n(to, count, value);
+    return;
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    to[i] = value;
+    asm volatile("");
+  }
+}
+
+}  // namespace
 
 ConvRuns::ConvRuns(const WindowGeometry& g, std::int64_t channels) noexcept
     : g_(g), channels_(channels), run_(g.kernel_w * channels) {
@@ -32,9 +62,9 @@ void ConvRuns::copy_edge(const T* row, T pad, std::int64_t ox, T* to) const noex
   const std::int64_t ix = ox * g_.stride_w - g_.pad_left;
   const std::int64_t begin = std::clamp<std::int64_t>(-ix, 0, g_.kernel_w);
   const std::int64_t end = std::clamp<std::int64_t>(g_.in_w - ix, begin, g_.kernel_w);
-  std::fill_n(to, begin * channels_, pad);
-  std::copy_n(row + (ix + begin) * channels_, (end - begin) * channels_, to + begin * channels_);
-  std::fill_n(to + end * channels_, (g_.kernel_w - end) * channels_, pad);
+  fill_few(to, begin * channels_, pad);
+  copy_few(row + (ix + begin) * channels_, (end - begin) * channels_, to + begin * channels_);
+  fill_few(to + end * channels_, (g_.kernel_w - end) * channels_, pad);
 }
 
 template <class T>
@@ -42,7 +72,9 @@ void ConvRuns::fill(const T* image, T pad, std::int64_t pixel_begin, std::int64_
                     T* edges, const T** rows, std::ptrdiff_t rows_stride) const noexcept {
   if (pixel_begin >= pixel_end) return;
   const std::ptrdiff_t row_elems = g_.in_w * channels_;
-  const Rows touched = input_rows(pixel_begin / g_.out_w, (pixel_end - 1) / g_.out_w + 1);
+  const std::int64_t first_oy = pixel_begin / g_.out_w;
+  const std::int64_t first_ox = pixel_begin % g_.out_w;
+  const Rows touched = input_rows(first_oy, (pixel_end - 1) / g_.out_w + 1);
   const std::int64_t count = edges_a_row();
   // edges: a run of padding, then the runs of each input row that stick out on the left, on the
   // right.
@@ -54,12 +86,11 @@ void ConvRuns::fill(const T* image, T pad, std::int64_t pixel_begin, std::int64_
                 copies + ((iy - touched.first) * count + i) * run_);
   for (std::int64_t ky = 0; ky < g_.kernel_h; ++ky, rows += rows_stride) {
     const T** out = rows;
-    for (std::int64_t pixel = pixel_begin; pixel < pixel_end;) {
-      const std::int64_t oy = pixel / g_.out_w;
-      std::int64_t ox = pixel % g_.out_w;
-      const std::int64_t end = std::min(g_.out_w, ox + pixel_end - pixel);
-      pixel += end - ox;
-      const std::int64_t iy = oy * g_.stride_h + ky * g_.dilation_h - g_.pad_top;
+    std::int64_t iy = first_oy * g_.stride_h + ky * g_.dilation_h - g_.pad_top;
+    std::int64_t ox = first_ox;
+    for (std::int64_t left = pixel_end - pixel_begin; left > 0; iy += g_.stride_h, ox = 0) {
+      const std::int64_t end = std::min(g_.out_w, ox + left);
+      left -= end - ox;
       if (iy < 0 || iy >= g_.in_h) {
         for (; ox < end; ++ox) *out++ = edges;
         continue;

@@ -189,12 +189,16 @@ struct WindowF32 {
         else
           pixels<kPixels, kKernel, kStride, true>(args, oy, ox, ty, c, end);
       }
-      for (; ox + 3 <= g.out_w; ox += 3)
-        pixels<3, kKernel, kStride, true>(args, oy, ox, ty, c, end);
-      for (; ox + 2 <= g.out_w; ox += 2)
-        pixels<2, kKernel, kStride, true>(args, oy, ox, ty, c, end);
     }
-    for (; ox < g.out_w; ++ox) pixels<1, kKernel, kStride, true>(args, oy, ox, ty, c, end);
+    rest<kKernel == 0 ? 1 : kPixels - 1, kKernel, kStride>(args, oy, ox, ty, c, end);
+  }
+  // The last pixels of a row, fewer than a tile's.
+  template <int kN, int kKernel, int kStride>
+  static void rest(const WindowF32Args& args, std::int64_t oy, std::int64_t ox, const Taps& ty,
+                   std::int64_t c, std::int64_t end) noexcept {
+    for (; ox + kN <= args.window.out_w; ox += kN)
+      pixels<kN, kKernel, kStride, true>(args, oy, ox, ty, c, end);
+    if constexpr (kN > 1) rest<kN - 1, kKernel, kStride>(args, oy, ox, ty, c, end);
   }
 
   // How many channels to take at once, so that what the next output row reads again is still in the
