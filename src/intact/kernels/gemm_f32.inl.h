@@ -225,18 +225,20 @@ struct GemmF32 {
     for (std::int64_t begin = args.row_begin; begin < args.row_end; begin += block) {
       const std::int64_t end = begin + block < args.row_end ? begin + block : args.row_end;
       std::int64_t panel = args.panel_begin;
+      // A lone last panel would cost more than its share.
+      const auto strip = [&] {
+        return kPanels > 2 && args.panel_end - panel == kPanels + 1 ? kPanels - 1 : kPanels;
+      };
       if (paired) {
-        while (full_end - panel > kPairPanels) {  // Some are left for the half one.
-          const std::int64_t panels = full_end - panel == kPanels ? kPairPanels : kPanels;
-          run_strip<kPanels>(args, begin, end, panel, panels);
-          panel += panels;
-        }
+        for (; full_end - panel > kPairPanels; panel += strip())
+          run_strip<kPanels>(args, begin, end, panel, strip());
         if constexpr (kHasPairs)
           run_strip<kPairPanels, true>(args, begin, end, panel, full_end - panel);
         continue;
       }
-      for (; panel < full_end; panel += kPanels)
-        run_strip<kPanels>(args, begin, end, panel, full_end - panel);
+      for (; panel < full_end; panel += strip())
+        run_strip<kPanels>(args, begin, end, panel,
+                           strip() < full_end - panel ? strip() : full_end - panel);
       if (has_half) run_rows<T, kHalfRows, kHalfVectors>(args, begin, end, half, 1);
     }
   }
