@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/gemm_f32.h"
 #include "kernels/math_f32.inl.h"
@@ -25,7 +26,7 @@ struct GemmF32 {
   static constexpr bool kHasPairs = requires(const float* p) { S::load_twice(p); };
   // One vector a row leaves registers for more rows, and needs them: a load each.
   static constexpr int kOneRows = kVectors == 1 ? kHalfRows : kRows;
-  static constexpr std::int64_t kBlockElems = 64 * 1024;  // Of A: stays in L2 beside a strip of B.
+  static constexpr std::int64_t kBlockElems = 128 * 1024;  // Of A: in L2 beside a strip of B.
 
   // C[row + i, col + j] = epilogue(sums[i * width + j]) for i < rows, j < cols.
   template <class U>
@@ -194,11 +195,24 @@ struct GemmF32 {
                        std::int64_t panel, std::int64_t panels) noexcept {
     const std::int64_t step = args.shape.taps * args.shape.k_per_tap * kCols;
     std::int64_t ahead = panel + panels;
-    const std::int64_t last = ahead + panels < args.panel_end ? ahead + panels : args.panel_end;
+    const std::int64_t all = panels_of(args.shape.n);  // Of the next task, too.
+    const std::int64_t last = ahead + panels < all ? ahead + panels : all;
     std::int64_t row = begin;
-    for (; row + kR <= end && ahead < last; row += kR, ++ahead)
-      tile<U, kR, kW, kPairs, true>(args, row, panel, args.packed + ahead * step);
-    for (; row + kR <= end; row += kR) tile<U, kR, kW, kPairs, false>(args, row, panel, nullptr);
+    const auto tiles = [&]<int kT>(std::integral_constant<int, kT>, std::int64_t count) {
+      const std::int64_t tiles_end = row + count * kT;
+      for (; row < tiles_end && ahead < last; row += kT, ++ahead)
+        tile<U, kT, kW, kPairs, true>(args, row, panel, args.packed + ahead * step);
+      for (; row < tiles_end; row += kT) tile<U, kT, kW, kPairs, false>(args, row, panel, nullptr);
+    };
+    if constexpr (kR > 1) {
+      const std::int64_t count = (end - begin + kR - 1) / kR;
+      const std::int64_t missing = count * kR - (end - begin);
+      if (missing <= count) {  // Some tiles of one row less leave no short one.
+        tiles(std::integral_constant<int, kR>(), count - missing);
+        return tiles(std::integral_constant<int, kR - 1>(), missing);
+      }
+    }
+    tiles(std::integral_constant<int, kR>(), (end - begin) / kR);
     run_tail<U, kR - 1, kW, kPairs>(args, row, end - row, panel);
   }
 
@@ -214,14 +228,16 @@ struct GemmF32 {
   }
 
   static void run(const GemmF32Args& args) noexcept {
-    const std::int64_t k = args.shape.taps * args.shape.k_per_tap;
     const std::int64_t half = args.shape.n / kCols;  // The panel that may be half full.
     const bool has_half =
         half < args.panel_end && args.panel_begin <= half && args.shape.n % kCols <= kHalfCols;
     const std::int64_t full_end = has_half ? half : args.panel_end;
     const bool paired = kHasPairs && has_half && args.panel_begin < full_end;
-    std::int64_t block = kBlockElems / (k > 0 ? k : 1) / kRows * kRows;
-    if (block < 4 * kRows) block = 4 * kRows;
+    // The taps of neighbouring rows are mostly the same elements. Blocks are even.
+    const std::int64_t rows = args.row_end - args.row_begin;
+    const std::int64_t k = args.shape.k_per_tap;
+    const std::int64_t blocks = rows * k / kBlockElems + 1;
+    const std::int64_t block = ((rows + blocks - 1) / blocks + kRows - 1) / kRows * kRows;
     for (std::int64_t begin = args.row_begin; begin < args.row_end; begin += block) {
       const std::int64_t end = begin + block < args.row_end ? begin + block : args.row_end;
       std::int64_t panel = args.panel_begin;

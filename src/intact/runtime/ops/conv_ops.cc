@@ -258,7 +258,7 @@ Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e
     max_n = std::max(max_n, padded_n(conv.b->shape.n));
     const std::int64_t rows = conv.window.out_h * conv.window.out_w;
     const ProductCut cut =
-        cut_float_gemm(*conv.b->kernel, rows, conv.b->shape, wanted, conv.out_pixels == 1);
+        cut_float_gemm(c, *conv.b->kernel, rows, conv.b->shape, wanted, conv.out_pixels == 1);
     for (std::int64_t t = 0; t < cut.tasks(); ++t) {
       const std::int64_t r = cut.row_part(t), p = cut.panel_part(t);
       tasks.push_back(

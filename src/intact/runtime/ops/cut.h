@@ -32,6 +32,15 @@ struct Cut {
   }
 };
 
+// A product with B constant, [rows, k] times [k, panels of columns].
+struct ProductSize {
+  std::int64_t rows = 0;
+  std::int64_t panels = 0;
+  std::int64_t k = 0;
+  std::int64_t row_elements = 0;  // That a row of A brings: fewer than k where windows overlap.
+  std::int64_t threads = 0;       // That share the tasks.
+};
+
 // Rows times panels of a product with B constant. Tasks are numbered along the rows.
 struct ProductCut {
   Cut rows;
@@ -39,8 +48,8 @@ struct ProductCut {
 
   // About `wanted` tasks, by rows alone or by panels too, for a kernel whose register tile is
   // `tile_rows` by `tile_panels`.
-  static ProductCut of(std::int64_t rows, std::int64_t panels, std::int64_t k, std::int64_t wanted,
-                       std::int64_t tile_rows, std::int64_t tile_panels, bool by_panels = true);
+  static ProductCut of(const ProductSize& size, std::int64_t wanted, std::int64_t tile_rows,
+                       std::int64_t tile_panels, bool by_panels = true);
 
   [[nodiscard]] std::int64_t tasks() const { return rows.parts * panels.parts; }
   [[nodiscard]] std::int64_t row_part(std::int64_t task) const { return task % rows.parts; }

@@ -33,7 +33,7 @@ TEST(ProductCut, CoversEveryTileOnce) {
   for (const std::int64_t rows : {1, 3, 49, 100, 196, 1000})
     for (const std::int64_t panels : {1, 3, 8, 128})
       for (const std::int64_t wanted : {1, 2, 8, 12}) {
-        const ProductCut cut = ProductCut::of(rows, panels, 256, wanted, 6, 4);
+        const ProductCut cut = ProductCut::of({rows, panels, 256, 256, wanted}, wanted, 6, 4);
         std::vector<int> hits(static_cast<std::size_t>(rows * panels), 0);
         for (std::int64_t t = 0; t < cut.tasks(); ++t)
           for (std::int64_t r = cut.rows.begin(cut.row_part(t)); r < cut.rows.end(cut.row_part(t));
@@ -47,12 +47,16 @@ TEST(ProductCut, CoversEveryTileOnce) {
 }
 
 TEST(ProductCut, ManyRowsAreCutByRowsAndFewByPanels) {
-  EXPECT_EQ(ProductCut::of(784, 4, 256, 2, 6, 4).panels.parts, 1);
-  EXPECT_EQ(ProductCut::of(128, 96, 256, 2, 6, 4).panels.parts, 1);
-  EXPECT_EQ(ProductCut::of(49, 128, 256, 2, 6, 4).panels.parts, 1);
-  EXPECT_EQ(ProductCut::of(4, 128, 2048, 2, 6, 4).panels.parts, 2);
-  EXPECT_EQ(ProductCut::of(1, 64, 256, 4, 6, 4).panels.parts, 4);
-  EXPECT_EQ(ProductCut::of(4, 128, 2048, 2, 6, 4, false).panels.parts, 1);
+  EXPECT_EQ(ProductCut::of({784, 4, 256, 256, 2}, 2, 6, 4).panels.parts, 1);
+  EXPECT_EQ(ProductCut::of({128, 96, 256, 256, 2}, 2, 6, 4).panels.parts, 1);
+  EXPECT_EQ(ProductCut::of({49, 128, 256, 256, 2}, 2, 6, 4).panels.parts, 1);
+  EXPECT_EQ(ProductCut::of({4, 128, 2048, 2048, 2}, 2, 6, 4).panels.parts, 2);
+  EXPECT_EQ(ProductCut::of({1, 64, 256, 256, 4}, 4, 6, 4).panels.parts, 4);
+  EXPECT_EQ(ProductCut::of({4, 128, 2048, 2048, 2}, 2, 6, 4, false).panels.parts, 1);
+  // Windows that overlap bring fewer elements, and a thread's tasks of the same rows bring them
+  // once.
+  EXPECT_EQ(ProductCut::of({49, 32, 9 * 512, 512, 2}, 8, 8, 3).panels.parts, 8);
+  EXPECT_EQ(ProductCut::of({3136, 4, 9 * 64, 64, 2}, 8, 8, 3).panels.parts, 1);
 }
 
 }  // namespace

@@ -51,10 +51,10 @@ bool is_fast(const OpContext& c) {
   return c.node().get_int("bf16", 0) != 0 && gemm_bf16() != nullptr;
 }
 
-ProductCut cut_float_gemm(const GemmF32Kernel& kernel, std::int64_t rows, const GemmShape& shape,
-                          std::int64_t wanted, bool by_panels) {
-  return ProductCut::of(rows, panels_of(shape.n), shape.k(), wanted, kernel.tile_m,
-                        kernel.tile_panels, by_panels);
+ProductCut cut_float_gemm(const OpContext& c, const GemmF32Kernel& kernel, std::int64_t rows,
+                          const GemmShape& shape, std::int64_t wanted, bool by_panels) {
+  return ProductCut::of({rows, panels_of(shape.n), shape.k(), shape.k_per_tap, c.threads()}, wanted,
+                        kernel.tile_m, kernel.tile_panels, by_panels);
 }
 
 Result<std::vector<float>> read_float_bias(OpContext& c, std::size_t i, std::int64_t channels) {

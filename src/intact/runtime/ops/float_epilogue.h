@@ -50,8 +50,8 @@ Result<std::shared_ptr<PackedFloatGemm>> pack_float_gemm(const GemmShape& shape,
 bool is_fast(const OpContext& c);
 
 // How a product of `rows` rows is cut into about `wanted` tasks, by rows alone or by panels too.
-ProductCut cut_float_gemm(const GemmF32Kernel& kernel, std::int64_t rows, const GemmShape& shape,
-                          std::int64_t wanted, bool by_panels = true);
+ProductCut cut_float_gemm(const OpContext& c, const GemmF32Kernel& kernel, std::int64_t rows,
+                          const GemmShape& shape, std::int64_t wanted, bool by_panels = true);
 
 // Reads a float32 constant bias of `channels` elements from input i; empty when absent.
 Result<std::vector<float>> read_float_bias(OpContext& c, std::size_t i, std::int64_t channels);

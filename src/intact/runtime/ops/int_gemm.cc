@@ -96,7 +96,8 @@ std::size_t int_gemm_edge_bytes(const ConvRuns& runs) {
 }
 
 ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t wanted) {
-  return ProductCut::of(rows, panels_of(b.shape.n), b.shape.k(), wanted, b.kernel->tile_m,
+  const std::int64_t k = b.shape.k();
+  return ProductCut::of({rows, panels_of(b.shape.n), k, k, wanted}, wanted, b.kernel->tile_m,
                         b.kernel->tile_panels);
 }
 

@@ -28,7 +28,7 @@ Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed,
     return pack_float_gemm({n, 1, k}, source, bias, fast);
   };
   INTACT_ASSIGN(const auto packed, c.packed<PackedFloatGemm>(fast ? "gemm.bf16" : "gemm", pack));
-  const ProductCut cut = cut_float_gemm(*packed->kernel, rows, packed->shape, c.parts());
+  const ProductCut cut = cut_float_gemm(c, *packed->kernel, rows, packed->shape, c.parts());
   // Rows that are worked on again stay in the second-level cache until then.
   constexpr std::int64_t kStripRows = 192;
   const std::int64_t strip_rows = std::clamp<std::int64_t>(cut.rows.largest(), 1, kStripRows);
@@ -156,7 +156,7 @@ Status plan_matmul(OpContext& c) {
       align_up(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
   const bool share_batches = batch >= c.threads();
   c.scratch(packed_bytes * static_cast<std::size_t>(share_batches ? c.threads() : 1));
-  const ProductCut cut = cut_float_gemm(*kernel, p.m, shape, c.parts(batch));
+  const ProductCut cut = cut_float_gemm(c, *kernel, p.m, shape, c.parts(batch));
   c.run([=](const StepArgs& args) {
     const auto pack = [&](std::int64_t i, std::byte* to) {
       kernel->pack_b(shape,

@@ -54,8 +54,8 @@ ProductCut cut_image(const Wino43U8S8Kernel& kernel, const Wino43Shape& shape, s
   const std::int64_t tiles = wino43_tiles(shape.window);
   const std::int64_t panels = panels_of(shape.out_channels);
   if (whole_rows) return {Cut::of(tiles, wanted, wino43_tiles_x(shape.window)), Cut::of(panels, 1)};
-  return ProductCut::of(tiles, panels, shape.in_channels * 36 / 16, wanted, kernel.tile_m,
-                        kernel.tile_panels);
+  const std::int64_t k = shape.in_channels * 36 / 16;
+  return ProductCut::of({tiles, panels, k, k, wanted}, wanted, kernel.tile_m, kernel.tile_panels);
 }
 
 }  // namespace
