@@ -16,7 +16,7 @@ constexpr std::array<std::string_view, 10> kQuantize = {
     "fold_constants",      "eliminate_dead_code",
 };
 
-constexpr std::array<std::string_view, 24> kSession = {
+constexpr std::array<std::string_view, 25> kSession = {
     "eliminate_dead_code",
     "fold_constants",
     "fold_shapes",
@@ -40,6 +40,7 @@ constexpr std::array<std::string_view, 24> kSession = {
     "fuse_channels",
     "fuse_image",
     "fuse_attention",
+    "fuse_norm_codes",
     "eliminate_dead_code",
 };
 

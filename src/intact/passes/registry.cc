@@ -35,6 +35,8 @@ constexpr std::array kPasses = {
     Pass{"fuse_layer_norm", "recognizes layer normalization", &fuse_layer_norm},
     Pass{"fuse_linear", "turns products with constant matrices and their bias into one operator",
          &fuse_linear},
+    Pass{"fuse_norm_codes", "lets layer normalization make codes beside its reals",
+         &fuse_norm_codes},
     Pass{"fuse_qdq", "turns products of codes into integer products", &fuse_qdq},
     Pass{"fuse_swish", "recognizes hard sigmoid, hard swish and SiLU", &fuse_swish},
     Pass{"infer_shapes", "writes down what is known of types and shapes", &infer_shapes},

@@ -30,6 +30,7 @@ Status fuse_gelu(Graph& graph, PassContext& context);
 Status fuse_image(Graph& graph, PassContext& context);
 Status fuse_layer_norm(Graph& graph, PassContext& context);
 Status fuse_linear(Graph& graph, PassContext& context);
+Status fuse_norm_codes(Graph& graph, PassContext& context);
 Status fuse_qdq(Graph& graph, PassContext& context);
 Status fuse_swish(Graph& graph, PassContext& context);
 Status infer_shapes(Graph& graph, PassContext& context);

@@ -46,6 +46,46 @@ TEST(Engine, ComputesShapesWhilePlanning) {
   EXPECT_TRUE((*plan)->steps.empty());
 }
 
+// Where the reals are read too, one step makes both; where they are not, two steps make the codes.
+TEST(Engine, LayerNormalizationMakesTheCodesThatSeparateStepsMake) {
+  constexpr std::string_view kNet = R"(graph "g" {{
+  opset 17
+  input %x: float32[7,20]
+  const %s: float32[20] = random(1)
+  const %b: float32[20] = random(2)
+  const %k: float32[20] = random(3)
+  const %qs: float32[] = 0.03
+  const %qz: uint8[] = 90
+  %y = LayerNormalization(%x, %s, %b)
+  {}
+  %c = QuantizeLinear({}, %qs, %qz)
+  {}
+  output %c
+}})";
+  std::vector<float> values(7 * 20);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<float>(i * 7919 % 1009) * 0.01f;
+  values[45] = std::nanf("");
+  const std::vector inputs{Tensor::of<float>({7, 20}, std::span<const float>(values))};
+  for (const bool factor : {false, true}) {
+    std::vector<std::vector<std::uint8_t>> codes;
+    for (const bool residual : {false, true})
+      for (const int threads : {1, 2}) {
+        const std::string text =
+            fmt::format(kNet, factor ? "%m = Mul(%y, %k)" : "", factor ? "%m" : "%y",
+                        residual ? "%r = Add(%y, %x)\n  output %r" : "");
+        const auto engine = engine_of(text.c_str(), threads);
+        const auto out = engine->run(inputs);
+        ASSERT_TRUE(out.has_value()) << out.error().text();
+        const auto c = out->back().values<std::uint8_t>();
+        codes.emplace_back(c.begin(), c.end());
+      }
+    for (const auto& c : codes) EXPECT_EQ(c, codes[0]);
+    EXPECT_EQ(codes[0][45], 90);
+    EXPECT_NE(codes[0][5], codes[0][6]);
+  }
+}
+
 TEST(Engine, AnOutputMayBeAnInputOrAConstantOrComeTwice) {
   auto engine = engine_of(R"(graph "g" {
   opset 17

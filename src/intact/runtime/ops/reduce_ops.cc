@@ -10,6 +10,8 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/codes_u8.h"
+#include "kernels/exact_inverse.h"
 #include "kernels/rows_f32.h"
 #include "runtime/ops/cut.h"
 #include "runtime/ops/strided.h"
@@ -18,9 +20,10 @@
 namespace intact {
 namespace {
 
-// Rows per task such that a task is worth waking a thread for.
+// Rows per task such that a task is worth waking a thread for; kernels take four at a time.
 std::int64_t rows_a_task(std::int64_t cols) {
-  return std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, cols));
+  const std::int64_t rows = std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, cols));
+  return rows < 4 ? rows : rows / 4 * 4;
 }
 
 template <class Fn>
@@ -225,12 +228,25 @@ Status plan_layer_norm(OpContext& c) {
       return fail(ErrorCode::kUnsupported,
                   fmt::format("scale or bias {} of LayerNormalization over {} elements",
                               to_string(c.input(i).shape), cols));
-  for (std::size_t i = 1; i < c.node().outputs.size(); ++i)
+  // Codes of the result beside it (passes/fuse_norm_codes).
+  const bool to_codes = c.node().domain == "intact" && c.node().outputs.size() == 2;
+  for (std::size_t i = 1; i < c.node().outputs.size() && !to_codes; ++i)
     if (c.node().outputs[i] != kNoValue)
       return fail(ErrorCode::kUnsupported,
                   "the mean and deviation of LayerNormalization as outputs");
   INTACT_TRY(c.output(0, x.dtype, x.shape));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
+  float code_scale = 1.0f, inverse = 0.0f;
+  std::int32_t code_zero = 0;
+  if (to_codes) {
+    INTACT_TRY(c.output(1, Dtype::kUint8, x.shape));
+    const Quant& map = *c.graph().value(c.node().outputs[1]).quant;
+    code_scale = map.scale[0];
+    code_zero = map.zero_point[0];
+    inverse = exact_inverse(code_scale);
+  }
+  const bool has_factor = to_codes && c.has(3);
+  const auto* codes = &select_kernel<CodesU8Kernel>(isa);
   const auto* kernel = &select_kernel<RowsF32Kernel>(isa);
   const float eps = c.node().get_float("epsilon", 1e-5f);
   const bool has_bias = c.has(2);
@@ -246,6 +262,10 @@ Status plan_layer_norm(OpContext& c) {
       a.scale = args.input<float>(1);
       a.bias = has_bias ? args.input<float>(2) : nullptr;
       kernel->layer_norm(a);
+      if (!to_codes) return;
+      QuantParams params{&code_scale, &code_zero, false, 0, 255, inverse};
+      if (has_factor) params.factor = args.input<float>(3);
+      codes->quantize(a.y, a.rows, cols, params, args.output<std::uint8_t>(1) + begin * cols);
     });
   });
   return {};
