@@ -22,6 +22,7 @@ enum class GemmFinish : std::uint8_t {
   kPlain,      // Equation (1) of epilogue.h on the registers.
   kSummed,     // Equations (2) and (3) on the registers.
   kHardSwish,  // Equation (4) with that function, on the registers.
+  kLeakyRelu,  // The same.
   kMapped,     // Equation (5) on the registers.
   kFloat,      // Reals without a scale a row, on the registers.
   kMemory,     // Accumulators go to `acc`, and EpilogueRows does the rest.
@@ -149,7 +150,16 @@ struct GemmU8S8 {
       return late->e->residual == Residual::kAfterCode
                  ? store_summed_codes<MR, NP, Residual::kAfterCode>(*late, acc)
                  : store_summed_codes<MR, NP, Residual::kBeforeCode>(*late, acc);
-    if (late->finish == GemmFinish::kHardSwish) return store_swish_codes<MR, NP>(*late, acc);
+    using Floats = typename Isa::Floats;
+    if (late->finish == GemmFinish::kHardSwish)
+      return store_function_codes<MR, NP>(*late, acc,
+                                          [](auto v) { return MathF32<Floats>::hard_swish(v); });
+    if (late->finish == GemmFinish::kLeakyRelu) {
+      const auto zero = Floats::set(0.0f), alpha = Floats::set(late->e->function->alpha);
+      return store_function_codes<MR, NP>(*late, acc, [&](auto v) {
+        return Floats::select(Floats::lt(v, zero), Floats::mul(alpha, v), v);
+      });
+    }
     if (late->finish == GemmFinish::kMapped)
       return late->e->residual == Residual::kReal
                  ? store_mapped_codes<MR, NP, Residual::kReal>(*late, acc)
@@ -198,10 +208,9 @@ struct GemmU8S8 {
   }
 
   // Equation (4) where EpilogueRows::is_function_small, without residual.
-  template <int MR, int NP>
-  [[gnu::always_inline]] static inline void store_swish_codes(
-      const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
-    using Math = MathF32<typename Isa::Floats>;
+  template <int MR, int NP, class Function>
+  [[gnu::always_inline]] static inline void store_function_codes(
+      const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs], const Function& g) noexcept {
 #pragma GCC unroll 16
     for (int j = 0; j < NP * Isa::kPanelVecs; ++j) {
       const F32 m = Isa::load_f32(t.m + j * Isa::kLanes);
@@ -211,8 +220,7 @@ struct GemmU8S8 {
 #pragma GCC unroll 32
       for (int i = 0; i < MR; ++i) {
         const F32 x = Isa::fma(Isa::to_f32(acc[i][j]), m, c);
-        const F32 y = Isa::apply([](auto v) { return Math::hard_swish(v); }, x);
-        acc[i][j] = Isa::to_i32(Isa::fma(y, g_m, g_c));
+        acc[i][j] = Isa::to_i32(Isa::fma(Isa::apply(g, x), g_m, g_c));
         Isa::keep(acc[i][j]);
       }
     }
@@ -388,9 +396,11 @@ struct GemmU8S8 {
     if (EpilogueRows<Isa>::is_plain(e, n, cols)) return GemmFinish::kPlain;
     if (EpilogueRows<Isa>::is_summed(e, n, cols)) return GemmFinish::kSummed;
     if (e.kind == EpilogueKind::kCodes && e.is_mapped() && !e.function) return GemmFinish::kMapped;
-    if (e.function && e.function->op == UnaryOp::kHardSwish && e.residual == Residual::kNone &&
-        EpilogueRows<Isa>::is_function_small(e, n, cols))
-      return GemmFinish::kHardSwish;
+    if (e.function && e.residual == Residual::kNone &&
+        EpilogueRows<Isa>::is_function_small(e, n, cols)) {
+      if (e.function->op == UnaryOp::kHardSwish) return GemmFinish::kHardSwish;
+      if (e.function->op == UnaryOp::kLeakyRelu) return GemmFinish::kLeakyRelu;
+    }
     if (e.kind == EpilogueKind::kFloat && e.row_scale == nullptr) return GemmFinish::kFloat;
     return GemmFinish::kMemory;
   }
