@@ -20,9 +20,11 @@ struct PoolU8 {
     std::int64_t begin, end;
     Range(std::int64_t first, std::int64_t dilation, std::int64_t kernel,
           std::int64_t size) noexcept {
-      begin = first >= 0 ? 0 : (-first + dilation - 1) / dilation;
+      // A division takes longer than the pixels of a small window.
+      const auto divide = [&](std::int64_t x) { return dilation == 1 ? x : x / dilation; };
+      begin = first >= 0 ? 0 : divide(-first + dilation - 1);
       const std::int64_t last = size - 1 - first;
-      end = last < 0 ? 0 : last / dilation + 1;
+      end = last < 0 ? 0 : divide(last) + 1;
       if (end > kernel) end = kernel;
       if (begin > end) begin = end;
     }
@@ -36,11 +38,15 @@ struct PoolU8 {
     std::ptrdiff_t row, step;
     std::int64_t area;  // What an average divides by.
   };
-  static Window window(const PoolU8Args& a, std::int64_t oy, std::int64_t ox) noexcept {
+  static Range rows(const WindowGeometry& g, std::int64_t oy) noexcept {
+    return {oy * g.stride_h - g.pad_top, g.dilation_h, g.kernel_h, g.in_h};
+  }
+  // `y` is rows(oy).
+  [[gnu::always_inline]] static inline Window window(const PoolU8Args& a, std::int64_t oy,
+                                                     const Range& y, std::int64_t ox) noexcept {
     const WindowGeometry& g = a.window;
     const std::int64_t y0 = oy * g.stride_h - g.pad_top;
     const std::int64_t x0 = ox * g.stride_w - g.pad_left;
-    const Range y(y0, g.dilation_h, g.kernel_h, g.in_h);
     const Range x(x0, g.dilation_w, g.kernel_w, g.in_w);
     Window r;
     r.h = y.count();
@@ -64,9 +70,10 @@ struct PoolU8 {
   static std::size_t scratch_bytes(std::int64_t) { return 0; }
 
   static void max(const PoolU8Args& a) {
-    for (std::int64_t oy = a.row_begin; oy < a.row_end; ++oy)
+    for (std::int64_t oy = a.row_begin; oy < a.row_end; ++oy) {
+      const Range in_rows = rows(a.window, oy);
       for (std::int64_t ox = 0; ox < a.window.out_w; ++ox) {
-        const Window w = window(a, oy, ox);
+        const Window w = window(a, oy, in_rows, ox);
         std::uint8_t* y = out(a, oy, ox);
         for (std::int64_t c = 0; c < a.channels; c += Isa::kBytes) {
           auto best = Isa::zero_bytes();
@@ -80,15 +87,17 @@ struct PoolU8 {
         }
         if (a.lut != nullptr) Isa::lut(y, y, a.channels, a.lut);
       }
+    }
   }
 
   static void average(const PoolU8Args& a) {
     const F32 lo = Isa::set_f32(static_cast<float>(a.codes.lo - a.codes.zero));
     const F32 hi = Isa::set_f32(static_cast<float>(a.codes.hi - a.codes.zero));
     const auto consts = Isa::code_consts(a.codes.zero, a.codes.lo, a.codes.hi);
-    for (std::int64_t oy = a.row_begin; oy < a.row_end; ++oy)
+    for (std::int64_t oy = a.row_begin; oy < a.row_end; ++oy) {
+      const Range in_rows = rows(a.window, oy);
       for (std::int64_t ox = 0; ox < a.window.out_w; ++ox) {
-        const Window w = window(a, oy, ox);
+        const Window w = window(a, oy, in_rows, ox);
         std::uint8_t* y = out(a, oy, ox);
         const F32 m = Isa::set_f32(static_cast<float>(a.ratio / static_cast<double>(w.area)));
         const I32 zeros = Isa::set_i32(static_cast<std::int32_t>(-w.h * w.w * a.za));
@@ -112,6 +121,7 @@ struct PoolU8 {
           Isa::template store_codes<kV>(y + c, sum, consts, a.channels - c, a.lut);
         }
       }
+    }
   }
 };
 
