@@ -261,23 +261,23 @@ TEST(Engine, ASumTakesThePlaceOfCodesThatNobodyReadsAgain) {
   const char* text = R"(graph "g" {
   opset 17
   opset intact 1
-  input %x: uint8[2,8,5,3]
-  const %w: int8[8,8,1,1] quant(scale=[1], zero_point=[0]) = [1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
-  %c: uint8[2,8,5,3] channels_last quant(scale=[1], zero_point=[0]) = intact.ToChannelsLast(%x)
-  %a: uint8[2,8,5,3] channels_last quant(scale=[1], zero_point=[0]) = intact.QConv(%c, %w)
-  %b: uint8[2,8,5,3] channels_last quant(scale=[1], zero_point=[0]) = intact.QConv(%a, %w, _, %c) {chain = ["Add"], chain_inputs = [3], chain_alpha = [0.0], chain_beta = [0.0]}
-  %d: uint8[2,8,5,3] channels_last quant(scale=[1], zero_point=[0]) = intact.QConv(%b, %w, _, %a) {chain = ["Add"], chain_inputs = [3], chain_alpha = [0.0], chain_beta = [0.0]}
-  %e: uint8[2,8,5,3] channels_last quant(scale=[1], zero_point=[0]) = intact.QConv(%d, %w, _, %a) {chain = ["Add"], chain_inputs = [3], chain_alpha = [0.0], chain_beta = [0.0]}
-  %f: uint8[2,8,5,3] channels_last quant(scale=[1], zero_point=[0]) = intact.QConv(%e, %w, _, %e) {chain = ["Add"], chain_inputs = [3], chain_alpha = [0.0], chain_beta = [0.0]}
-  %y: uint8[2,8,5,3] = intact.ToPlain(%f)
+  input %x: uint8[2,16,5,3]
+  const %w: int8[16,16,1,1] quant(scale=[1], zero_point=[0]) = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+  %c: uint8[2,16,5,3] channels_last quant(scale=[1], zero_point=[0]) = intact.ToChannelsLast(%x)
+  %a: uint8[2,16,5,3] channels_last quant(scale=[1], zero_point=[0]) = intact.QConv(%c, %w)
+  %b: uint8[2,16,5,3] channels_last quant(scale=[1], zero_point=[0]) = intact.QConv(%a, %w, _, %c) {chain = ["Add"], chain_inputs = [3], chain_alpha = [0.0], chain_beta = [0.0]}
+  %d: uint8[2,16,5,3] channels_last quant(scale=[1], zero_point=[0]) = intact.QConv(%b, %w, _, %a) {chain = ["Add"], chain_inputs = [3], chain_alpha = [0.0], chain_beta = [0.0]}
+  %e: uint8[2,16,5,3] channels_last quant(scale=[1], zero_point=[0]) = intact.QConv(%d, %w, _, %a) {chain = ["Add"], chain_inputs = [3], chain_alpha = [0.0], chain_beta = [0.0]}
+  %f: uint8[2,16,5,3] channels_last quant(scale=[1], zero_point=[0]) = intact.QConv(%e, %w, _, %e) {chain = ["Add"], chain_inputs = [3], chain_alpha = [0.0], chain_beta = [0.0]}
+  %y: uint8[2,16,5,3] = intact.ToPlain(%f)
   output %y
 })";
-  std::vector<std::uint8_t> x(2 * 8 * 5 * 3);
+  std::vector<std::uint8_t> x(2 * 16 * 5 * 3);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<std::uint8_t>(i % 31);
   for (const int threads : {1, 2}) {
     const auto y = engine_of(text, threads)
                        ->run(std::vector{Tensor::of<std::uint8_t>(
-                           {2, 8, 5, 3}, std::span<const std::uint8_t>(x))});
+                           {2, 16, 5, 3}, std::span<const std::uint8_t>(x))});
     ASSERT_TRUE(y.has_value()) << y.error().text();
     for (std::size_t i = 0; i < x.size(); ++i)
       ASSERT_EQ((*y)[0].values<std::uint8_t>()[i], 8 * x[i]) << i;

@@ -324,7 +324,9 @@ Status plan_qconv(OpContext& c) {
   INTACT_ASSIGN(const IntEpilogue e, read_int_epilogue(c, c.outputs_[0]));
   if (groups == in_channels && out_channels == in_channels && groups > 1)
     return plan_depthwise(c, e, window, x_map, weights, bias);
-  if (e.adds_codes()) c.may_overwrite(static_cast<std::size_t>(e.residual_input));
+  // With whole panels, nothing of another task's rows is read.
+  if (e.adds_codes() && groups == 1 && out_channels % kPanelCols == 0)
+    c.may_overwrite(static_cast<std::size_t>(e.residual_input));
   const bool by_rows = groups == 1 && in_channels <= 4 && w->rank() == 4 &&
                        w->shape()[2] * w->shape()[3] > 1 && window.geometry.dilation_w == 1 &&
                        window.geometry.pad_left >= 0;
