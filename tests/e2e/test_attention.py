@@ -20,7 +20,10 @@ EPS = 2.0**-24
 
 @dataclass
 class Case:
-    """q, k, v: [batch, length, heads, width]; y = Transpose(softmax(f(q k)) v), codes or reals."""
+    """q, k, v: [batch, length, heads, width]; y = Transpose(softmax(f(q k)) v), codes or reals.
+
+    factors: y is [batch, length, heads * width], and each column has a factor before the Q.
+    """
 
     name: str
     length: int
@@ -35,7 +38,7 @@ class Case:
     chain: tuple[tuple[str, float | str], ...] = (("Div", 5.656854), ("Add", "B11S"))
     codes: str = "both"  # Or "first", "second".
     y_codes: bool = True
-    seed: int = 0
+    factors: bool = False
     rng: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,6 +56,10 @@ class Case:
                 self.operands.append(mask)
             else:
                 self.operands.append(np.float32(operand))
+        columns = self.heads * self.width
+        self.factor = np.ones(columns, np.float32)
+        if self.factors:
+            self.factor = self.rng.uniform(0.1, 3, columns).astype(np.float32)
         self.p_exact, self.p_doubt = self.weights()
         self.y_scale = np.float32(max(float(np.abs(self.product()).max()), 1e-3) / 127)
 
@@ -101,17 +108,24 @@ class Case:
     def product(self) -> np.ndarray:
         """y as reals, [batch, length, heads, width]."""
         p = self.p_exact * (np.float64(np.float32(self.p_scale)) if self.is_codes(2) else 1)
-        return np.moveaxis(p @ self.real(2), 1, 2)
+        return np.moveaxis(p @ self.real(2), 1, 2) * self.column_factors()
+
+    def column_factors(self) -> np.ndarray:
+        """What each column of y is multiplied by, [heads, width]."""
+        return self.factor.astype(np.float64).reshape(self.heads, -1)
 
     def check(self, y: np.ndarray) -> None:
         """Exact where the weights are beyond doubt, and near elsewhere."""
         want = self.product()
-        assert y.shape == want.shape
+        if self.factors:
+            assert y.shape == (*want.shape[:2], self.heads * self.width)
+        y = y.reshape(want.shape)
         v = np.abs(self.real(2))
         doubt = self.p_doubt * (np.float64(np.float32(self.p_scale)) if self.is_codes(2) else 1)
         room = np.moveaxis(doubt @ v, 1, 2)
         if not self.is_codes(2):  # A float product.
-            room = room + np.moveaxis((self.length + 3) * EPS * (self.p_exact @ v), 1, 2)
+            room = room + np.moveaxis((self.length + 4) * EPS * (self.p_exact @ v), 1, 2)
+        room = room * self.column_factors()
         if not self.y_codes:
             assert np.all(np.abs(y - want) <= room + 3 * EPS * np.abs(want) + 1e-30)
             return
@@ -168,6 +182,10 @@ class Case:
             x = coded("DequantizeLinear", x, "pf", np.float32(self.p_scale), self.p_zero)
         x = add("MatMul", [x, sides[2]], "o")
         x = add("Transpose", [x], "ot", perm=[0, 2, 1, 3])
+        if self.factors:
+            tensors["joined"] = np.array([0, self.length, self.heads * self.width], np.int64)
+            tensors["factor"] = self.factor
+            x = add("Mul", [add("Reshape", [x, "joined"], "oj"), "factor"], "om")
         if self.y_codes:
             x = coded("QuantizeLinear", x, "y", self.y_scale, 128)
         output = helper.make_tensor_value_info(x, u8 if self.y_codes else f32, None)
@@ -212,6 +230,9 @@ def cases() -> list[Case]:
         Case("weights-saturate", 5, 8, p_scale=0.001, p_zero=255),
         Case("one-head-long", 300, 16, heads=1),
         Case("reals-out", 33, 20, y_codes=False),
+        Case("factors", 33, 20, batch=2, heads=3, factors=True),
+        Case("factors-one-head", 60, 16, heads=1, factors=True),
+        Case("factors-reals", 21, 8, codes="first", factors=True),
     ]
     for codes in ("first", "second"):
         found += [

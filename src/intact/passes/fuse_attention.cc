@@ -5,9 +5,10 @@
 //
 // Pa, Pb, Pc, Py are transpositions or nothing, f a chain of reals (fuse_chain) or nothing. Either
 // product may be QMatMul: a and b are then codes, or c is and so is what softmax leaves, behind a Q
-// whose map becomes p_scale and p_zero_point. The scores, whose size grows with the square of the
-// length, are then never stored as a whole, and the heads are read and written where they lie. The
-// operator computes each value as the separate ones do (runtime/ops/attention_ops.cc).
+// whose map becomes p_scale and p_zero_point. A factor a column between y, its heads joined, and a
+// Q is input y_factor. The scores, whose size grows with the square of the length, are then never
+// stored as a whole, and the heads are read and written where they lie. The operator computes each
+// value as the separate ones do (runtime/ops/attention_ops.cc).
 
 #include <numeric>
 
@@ -207,7 +208,54 @@ class Matcher {
     if (map && !annotate(editor_.graph(), y, *map)) return;
     fused.attributes["perm_y"] = perm_y;
     fused.name = editor_.node(last).name;
+    const std::int32_t chain = map ? -1 : codes_of_columns(y, perm_y);
+    if (chain < 0) {
+      editor_.rewrite(last, std::move(fused));
+      return;
+    }
+    // The codes are made here; what joins the axes joins codes.
+    Node join = editor_.node(reader(y));
+    ValueType type = editor_.graph().value(y).type;
+    type.dtype = Dtype::kUint8;
+    join.inputs[0] = editor_.add_value("", type);
+    join.outputs.clear();
+    const Quant codes = *editor_.graph().value(editor_.node(chain).out(0)).quant;
+    if (!annotate(editor_.graph(), join.inputs[0], codes)) return;
+    fused.attributes["y_factor"] = std::ssize(fused.inputs);
+    fused.inputs.push_back(editor_.node(chain).in(1));
+    fused.outputs = {join.inputs[0]};
     editor_.rewrite(last, std::move(fused));
+    editor_.rewrite(chain, std::move(join));
+  }
+
+  // The node that multiplies by a constant factor a column and makes codes, behind a Reshape that
+  // joins the last two axes of y; or -1. No row may have several factors for one column.
+  [[nodiscard]] std::int32_t codes_of_columns(ValueId y, const Ints& perm_y) const {
+    const std::size_t rank = perm_y.size();
+    const std::int32_t join = reader(y);
+    const auto& shape = known_.shape(y);
+    if (join < 0 || !editor_.node(join).is("Reshape") || !shape ||
+        perm_y[rank - 2] + 2 == std::ssize(perm_y))
+      return -1;
+    const Dim &heads = (*shape)[rank - 2], &width = (*shape)[rank - 1];
+    const ValueId joined = editor_.node(join).out(0);
+    const auto& flat = known_.shape(joined);
+    const std::int32_t n = reader(joined);
+    if (n < 0 || !heads.known() || !width.known() || !flat || flat->empty() ||
+        flat->back() != Dim{heads.size * width.size})
+      return -1;
+    const Node& chain = editor_.node(n);
+    const Tensor* factor = editor_.graph().constant(chain.in(1));
+    const auto& map = editor_.graph().value(chain.out(0)).quant;
+    const bool is_product = chain.is("Chain", "intact") && chain.inputs.size() == 2 &&
+                            chain.in(0) == joined && chain.has("chain") &&
+                            std::get<std::vector<std::string>>(chain.attributes.at("chain")) ==
+                                std::vector<std::string>{"Mul"};
+    return is_product && factor != nullptr && factor->dtype() == Dtype::kFloat32 &&
+                   factor->rank() == 1 && factor->size() == flat->back().size && map &&
+                   map->scale.size() == 1
+               ? n
+               : -1;
   }
 
   const ShapeAnalysis known_;

@@ -13,6 +13,9 @@
 //
 //   f = fma(float(acc), s_a s_b k, operand[column])                                             (2)
 //
+// Input y_factor, where that attribute is, holds constants that multiply y before its Q, as the
+// last two axes of y lie.
+//
 // One head is computed a few rows at a time: the rows of the first product, and what becomes of
 // them, never leave the second-level cache.
 
@@ -128,15 +131,16 @@ struct Product {
     reals->pack_b(shape, {reinterpret_cast<const float*>(b), 0, k_stride, n_stride}, 0,
                   panels_of(shape.n), reinterpret_cast<float*>(to));
   }
-  // `added`: of codes, one a column, with room for whole panels.
+  // `added`: of codes, one a column, with room for whole panels. `group`: of factors.
   void run(const std::byte* a, std::int64_t a_stride, std::int64_t rows, std::byte* packed,
-           const float* added, std::byte* out, std::int64_t out_stride) const {
+           const float* added, std::byte* out, std::int64_t out_stride,
+           std::int64_t group = 0) const {
     if (codes) {
       GemmU8S8Args g = codes->call(packed);
       g.a = reinterpret_cast<const std::uint8_t*>(a);
       g.a_row_bytes = a_stride;
       g.epilogue = epilogue;
-      g.epilogue.m = factors.data();
+      g.epilogue.m = factors.data() + group * padded_n(shape.n);
       g.epilogue.c = added;
       g.out = out;
       g.out_row_bytes = out_stride * (epilogue.kind == EpilogueKind::kCodes ? 1 : 4);
@@ -256,13 +260,33 @@ Status plan_attention(OpContext& c) {
   }
   const TensorMap p_map = weights_map(node);
   const bool to_codes = quant.has_value();
+  double second_factor = 1.0;
   if (second_codes) {
     INTACT_ASSIGN(const TensorMap c_map, tensor_map(c.input(2), "the right operand"));
-    const double factor = p_map.scale * c_map.scale / static_cast<double>(scale);
+    second_factor = p_map.scale * c_map.scale / static_cast<double>(scale);
     INTACT_ASSIGN(second,
-                  Product::of_codes(second_shape, p_map.zero, c_map.zero, factor,
+                  Product::of_codes(second_shape, p_map.zero, c_map.zero, second_factor,
                                     to_codes ? EpilogueKind::kCodes : EpilogueKind::kFloat));
     second.epilogue.codes.zero = zero;
+  }
+  // By group, a row of the last two axes of y.
+  std::vector<float> y_factors;
+  const std::int64_t groups = c.outputs_[0].shape[rank - 2];
+  if (node.has("y_factor")) {
+    const ValueInfo& info = c.input(static_cast<std::size_t>(node.get_int("y_factor", 0)));
+    INTACT_CHECK(quant && info.constant != nullptr && info.size() == groups * width,
+                 "node '{}': {} factors for {} columns", node.name, info.size(), groups * width);
+    const auto values = info.constant->values<float>();
+    y_factors.assign(values.begin(), values.end());
+  }
+  if (second_codes && !y_factors.empty()) {
+    const auto pitch = static_cast<std::size_t>(padded_n(width));
+    const float plain = second.factors.empty() ? 0.0f : second.factors[0];
+    second.factors.assign(pitch * static_cast<std::size_t>(groups), plain);
+    for (std::size_t i = 0; i < y_factors.size(); ++i)
+      second.factors[i / static_cast<std::size_t>(width) * pitch +
+                     i % static_cast<std::size_t>(width)] =
+          static_cast<float>(second_factor * static_cast<double>(y_factors[i]));
   }
   const auto align = [](std::int64_t floats) {
     return align_up(static_cast<std::size_t>(floats) * sizeof(float));
@@ -313,6 +337,8 @@ Status plan_attention(OpContext& c) {
       const std::byte* left = at(0, first, a_strides);
       const std::int64_t y_at = batch_offset(s_sizes, y_strides, head);
       const std::int64_t y_row = y_strides[rank - 2];
+      const std::int64_t group =
+          y_factors.empty() ? 0 : y_at / std::max<std::int64_t>(1, width) % groups;
       for (std::int64_t row = m * part / parts; row < m * (part + 1) / parts; row += block) {
         const std::int64_t rows = std::min(block, m * (part + 1) / parts - row);
         first.run(
@@ -350,8 +376,10 @@ Status plan_attention(OpContext& c) {
         const std::int64_t to = y_at + row * y_row;
         std::byte* y = args.out[0] + to * static_cast<std::ptrdiff_t>(to_codes ? 1 : sizeof(float));
         second.run(weights, n, rows, packed_c, second.zeros.data(),
-                   quantizes ? reinterpret_cast<std::byte*>(reals) : y, quantizes ? width : y_row);
-        const QuantParams params{&scale, &zero, false, 0, 255, inverse};
+                   quantizes ? reinterpret_cast<std::byte*>(reals) : y, quantizes ? width : y_row,
+                   group);
+        QuantParams params{&scale, &zero, false, 0, 255, inverse};
+        if (!y_factors.empty()) params.factor = y_factors.data() + group * width;
         for (std::int64_t r = 0; quantizes && r < rows; ++r)
           codes->quantize(reals + r * width, 1, width, params,
                           reinterpret_cast<std::uint8_t*>(y) + r * y_row);
