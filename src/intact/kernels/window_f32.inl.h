@@ -24,8 +24,11 @@ struct WindowF32 {
   static Taps taps_inside(std::int64_t out, std::int64_t stride, std::int64_t dilation,
                           std::int64_t pad, std::int64_t kernel, std::int64_t in) noexcept {
     const std::int64_t origin = out * stride - pad;
-    std::int64_t begin = origin >= 0 ? 0 : (-origin + dilation - 1) / dilation;
-    std::int64_t end = origin >= in ? 0 : (in - origin + dilation - 1) / dilation;
+    const auto positions = [&](std::int64_t columns) {
+      return dilation == 1 ? columns : (columns + dilation - 1) / dilation;
+    };
+    std::int64_t begin = origin >= 0 ? 0 : positions(-origin);
+    std::int64_t end = origin >= in ? 0 : positions(in - origin);
     if (end > kernel) end = kernel;
     if (begin > end) begin = end;
     return {begin, end, origin};
@@ -159,71 +162,75 @@ struct WindowF32 {
     finish<1, kTail>(args, at, c, n, acc);
   }
 
-  // kN pixels from (oy, ox) on. kKernel 0: one pixel, any window.
+  // What to compute: output rows [begin, end), channels [c, c_end).
+  struct Part {
+    std::int64_t begin, end, c, c_end;
+  };
+
+  // kN pixels from column ox on, in each row. kKernel 0: one pixel, any window.
   template <int kN, int kKernel, int kStride, bool kEdge>
-  [[gnu::noinline]] static void pixels(const WindowF32Args& args, std::int64_t oy, std::int64_t ox,
-                                       const Taps& ty, std::int64_t c, std::int64_t end) noexcept {
-    const Place at = place<kN, kKernel, kStride>(args, oy, ox, ty);
-    const auto vector = [&]<bool kTail>(std::bool_constant<kTail>, std::int64_t first, int n) {
-      if constexpr (kKernel == 0)
-        point<kTail>(args, at, first, n);
-      else
-        slide<kN, kKernel, kStride, kEdge, kTail>(args, at, first, n);
-    };
-    for (; c + S::kLanes <= end; c += S::kLanes) vector(std::false_type(), c, 0);
-    if (c < end) vector(std::true_type(), c, static_cast<int>(end - c));
+  [[gnu::noinline]] static void pixels(const WindowF32Args& args, const Part& part,
+                                       std::int64_t ox) noexcept {
+    for (std::int64_t oy = part.begin; oy < part.end; ++oy) {
+      const Place at = place<kN, kKernel, kStride>(args, oy, ox, taps_y(args, oy));
+      const auto vector = [&]<bool kTail>(std::bool_constant<kTail>, std::int64_t c, int n) {
+        if constexpr (kKernel == 0)
+          point<kTail>(args, at, c, n);
+        else
+          slide<kN, kKernel, kStride, kEdge, kTail>(args, at, c, n);
+      };
+      std::int64_t c = part.c;
+      for (; c + S::kLanes <= part.c_end; c += S::kLanes) vector(std::false_type(), c, 0);
+      if (c < part.c_end) vector(std::true_type(), c, static_cast<int>(part.c_end - c));
+    }
   }
 
-  // Channels [c, end) of one output row.
   template <int kKernel, int kStride>
-  static void depthwise_row(const WindowF32Args& args, std::int64_t oy, std::int64_t c,
-                            std::int64_t end) noexcept {
+  static void depthwise_part(const WindowF32Args& args, const Part& part) noexcept {
     const WindowGeometry& g = args.window;
-    const Taps ty = taps_y(args, oy);
     std::int64_t ox = 0;
     if constexpr (kKernel > 0) {
       for (; ox + kPixels <= g.out_w; ox += kPixels) {
         const std::int64_t origin = ox * kStride - g.pad_left;
         if (origin >= 0 && origin + span<kPixels, kKernel, kStride> <= g.in_w)
-          pixels<kPixels, kKernel, kStride, false>(args, oy, ox, ty, c, end);
+          pixels<kPixels, kKernel, kStride, false>(args, part, ox);
         else
-          pixels<kPixels, kKernel, kStride, true>(args, oy, ox, ty, c, end);
+          pixels<kPixels, kKernel, kStride, true>(args, part, ox);
       }
     }
-    rest<kKernel == 0 ? 1 : kPixels - 1, kKernel, kStride>(args, oy, ox, ty, c, end);
+    rest<kKernel == 0 ? 1 : kPixels - 1, kKernel, kStride>(args, part, ox);
   }
   // The last pixels of a row, fewer than a tile's.
   template <int kN, int kKernel, int kStride>
-  static void rest(const WindowF32Args& args, std::int64_t oy, std::int64_t ox, const Taps& ty,
-                   std::int64_t c, std::int64_t end) noexcept {
+  static void rest(const WindowF32Args& args, const Part& part, std::int64_t ox) noexcept {
     for (; ox + kN <= args.window.out_w; ox += kN)
-      pixels<kN, kKernel, kStride, true>(args, oy, ox, ty, c, end);
-    if constexpr (kN > 1) rest<kN - 1, kKernel, kStride>(args, oy, ox, ty, c, end);
-  }
-
-  // How many channels to take at once, so that what the next output row reads again is still in the
-  // first-level cache. An image that the second level does not hold is read in order.
-  static std::int64_t channel_block(const WindowF32Args& args) noexcept {
-    constexpr std::int64_t kFirstCache = 6 * 1024, kSecondCache = 256 * 1024;  // Floats.
-    constexpr std::int64_t kLeast = 64;
-    const WindowGeometry& g = args.window;
-    if (g.in_h * g.in_w * args.channels > kSecondCache) return args.channels;
-    const std::int64_t fits = kFirstCache / (g.kernel_h * g.in_w + 1) / 16 * 16;
-    return fits > kLeast ? fits : kLeast;
+      pixels<kN, kKernel, kStride, true>(args, part, ox);
+    if constexpr (kN > 1) rest<kN - 1, kKernel, kStride>(args, part, ox);
   }
 
   static void depthwise(const WindowF32Args& args) noexcept {
     const WindowGeometry& g = args.window;
-    using Row = void (*)(const WindowF32Args&, std::int64_t, std::int64_t, std::int64_t) noexcept;
-    Row row = depthwise_row<0, 0>;
+    using Run = void (*)(const WindowF32Args&, const Part&) noexcept;
+    Run run = depthwise_part<0, 0>;
     if (g.dilation_w == 1 && g.stride_w == 1)
-      row = g.kernel_w == 3 ? depthwise_row<3, 1> : g.kernel_w == 5 ? depthwise_row<5, 1> : row;
+      run = g.kernel_w == 3 ? depthwise_part<3, 1> : g.kernel_w == 5 ? depthwise_part<5, 1> : run;
     if (g.dilation_w == 1 && g.stride_w == 2)
-      row = g.kernel_w == 3 ? depthwise_row<3, 2> : g.kernel_w == 5 ? depthwise_row<5, 2> : row;
-    const std::int64_t block = channel_block(args);
+      run = g.kernel_w == 3 ? depthwise_part<3, 2> : g.kernel_w == 5 ? depthwise_part<5, 2> : run;
+    // An image that the second-level cache does not hold is read in order, some rows at a time. Of
+    // another one as many channels are read at once as leave what the next row reads again in the
+    // first-level cache.
+    constexpr std::int64_t kFirstCache = 6 * 1024, kSecondCache = 256 * 1024;  // Floats.
+    constexpr std::int64_t kLeast = 64, kBand = 8;
+    if (g.in_h * g.in_w * args.channels > kSecondCache) {
+      for (std::int64_t oy = args.row_begin; oy < args.row_end; oy += kBand)
+        run(args, {oy, oy + kBand < args.row_end ? oy + kBand : args.row_end, 0, args.channels});
+      return;
+    }
+    const std::int64_t fits = kFirstCache / (g.kernel_h * g.in_w + 1) / 16 * 16;
+    const std::int64_t block = fits > kLeast ? fits : kLeast;
     for (std::int64_t c = 0; c < args.channels; c += block) {
       const std::int64_t end = c + block < args.channels ? c + block : args.channels;
-      for (std::int64_t oy = args.row_begin; oy < args.row_end; ++oy) row(args, oy, c, end);
+      run(args, {args.row_begin, args.row_end, c, end});
     }
   }
 

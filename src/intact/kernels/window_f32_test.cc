@@ -52,6 +52,7 @@ std::vector<Problem> problems() {
     all.push_back(problem(18, in, 5, 2, 1, 2));
   }
   all.push_back(problem(150, 40, 3, 1, 1, 1));  // Channels in several blocks.
+  all.push_back(problem(80, 60, 3, 1, 1, 1));   // Rows in several bands.
   all.push_back(problem(20, 11, 5, 1, 1, 2));
   all.push_back(problem(20, 11, 3, 1, 2, 2));
   all.push_back(problem(20, 12, 2, 2, 1, 0));
