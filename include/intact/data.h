@@ -1,6 +1,7 @@
 // data.h: DATA of the command line (docs/guides/data.md) as a source of samples.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,9 @@ struct DataOptions {
   std::string images;                  // 'resize=256 crop=224 ...' or the path of a prep.json.
   std::vector<std::string> constants;  // 'NAME=VALUE' for inputs without samples.
   bool check_finite = true;            // NaN or infinity in a float input is an error.
+  // Inputs that the data may hold as image bytes or as the reals of them, whichever the model takes
+  // (QuantizeOptions::input_types). Those in a quantized file's metadata are known anyway.
+  std::map<std::string, std::string> input_types{};
 };
 
 // Opens an archive, a folder, pictures or FILE.py:NAME for the inputs of a model. Samples hold

@@ -263,25 +263,44 @@ def test_normalized_samples_are_not_taken_for_bytes() -> None:
 
 
 def test_the_command_line_feeds_each_model_its_own_form(tmp_path: Path) -> None:
-    model, out = tmp_path / "m.onnx", tmp_path / "q.onnx"
+    model, out, again = tmp_path / "m.onnx", tmp_path / "q.onnx", tmp_path / "again.onnx"
     onnx.save(network(), model)
-    np.savez(
-        tmp_path / "d.npz", x=np.concatenate([normalized(i, "imagenet") for i in images(1, 20)])
-    )
-    data = tmp_path / "d.npz"
+    reals, pixels = tmp_path / "reals.npz", tmp_path / "bytes.npz"
+    np.savez(reals, x=np.concatenate([normalized(i, "imagenet") for i in images(1, 20)]))
+    np.savez(pixels, x=np.concatenate(images(1, 20)))
     words = "x=uint8,nhwc" + RECIPES["imagenet"][0]
-    zoo.intact("quantize", model, "--data", data, "-o", out, "--input-type", words)
-    for first, second in [(model, out), (out, out)]:
-        command = ["eval", first, second, "--metric", "agreement", "--json", tmp_path / "e.json"]
-        if first == out:
-            np.savez(tmp_path / "d.npz", x=np.concatenate(images(1, 20)))
-        zoo.intact(*command, "--data", data)
-        assert json.loads((tmp_path / "e.json").read_text())["models"][1]["value"] >= 90
-    np.savez(data, x=np.concatenate([normalized(i, "imagenet") for i in images(1, 20)]))
-    zoo.intact("compare", model, out, "--data", data, "--json", tmp_path / "c.json")
-    layers = json.loads((tmp_path / "c.json").read_text())["layers"]
+    zoo.intact("quantize", model, "--data", reals, "-o", out, "--input-type", words)
+    zoo.intact("quantize", model, "--data", pixels, "-o", again, "--input-type", words)
+    assert out.read_bytes() == again.read_bytes()
+    report = tmp_path / "report.json"
+    for first, second, data in [(model, out, reals), (out, model, pixels), (out, model, reals)]:
+        zoo.intact("eval", first, second, "--metric", "agreement", "--data", data, "--json", report)
+        assert json.loads(report.read_text())["models"][1]["value"] >= 90
+    zoo.intact("compare", model, out, "--data", reals, "--json", report)
+    layers = json.loads(report.read_text())["layers"]
     assert {layer["node"] for layer in layers} >= {"conv1", "conv2", "fc"}
     zoo.intact("verify", out)
+
+
+def test_pictures_keep_their_recipe(tmp_path: Path) -> None:
+    """The words of --images say what the bytes are; the file then takes the pixels of the same folder."""
+    image = pytest.importorskip("PIL.Image")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i, pixels in enumerate(images(1, 12)):
+        image.fromarray(pixels[0]).save(photos / f"{i:02}.png")
+    model, out, report = tmp_path / "m.onnx", tmp_path / "q.onnx", tmp_path / "report.json"
+    onnx.save(network(), model)
+    recipe = "scale=1/255 mean=0.485/0.456/0.406 std=0.229/0.224/0.225"
+    pictures = ["--data", photos, "--images", recipe]
+    zoo.intact("quantize", model, *pictures, "-o", out, "--input-type", "x=uint8,nhwc")
+    for models in [(model, out), (out, model)]:
+        zoo.intact("eval", *models, *pictures, "--metric", "agreement", "--json", report)
+        assert json.loads(report.read_text())["models"][1]["value"] >= 90
+    zoo.intact("run", out, "--data", photos, "--images", "layout=nhwc", "-o", tmp_path / "y.npz")
+    session = intact.InferenceSession(out)
+    expected = [session.run(None, {"x": pixels})[0] for pixels in images(1, 12)]
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npz")["y"], np.concatenate(expected))
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ Status take_input_types(Flags& f) {
       return fail(ErrorCode::kInvalidArgument,
                   fmt::format("--input-type gives input '{}' twice", text.substr(0, equals)));
   }
+  f.data.options.input_types = f.options.input_types;
   return {};
 }
 
@@ -163,6 +164,7 @@ int run_quantize(Flags& f) {
                    {}});
   if (!f.max_drop.empty())
     if (const auto limit = check_max_drop(f.max_drop); !limit) return refuse(limit.error());
+  if (auto status = take_input_types(f); !status) return refuse(status.error());
   f.eval_data.options = f.data.options;
   if (f.out.empty()) f.out = default_out(f.model);
   if (!f.force && std::filesystem::exists(f.out))
@@ -174,7 +176,6 @@ int run_quantize(Flags& f) {
     return refuse({ErrorCode::kInvalidArgument,
                    "the output would replace the model itself; choose another -o",
                    {}});
-  if (auto status = take_input_types(f); !status) return refuse(status.error());
   f.options.threads = f.common.threads;
   f.options.cancel = &interrupted();
   auto session = Session::open(f.model, {.threads = f.common.threads});

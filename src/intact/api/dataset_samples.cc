@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "api/sample_tensors.h"
+#include "data/image_prep.h"
 
 namespace intact {
 namespace {
@@ -79,9 +80,42 @@ Target target_of(const SampleInputs& sample, const Session& session) {
   return target;
 }
 
+Result<std::unique_ptr<Dataset>> open_either_form(const std::string& path,
+                                                  const DataOptions& options,
+                                                  std::vector<InputSpec> specs,
+                                                  const ByteMaps& maps) {
+  std::vector<InputSpec> others = specs;
+  bool any = false, takes_bytes = false;
+  for (InputSpec& spec : others) {
+    const auto map = maps.find(spec.name);
+    if (map == maps.end()) continue;
+    const bool bytes = spec.dtype == Dtype::kUint8;
+    any = true;
+    takes_bytes = takes_bytes || bytes;
+    spec.dtype = bytes ? Dtype::kFloat32 : Dtype::kUint8;
+    const std::vector<std::int64_t> d = spec.dims;
+    if (map->second.nhwc && d.size() == 4)
+      spec.dims = bytes ? std::vector{d[0], d[3], d[1], d[2]} : std::vector{d[0], d[2], d[3], d[1]};
+  }
+  if (any && takes_bytes && !options.images.empty()) {
+    // Pictures that are normalized are reals; what they are is seen before they are read.
+    INTACT_ASSIGN(const ImagePrep prep, parse_image_prep(options.images));
+    if (!prep.is_raw()) return open_dataset(path, options, std::move(others));
+  }
+  auto data = open_dataset(path, options, std::move(specs));
+  if (data || !any) return data;
+  auto other = open_dataset(path, options, std::move(others));
+  return other ? std::move(other) : std::move(data);
+}
+
 Result<SampleSource> open_data(const std::string& path, const Session& session,
                                const DataOptions& options) {
-  INTACT_ASSIGN(std::shared_ptr<Dataset> data, open_dataset(path, options, specs_of(session)));
+  ByteMaps maps = byte_maps_of(session.metadata());
+  for (const auto& [name, type] : options.input_types) {
+    INTACT_ASSIGN(maps[name], parse_byte_map(type));
+  }
+  INTACT_ASSIGN(std::shared_ptr<Dataset> data,
+                open_either_form(path, options, specs_of(session), maps));
   return samples_of(std::move(data));
 }
 

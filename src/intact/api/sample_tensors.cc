@@ -22,6 +22,18 @@ ValueDescription describe_value(const Value& value) {
   return d;
 }
 
+Result<Tensor> in_form(Tensor tensor, Dtype wanted, const std::string& input,
+                       const ByteMaps& maps) {
+  const auto map = maps.find(input);
+  const bool from_bytes = tensor.dtype() == Dtype::kUint8;
+  if (map == maps.end() || tensor.dtype() == wanted ||
+      !(from_bytes || tensor.dtype() == Dtype::kFloat32))
+    return tensor;
+  auto converted = from_bytes ? reals_of(tensor, map->second) : bytes_of(tensor, map->second);
+  if (!converted) return fail(converted.error().with_context(fmt::format("input '{}'", input)));
+  return converted;
+}
+
 SampleReader::SampleReader(const Graph& graph, ByteMaps maps) : maps_(std::move(maps)) {
   maps_.merge(byte_maps_of(graph.metadata));
   for (const ValueId id : graph.inputs)
@@ -41,10 +53,9 @@ Result<std::vector<Tensor>> SampleReader::read(const SampleInputs& sample) const
                               names.empty() ? "none" : names));
     }
     const auto dtype = dtype_from_name(it->second.dtype);
-    const auto map = maps_.find(input.name);
-    const bool convert = map != maps_.end() && dtype && *dtype != input.dtype &&
-                         (*dtype == Dtype::kUint8 || *dtype == Dtype::kFloat32);
-    if (!dtype || (input.dtype != Dtype::kUndefined && *dtype != input.dtype && !convert))
+    const bool either =
+        maps_.contains(input.name) && (dtype == Dtype::kUint8 || dtype == Dtype::kFloat32);
+    if (!dtype || (input.dtype != Dtype::kUndefined && *dtype != input.dtype && !either))
       return fail(ErrorCode::kDataMismatch,
                   fmt::format("input '{}' is {}; the model expects {}", input.name,
                               it->second.dtype, name_of(input.dtype)));
@@ -53,15 +64,10 @@ Result<std::vector<Tensor>> SampleReader::read(const SampleInputs& sample) const
     if (it->second.bytes < bytes)
       return fail(ErrorCode::kDataMismatch,
                   fmt::format("input '{}' has fewer bytes than its shape says", input.name));
-    tensors.emplace_back(
-        *dtype, it->second.shape,
-        Buffer::wrap({static_cast<std::byte*>(it->second.data), bytes}, it->second.owner));
-    if (!convert) continue;
-    auto converted = *dtype == Dtype::kUint8 ? reals_of(tensors.back(), map->second)
-                                             : bytes_of(tensors.back(), map->second);
-    if (!converted)
-      return fail(converted.error().with_context(fmt::format("input '{}'", input.name)));
-    tensors.back() = std::move(*converted);
+    Tensor given(*dtype, it->second.shape,
+                 Buffer::wrap({static_cast<std::byte*>(it->second.data), bytes}, it->second.owner));
+    INTACT_ASSIGN(Tensor tensor, in_form(std::move(given), input.dtype, input.name, maps_));
+    tensors.push_back(std::move(tensor));
   }
   return tensors;
 }
