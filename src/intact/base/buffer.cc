@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/align.h"
+#include "base/page_vector.h"
 
 namespace intact {
 
@@ -33,6 +34,13 @@ std::shared_ptr<Buffer> Buffer::allocate_uninitialized(std::size_t bytes) {
   std::shared_ptr<void> owner(memory, [](void* p) { std::free(p); });
   return std::shared_ptr<Buffer>(
       new Buffer({static_cast<std::byte*>(memory), bytes}, std::move(owner), Kind::kOwned));
+}
+
+std::shared_ptr<Buffer> Buffer::allocate_pages(std::size_t bytes) {
+  const std::size_t total = align_up(bytes + kSlackBytes);
+  auto* memory = static_cast<std::byte*>(take_pages(total, Touch::kLater));
+  std::shared_ptr<void> owner(memory, [total](void* p) { give_pages(p, total); });
+  return std::shared_ptr<Buffer>(new Buffer({memory, bytes}, std::move(owner), Kind::kOwned));
 }
 
 std::shared_ptr<Buffer> Buffer::wrap(std::span<std::byte> memory, std::shared_ptr<void> owner) {

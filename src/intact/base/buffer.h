@@ -20,6 +20,10 @@ class Buffer {
   // The same, but only the slack is zeroed: for memory that is written before it is read.
   static std::shared_ptr<Buffer> allocate_uninitialized(std::size_t bytes);
 
+  // Zeroed, for what lives long: of a large buffer the pages that nobody touches take no memory,
+  // and all go back to the system in the end (page_vector.h).
+  static std::shared_ptr<Buffer> allocate_pages(std::size_t bytes);
+
   // Wraps foreign memory; `owner` is released with the buffer. It has no slack.
   static std::shared_ptr<Buffer> wrap(std::span<std::byte> memory, std::shared_ptr<void> owner);
 

@@ -38,8 +38,6 @@ void centre(std::span<float> x, std::span<const double> mean, ThreadPool& pool) 
   });
 }
 
-std::vector<double> to_doubles(std::span<const float> x) { return {x.begin(), x.end()}; }
-
 // Adds the moments of matrix.h's add_moments for few columns, in double.
 INTACT_VECTOR_CLONES
 void add_small_moments(const float* x, const float* y, std::size_t rows, std::size_t pitch,
@@ -63,8 +61,8 @@ void add_small_moments(const float* x, const float* y, std::size_t rows, std::si
 
 // A copy of columns [begin, begin + width) of one group's matrix [rows, taps].
 template <class T>
-std::vector<T> slice(std::span<const T> m, std::size_t taps, std::size_t begin, std::size_t width) {
-  std::vector<T> out;
+PageVector<T> slice(std::span<const T> m, std::size_t taps, std::size_t begin, std::size_t width) {
+  PageVector<T> out;
   out.reserve(m.size() / taps * width);
   for (std::size_t r = 0; r < m.size(); r += taps)
     out.insert(out.end(), m.begin() + static_cast<std::ptrdiff_t>(r + begin),
@@ -137,7 +135,7 @@ void FitMoments::add(std::span<float> x, std::span<float> x_hat, ThreadPool& poo
     double* const h = second_[b].data();
     double* const c = cross_[b].data();
     if (block.width > kSmallTaps)
-      add_moments(u, v, rows, pitch_, block.width, h, c, pool);
+      add_moments(u, v, rows, pitch_, block.width, h, c, rooms_, pool);
     else
       add_small_moments(u, v, rows, pitch_, block.width, h, c);
   };
@@ -156,8 +154,8 @@ std::vector<double> FitMoments::mean_of(const std::vector<double>& shift,
 }
 
 // sum (u - mean u)(v - mean v) = sum u v - (sum u)(sum v) / rows
-void FitMoments::subtract_means(std::vector<double>& m, std::size_t b,
-                                const std::vector<double>& left, bool upper) const {
+void FitMoments::subtract_means(std::span<double> m, std::size_t b, const std::vector<double>& left,
+                                bool upper) const {
   if (!centred_) return;
   const Block& block = blocks_[b];
   const std::size_t at = block.group * taps_ + block.begin;
@@ -168,8 +166,8 @@ void FitMoments::subtract_means(std::vector<double>& m, std::size_t b,
   }
 }
 
-std::vector<double> FitMoments::second(std::size_t b) const {
-  std::vector<double> h = second_[b];
+PageVector<double> FitMoments::second(std::size_t b) const {
+  PageVector<double> h = second_[b];
   subtract_means(h, b, sum_hat_, /*upper=*/true);
   const std::size_t n = blocks_[b].width;
   for (std::size_t i = 0; i < n; ++i)
@@ -177,8 +175,8 @@ std::vector<double> FitMoments::second(std::size_t b) const {
   return h;
 }
 
-std::vector<double> FitMoments::cross(std::size_t b) const {
-  std::vector<double> c = cross_[b];
+PageVector<double> FitMoments::cross(std::size_t b) const {
+  PageVector<double> c = cross_[b];
   subtract_means(c, b, sum_, /*upper=*/false);
   return c;
 }
@@ -277,15 +275,15 @@ Result<Fit> fit_product(const FitInput& in, ThreadPool& pool) {
   const std::vector<FitMoments::Block>& blocks = moments.blocks();
   const std::vector<double> mean = moments.mean();
   const std::vector<double> mean_hat = moments.mean_hat();
-  const std::vector<double> w = to_doubles(in.weights);
+  const PageVector<double> w(in.weights.begin(), in.weights.end());
   const AxisView view{1, channels, size / channels};
 
-  std::vector<double> t(size);  // The refit target.
+  PageVector<double> t(size);  // The refit target.
   std::vector<float> scales[2];
   std::vector<double> row_scales[2];
   std::vector<Candidate> candidates;
-  const auto add_target = [&](std::size_t i, const std::vector<double>& target) -> Status {
-    const std::vector<float> as_float(target.begin(), target.end());
+  const auto add_target = [&](std::size_t i, const PageVector<double>& target) -> Status {
+    const PageVector<float> as_float(target.begin(), target.end());
     INTACT_ASSIGN(scales[i], choose_weight_scales(as_float, view, {}, 1.0f, in.options));
     for (std::size_t c = 0; c < in.least_scales.size(); ++c)
       scales[i][c] = std::max(scales[i][c], static_cast<float>(in.least_scales[c]));
@@ -319,14 +317,14 @@ Result<Fit> fit_product(const FitInput& in, ThreadPool& pool) {
   ThreadPool* const inner = many ? nullptr : &pool;
   for_blocks([&](std::size_t b) {
     const FitMoments::Block& block = blocks[b];
-    const std::vector<double> part =
+    const PageVector<double> part =
         slice(std::span<const double>(group_of(w, block.group)), in.taps, block.begin, block.width);
     auto better = refit_weights(part, moments.second(b), moments.cross(b), kRidge, inner);
     // Nothing to solve (an input that is always zero): the weights stay.
-    const std::vector<double>& result = better ? *better : part;
+    const PageVector<double>& result = better ? *better : part;
     put_slice<double>(result, in.taps, block.begin, block.width, group_of(t, block.group));
   });
-  const std::array<const std::vector<double>*, 2> targets{&w, &t};
+  const std::array<const PageVector<double>*, 2> targets{&w, &t};
   for (const std::size_t i : {0u, 1u}) INTACT_TRY(add_target(i, *targets[i]));
   std::vector<std::int8_t> fed[2] = {std::vector<std::int8_t>(size),
                                      std::vector<std::int8_t>(size)};
@@ -352,7 +350,7 @@ Result<Fit> fit_product(const FitInput& in, ThreadPool& pool) {
 
   RowErrors errors(in.weights, in.groups, in.rows, in.taps, pool);
   for (const Candidate& c : candidates) {
-    std::vector<float> real(size);
+    PageVector<float> real(size);
     pool.run(in.groups * in.rows, [&](std::size_t n) {
       for (std::size_t i = n * in.taps; i < (n + 1) * in.taps; ++i)
         real[i] = static_cast<float>(c.codes[i]) * c.scales[n / in.share];

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "base/page_vector.h"
 #include "base/thread_pool.h"
 #include "calib/matrix.h"
 #include "quant/weights.h"
@@ -44,14 +45,14 @@ class FitMoments {
   [[nodiscard]] std::vector<double> mean() const { return mean_of(shift_, sum_); }
   [[nodiscard]] std::vector<double> mean_hat() const { return mean_of(shift_hat_, sum_hat_); }
   // H and C of block b around the means, [width, width].
-  [[nodiscard]] std::vector<double> second(std::size_t b) const;
-  [[nodiscard]] std::vector<double> cross(std::size_t b) const;
+  [[nodiscard]] PageVector<double> second(std::size_t b) const;
+  [[nodiscard]] PageVector<double> cross(std::size_t b) const;
   [[nodiscard]] bool empty() const noexcept { return rows_ == 0; }
 
  private:
   [[nodiscard]] std::vector<double> mean_of(const std::vector<double>& shift,
                                             const std::vector<double>& sum) const;
-  void subtract_means(std::vector<double>& moment, std::size_t b, const std::vector<double>& left,
+  void subtract_means(std::span<double> moment, std::size_t b, const std::vector<double>& left,
                       bool upper) const;
 
   std::size_t pitch_, taps_;
@@ -61,7 +62,8 @@ class FitMoments {
   std::vector<double> shift_, shift_hat_;  // Subtracted from every row.
   std::vector<double> sum_, sum_hat_;      // Of shifted rows.
   // By block, of shifted rows; of the second moments the upper triangle.
-  std::vector<std::vector<double>> second_, cross_;
+  std::vector<PageVector<double>> second_, cross_;
+  PageVector<float> rooms_;  // Work memory of add().
 };
 
 // Rows of samples that judge, in batches: calls the visitor with rows of both networks, which it
@@ -116,7 +118,7 @@ class RowErrors {
  private:
   struct Weights {                    // One of the two.
     std::vector<FloatMatrix> packed;  // By group.
-    std::vector<float> plain;         // [groups, rows, taps]
+    PageVector<float> plain;          // [groups, rows, taps]
   };
   [[nodiscard]] Weights pack(std::span<const float> m) const;
   void multiply(const Weights& w, const float* x, std::size_t count, float* y) const;
@@ -128,7 +130,7 @@ class RowErrors {
   Weights weights_;
   std::vector<Weights> candidates_;
   std::size_t batch_ = 0;
-  std::vector<float> y_;  // [batch, groups * rows]
+  PageVector<float> y_;  // [batch, groups * rows]
   double signal_ = 0;
   std::vector<double> noise_;
 };

@@ -199,7 +199,9 @@ TEST(AddMoments, AreTheSumsInDoubleForAnyNumberOfThreads) {
     ThreadPool pool(threads);
     h.emplace_back(kWidth * kWidth, 0.0);
     c.emplace_back(kWidth * kWidth, 1.0);
-    add_moments(x.data(), y.data(), kRows, kPitch, kWidth, h.back().data(), c.back().data(), pool);
+    PageVector<float> rooms;
+    add_moments(x.data(), y.data(), kRows, kPitch, kWidth, h.back().data(), c.back().data(), rooms,
+                pool);
   }
   EXPECT_EQ(h[0], h[1]);
   EXPECT_EQ(c[0], c[1]);

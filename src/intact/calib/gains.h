@@ -13,14 +13,15 @@
 // channel.
 #pragma once
 
+#include "base/page_vector.h"
 #include "base/thread_pool.h"
 #include "calib/decisions.h"
 
 namespace intact {
 
 struct GatheredRows {
-  std::vector<float> x;      // Of the float network, [*, groups * taps].
-  std::vector<float> x_hat;  // Of the quantized one, before this tensor is rounded.
+  PageVector<float> x;      // Of the float network, [*, groups * taps].
+  PageVector<float> x_hat;  // Of the quantized one, before this tensor is rounded.
 };
 
 struct RangeChoice {

@@ -8,6 +8,8 @@
 
 #include "base/cpu_budget.h"
 #include "base/fp_env.h"
+#include "base/heap.h"
+#include "base/page_vector.h"
 #include "base/thread_pool.h"
 #include "calib/chunks.h"
 #include "calib/fit.h"
@@ -257,12 +259,11 @@ class Lockstep {
     bool any = false;
     for (const std::size_t r : t.readers) {
       GatheredRows& rows = choice.readers.emplace_back();
-      const std::size_t room = rows_.rows_a_sample(r) * rows_.width(r);
       std::vector<std::size_t> begin{0};
       for (const std::int64_t k : judging_)
         begin.push_back(begin.back() + rows_.count(r, k) * rows_.width(r));
-      rows.x.resize(judging_.size() * room);
-      rows.x_hat.resize(judging_.size() * room);
+      rows.x.resize(begin.back());
+      rows.x_hat.resize(begin.back());
       const auto gather = [&](std::int64_t k) -> Status {
         const std::size_t at = begin[static_cast<std::size_t>(
             std::find(judging_.begin(), judging_.end(), k) - judging_.begin())];
@@ -270,12 +271,10 @@ class Lockstep {
         INTACT_TRY(rows_.get(r, k, rows.x.data() + at));
         INTACT_ASSIGN(const Tensor x, spool_.get(key(kReal, k, v)));
         gather_rows(g_, placement_.sites[r], x.shape(), row_major_strides(x.shape()),
-                    x.values<float>().data(), rows_.rows_a_sample(r), rows.x_hat.data() + at);
+                    x.values<float>().data(), rows_.count(r, k), rows.x_hat.data() + at);
         return {};
       };
       INTACT_TRY(for_samples(judging_, gather));
-      rows.x.resize(begin.back());
-      rows.x_hat.resize(begin.back());
       any = any || begin.back() > 0;
     }
     if (any) {
@@ -304,7 +303,8 @@ class Lockstep {
     }
     const std::size_t wanted = std::min(kBatchRows, std::max<std::size_t>(1, kBatchFloats / width));
     const std::size_t batch = std::max<std::size_t>(1, wanted / each);  // Samples.
-    std::vector<float> x(std::min(batch, samples.size()) * each * width), x_hat(x.size());
+    // As large for few samples as for many.
+    PageVector<float> x(std::max(wanted, each) * width), x_hat(x.size());
     for (std::size_t from = 0; from < samples.size(); from += batch) {
       const auto part = samples.subspan(from, std::min(batch, samples.size() - from));
       std::vector<std::size_t> begin{0};
@@ -346,6 +346,7 @@ class Lockstep {
     const RowVisitor add = [&](auto x, auto x_hat) { moments.add(x, x_hat, pool_); };
     INTACT_TRY(visit_rows(index, deciding_, add));
     if (moments.empty()) return {};
+    trim_heap();  // Of what many samples have left free in it, and in those of workers.
     FitInput in;
     in.groups = site.groups;
     in.rows = site.rows;

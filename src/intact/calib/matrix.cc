@@ -1,7 +1,8 @@
 #include "calib/matrix.h"
 
 #include <algorithm>
-#include <vector>
+
+#include "base/buffer.h"
 
 namespace intact {
 namespace {
@@ -36,14 +37,14 @@ FloatMatrix::FloatMatrix(const float* from, std::size_t k, std::size_t n, std::s
                          std::size_t n_stride, ThreadPool& pool)
     : kernel_(float_kernel()), k_(k), n_(n) {
   const GemmShape shape = shape_of(k, n);
-  packed_ = Buffer::allocate(static_cast<std::size_t>(packed_elems_f32(shape)) * sizeof(float));
+  packed_.resize(static_cast<std::size_t>(packed_elems_f32(shape)) + kSlackBytes / sizeof(float));
   const GemmF32Source source{from, 0, static_cast<std::ptrdiff_t>(k_stride),
                              static_cast<std::ptrdiff_t>(n_stride)};
   const auto panels = static_cast<std::size_t>(panels_of(shape.n));
   pool.run(tasks_of(panels, kPanelsATask), [&](std::size_t t) {
     kernel_.pack_b(shape, source, static_cast<std::int64_t>(t * kPanelsATask),
                    static_cast<std::int64_t>(std::min(panels, (t + 1) * kPanelsATask)),
-                   reinterpret_cast<float*>(packed_->data()));
+                   packed_.data());
   });
 }
 
@@ -53,7 +54,7 @@ void FloatMatrix::multiply(const float* a, std::size_t pitch, std::size_t m, flo
   args.shape = shape_of(k_, n_);
   args.a = a;
   args.a_stride = static_cast<std::ptrdiff_t>(pitch);
-  args.packed = reinterpret_cast<const float*>(packed_->data());
+  args.packed = packed_.data();
   args.out = c;
   args.out_stride = static_cast<std::ptrdiff_t>(c_pitch);
   args.row_end = static_cast<std::int64_t>(m);
@@ -63,18 +64,22 @@ void FloatMatrix::multiply(const float* a, std::size_t pitch, std::size_t m, flo
 }
 
 void add_moments(const float* x, const float* y, std::size_t rows, std::size_t pitch,
-                 std::size_t width, double* h, double* c, ThreadPool& pool) {
+                 std::size_t width, double* h, double* c, PageVector<float>& rooms,
+                 ThreadPool& pool) {
   const FloatMatrix right(y, rows, width, pitch, 1, pool);
   const std::size_t strips = tasks_of(width, kStrip);
+  const std::size_t room = kStrip * (rows + width);
+  rooms.resize(std::max(rooms.size(), static_cast<std::size_t>(pool.threads()) * room));
   // Long tasks first: the strips of c, then those of h by falling length.
   pool.run(2 * strips, [&](std::size_t t) {
     const bool second = t >= strips;
     const std::size_t i0 = t % strips * kStrip;
     const std::size_t n = std::min(kStrip, width - i0);
     const std::size_t from = second ? i0 : 0;
-    std::vector<float> left(n * rows), sum(n * width);
-    transpose(second ? y : x, rows, pitch, i0, n, left.data());
-    right.multiply(left.data(), rows, n, sum.data(), width, from);
+    float* const left = rooms.data() + ThreadPool::worker() * room;
+    float* const sum = left + n * rows;
+    transpose(second ? y : x, rows, pitch, i0, n, left);
+    right.multiply(left, rows, n, sum, width, from);
     double* to = (second ? h : c) + i0 * width;
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = second ? i0 + i : 0; j < width; ++j)

@@ -2,10 +2,7 @@
 // k for each result, so the same bytes for any number of threads and on every ISA.
 #pragma once
 
-#include <memory>
-#include <span>
-
-#include "base/buffer.h"
+#include "base/page_vector.h"
 #include "base/thread_pool.h"
 #include "kernels/gemm_f32.h"
 
@@ -28,13 +25,16 @@ class FloatMatrix {
  private:
   const GemmF32Kernel& kernel_;
   std::size_t k_, n_;
-  std::shared_ptr<Buffer> packed_;
+  PageVector<float> packed_;
 };
 
 // Adds sums over rows of products of columns, in float; the results are added in double.
 //   h[i, j] += sum_r y[r, i] y[r, j] for j >= i only       c[i, j] += sum_r x[r, i] y[r, j]
 //   x, y: [rows, width], rows `pitch` apart                h, c: [width, width]
+// `rooms` is the threads' work memory, the caller's to use again: what workers take for themselves
+// would stay in heaps of theirs.
 void add_moments(const float* x, const float* y, std::size_t rows, std::size_t pitch,
-                 std::size_t width, double* h, double* c, ThreadPool& pool);
+                 std::size_t width, double* h, double* c, PageVector<float>& rooms,
+                 ThreadPool& pool);
 
 }  // namespace intact

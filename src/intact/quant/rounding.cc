@@ -14,7 +14,7 @@ constexpr std::size_t kBlock = 64;       // Inputs whose feedback is applied tog
 constexpr std::size_t kColumns = 512;    // Columns per sweep of that application.
 constexpr std::size_t kChannels = 16;    // Output channels of one task.
 constexpr std::size_t kSolveLanes = 32;  // Output channels solved side by side.
-constexpr std::size_t kTurned = 8;       // Rows of a transposed matrix a task writes.
+constexpr std::size_t kTile = 16;        // Rows and columns of a tile of a matrix to transpose.
 
 bool all_finite(std::span<const double> x) {
   return std::all_of(x.begin(), x.end(), [](double v) { return std::isfinite(v); });
@@ -32,6 +32,17 @@ double mean_diagonal(std::span<const double> h, std::size_t k) {
   double sum = 0.0;
   for (std::size_t i = 0; i < k; ++i) sum += h[i * k + i];
   return sum / static_cast<double>(k);
+}
+
+// Calls visit(i, j) for every i < j < k, tile by tile; a task has some of the rows i.
+void for_tiles_above_diagonal(std::size_t k, ThreadPool* pool, const auto& visit) {
+  run_tasks(pool, (k + kTile - 1) / kTile, [&](std::size_t t) {
+    const std::size_t first = t * kTile;
+    const std::size_t last = std::min(k, first + kTile);
+    for (std::size_t from = first; from < k; from += kTile)
+      for (std::size_t i = first; i < last; ++i)
+        for (std::size_t j = std::max(i + 1, from); j < std::min(k, from + kTile); ++j) visit(i, j);
+  });
 }
 
 // Returns the number of inputs of an [n, k] matrix of w values.
@@ -168,12 +179,12 @@ std::vector<double> output_error(std::span<const double> w, std::span<const doub
   return errors;
 }
 
-Result<std::vector<double>> refit_weights(std::span<const double> w,
-                                          std::span<const double> second_moment,
-                                          std::span<const double> cross_moment, double ridge,
-                                          ThreadPool* pool) {
+Result<PageVector<double>> refit_weights(std::span<const double> w,
+                                         PageVector<double> second_moment,
+                                         PageVector<double> cross_moment, double ridge,
+                                         ThreadPool* pool) {
   INTACT_CHECK(ridge > 0.0, "refitting with ridge {}", ridge);
-  if (w.empty()) return std::vector<double>{};
+  if (w.empty()) return PageVector<double>{};
   const std::size_t k = inputs_of(w.size(), second_moment.size());
   const std::size_t n = w.size() / k;
   INTACT_TRY(check_moment(second_moment, k));
@@ -181,21 +192,17 @@ Result<std::vector<double>> refit_weights(std::span<const double> w,
   if (!all_finite(w)) return fail(ErrorCode::kInvalidArgument, "a weight is not finite");
   const double mean = mean_diagonal(second_moment, k);
   const double l = ridge * (mean > 0.0 ? mean : 1.0);
-  std::vector<double> factor(second_moment.begin(), second_moment.end());
+  PageVector<double>& factor = second_moment;
   for (std::size_t i = 0; i < k; ++i) factor[i * k + i] += l;
   INTACT_TRY(cholesky(factor, k, pool));
-  // L^T by rows, for the substitution that runs down the columns of L, and (C + l I)^T.
-  std::vector<double> upper(k * k), cross(k * k);
-  run_tasks(pool, (k + kTurned - 1) / kTurned, [&](std::size_t t) {
-    const std::size_t last = std::min(k, (t + 1) * kTurned);
-    for (std::size_t j = 0; j < k; ++j) {
-      for (std::size_t i = t * kTurned; i < last; ++i) {
-        upper[i * k + j] = j >= i ? factor[j * k + i] : 0.0;
-        cross[i * k + j] = cross_moment[j * k + i] + (i == j ? l : 0.0);
-      }
-    }
+  // L^T beside L, for the substitution that runs down the columns of L, and (C + l I)^T.
+  PageVector<double>& cross = cross_moment;
+  for (std::size_t i = 0; i < k; ++i) cross[i * k + i] += l;
+  for_tiles_above_diagonal(k, pool, [&](std::size_t i, std::size_t j) {
+    factor[i * k + j] = factor[j * k + i];
+    std::swap(cross[i * k + j], cross[j * k + i]);
   });
-  std::vector<double> fitted(w.size());
+  PageVector<double> fitted(w.size());
   run_tasks(pool, (n + kSolveLanes - 1) / kSolveLanes, [&](std::size_t t) {
     const std::size_t first = t * kSolveLanes;
     const std::size_t lanes = std::min(kSolveLanes, n - first);
@@ -215,7 +222,7 @@ Result<std::vector<double>> refit_weights(std::span<const double> w,
       for (std::size_t c = 0; c < lanes; ++c) b[i * lanes + c] /= factor[i * k + i];
     };
     for (std::size_t i = 0; i < k; ++i) eliminate(i, factor.data() + i * k, 0, i);
-    for (std::size_t i = k; i-- > 0;) eliminate(i, upper.data() + i * k, i + 1, k);
+    for (std::size_t i = k; i-- > 0;) eliminate(i, factor.data() + i * k, i + 1, k);
     for (std::size_t c = 0; c < lanes; ++c) {
       for (std::size_t i = 0; i < k; ++i) fitted[(first + c) * k + i] = b[i * lanes + c];
     }

@@ -21,6 +21,7 @@
 #include <span>
 #include <vector>
 
+#include "base/page_vector.h"
 #include "base/thread_pool.h"
 #include "intact/result.h"
 #include "quant/affine.h"
@@ -55,7 +56,7 @@ class FeedbackRounding {
   std::size_t k_ = 0;
   CodeRange codes_;
   std::vector<std::size_t> order_;
-  std::vector<double> factor_;
+  PageVector<double> factor_;
 };
 
 // Returns (16) of each channel: [n].   w, w_hat: [n, k]
@@ -68,10 +69,10 @@ std::vector<double> output_error(std::span<const double> w, std::span<const doub
 //   T = W (C + l I)(H + l I)^-1,   H = E[x^ x^^T],   C = E[x x^^T],   l = ridge mean(diag H) (18)
 //
 //   w: [n, k]   second_moment: H, [k, k]   cross_moment: C, [k, k], row of x, column of x^, on the
-//   same multiple as H. Errors: as round_with_feedback.
-Result<std::vector<double>> refit_weights(std::span<const double> w,
-                                          std::span<const double> second_moment,
-                                          std::span<const double> cross_moment, double ridge,
-                                          ThreadPool* pool = nullptr);
+//   same multiple as H. Both moments are taken to work in. Errors: as round_with_feedback.
+Result<PageVector<double>> refit_weights(std::span<const double> w,
+                                         PageVector<double> second_moment,
+                                         PageVector<double> cross_moment, double ridge,
+                                         ThreadPool* pool = nullptr);
 
 }  // namespace intact

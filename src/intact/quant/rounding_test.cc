@@ -236,6 +236,8 @@ TEST(Cholesky, ReproducesTheMatrix) {
   }
 }
 
+PageVector<double> pages(const std::vector<double>& x) { return {x.begin(), x.end()}; }
+
 TEST(RefitWeights, IsTheMinimumOfItsObjective) {
   constexpr std::size_t n = 70, k = 33, rows = 300;
   const auto x = random_inputs(8, rows, k);
@@ -247,12 +249,12 @@ TEST(RefitWeights, IsTheMinimumOfItsObjective) {
   const auto w = random_matrix(10, n * k);
   const double ridge = 0.02;
   ThreadPool pool(2);
-  const auto t = refit_weights(w, h, c, ridge, &pool);
+  const auto t = refit_weights(w, pages(h), pages(c), ridge, &pool);
   ASSERT_TRUE(t);
-  EXPECT_EQ(*t, *refit_weights(w, h, c, ridge));
+  EXPECT_EQ(*t, *refit_weights(w, pages(h), pages(c), ridge));
   double l = 0.0;
   for (std::size_t i = 0; i < k; ++i) l += ridge * h[i * k + i] / k;
-  const auto objective = [&](const std::vector<double>& m) {
+  const auto objective = [&](std::span<const double> m) {
     long double sum = 0.0L;
     for (std::size_t row = 0; row < rows; ++row) {
       for (std::size_t o = 0; o < n; ++o) {
@@ -285,7 +287,7 @@ TEST(RefitWeights, LeavesWeightsOfUndisturbedInputs) {
   const auto x = random_inputs(12, 60, k);
   const auto h = moment(x, x, k);
   const auto w = random_matrix(13, n * k);
-  const auto t = refit_weights(w, h, h, 1e-3);
+  const auto t = refit_weights(w, pages(h), pages(h), 1e-3);
   ASSERT_TRUE(t);
   for (std::size_t i = 0; i < w.size(); ++i) EXPECT_NEAR((*t)[i], w[i], 1e-9);
 }

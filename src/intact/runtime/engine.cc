@@ -47,7 +47,7 @@ struct Engine::Segment {
     plan = std::move(to);
     if (!arena || arena->bytes() < plan->arena_bytes) {
       arena.reset();
-      arena = Buffer::allocate(plan->arena_bytes);
+      arena = Buffer::allocate_pages(plan->arena_bytes);
     }
     pointers.clear();
     patches.clear();
