@@ -6,6 +6,7 @@
 
 #include "api/prepare.h"
 #include "api/sample_tensors.h"
+#include "base/heap.h"
 #include "onnx/import.h"
 
 namespace intact {
@@ -23,8 +24,12 @@ static Result<std::shared_ptr<Engine>> engine_of(Result<Graph> graph, const Sess
   // As the model declares them, before passes learn more.
   for (const ValueId id : graph->inputs) inputs.push_back(describe_value(graph->value(id)));
   for (const ValueId id : graph->outputs) outputs.push_back(describe_value(graph->value(id)));
-  return prepare(std::move(*graph), {.threads = options.threads, .cache_dir = options.cache_dir},
-                 options.fast_float);
+  INTACT_ASSIGN(auto engine, prepare(std::move(*graph),
+                                     {.threads = options.threads, .cache_dir = options.cache_dir},
+                                     options.fast_float));
+  // A session lives long, and what import and passes have freed is as much as it keeps.
+  trim_heap();
+  return engine;
 }
 
 Result<Session> Session::open(const std::string& path, const SessionOptions& options) {
