@@ -37,6 +37,10 @@ struct QuantizeOptions {
   // tensor, judged on samples that did not decide it; mse at effort 0.
   std::string range;
   std::string weight_range = "minmax";    // Or mse.
+  // short: of few bits, so that engines that compute the file in float get the same codes as those
+  // that compute in integers (docs/decisions/0005-short-scales.md). any: what the ranges give, up
+  // to 1 dB better.
+  std::string scales = "short";
   int effort = 1;                         // 0: ranges only; 1: fit every layer; 2: on more samples.
   int threads = 0;                        // 0: as SessionOptions.
   std::vector<std::string> keep_float;    // Node names or operators, with * and ?.

@@ -22,6 +22,7 @@ QuantizeOptions options_of(const nb::dict& given) {
   get("target", o.target);
   get("range", o.range);
   get("weight_range", o.weight_range);
+  get("scales", o.scales);
   get("effort", o.effort);
   get("threads", o.threads);
   get("keep_float", o.keep_float);

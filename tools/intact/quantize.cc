@@ -230,6 +230,10 @@ std::function<int()> declare_quantize(CLI::App& app) {
       ->type_name("T");
   app.add_option("--range", f->options.range, "mse, minmax, average, moving=B, percentile=P or kl")
       ->type_name("R");
+  app.add_option("--scales", f->options.scales,
+                 "short: few bits, the same codes in every engine; any: up to 1 dB better")
+      ->check(CLI::IsMember({"short", "any"}))
+      ->type_name("S");
   app.add_option("--weight-range", f->options.weight_range, "minmax or mse")
       ->check(CLI::IsMember({"minmax", "mse"}))
       ->type_name("R");

@@ -100,8 +100,8 @@ Result<std::int64_t> count_samples(Samples& samples, std::int64_t enough,
 }
 
 std::uint64_t hash_options(const QuantizeOptions& o) {
-  std::string text = fmt::format("{};{};{};{};{};{}", o.target, o.range, o.weight_range, o.effort,
-                                 o.max_samples, o.verdict);
+  std::string text = fmt::format("{};{};{};{};{};{};{}", o.target, o.range, o.weight_range,
+                                 o.scales, o.effort, o.max_samples, o.verdict);
   for (const auto& p : o.keep_float) text += ";keep " + p;
   for (const auto& p : o.require_int8) text += ";require " + p;
   for (const auto& [input, type] : o.input_types) text += ";input " + input + " " + type;
@@ -118,6 +118,9 @@ Status check_options(const QuantizeOptions& o) {
     return fail(
         ErrorCode::kInvalidArgument,
         fmt::format("weight range '{}' is not known; choose minmax or mse", o.weight_range));
+  if (o.scales != "short" && o.scales != "any")
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("scales '{}' are not known; choose short or any", o.scales));
   if (!o.range.empty()) {
     if (auto m = parse_range_method(o.range); !m) return fail(m.error());
   }
@@ -281,6 +284,7 @@ class Quantizer {
     const std::int64_t calibrating = held_back_ ? count - count / kHoldBackEvery : count;
     INTACT_ASSIGN(const RangeMethod method, method_of(options_));
     target_ = activations_of(options_.target);
+    if (options_.scales == "short") target_.scales = ScaleSet::kActivation;
     if (count > 0) {
       ObserveOptions o;
       o.threads = options_.threads;
@@ -387,6 +391,7 @@ class Quantizer {
   Status decide() {
     WeightOptions weights;
     if (options_.weight_range == "mse") weights.range = WeightRange::kMse;
+    if (options_.scales == "short") weights.scales = ScaleSet::kWeight;
     INTACT_ASSIGN(decisions_,
                   decide_plainly(graph_, placement_, seen_, ranges_, target_, weights, one_scale_));
     if (options_.effort == 0 || seen_.samples == 0 || placement_.sites.empty()) return {};
@@ -395,7 +400,7 @@ class Quantizer {
     o.target = target_;
     o.weights = weights;
     o.one_scale = one_scale_;
-    o.choose_ranges = !fixed_ranges_;
+    if (!fixed_ranges_) o.ranges = ranges_.tensors;
     o.also_minmax = options_.range.empty();
     return fit_in_lockstep(graph_, placement_, seen_, calibration(), o, progress_, decisions_);
   }
@@ -427,6 +432,7 @@ class Quantizer {
     WriteOptions o;
     o.float_bias = options_.target == "tensorrt";
     o.one_scale = one_scale_;
+    if (options_.scales == "short") o.scales = ScaleSet::kWeight;
     o.short_names = result_.float_bytes < kSmallModel;
     return o;
   }

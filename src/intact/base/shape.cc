@@ -17,8 +17,8 @@ Status check_shape(std::span<const std::int64_t> shape) {
   if (shape.size() > kMaxRank)
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("a tensor has {} dimensions; the limit is {}", shape.size(), kMaxRank));
-  // Products of some of the sizes, strides among them, must not overflow either: a size of zero does
-  // not excuse the others.
+  // Products of some of the sizes, strides among them, must not overflow either: a size of zero
+  // does not excuse the others.
   std::int64_t n = 1;
   for (const std::int64_t size : shape) {
     if (size < 0)

@@ -31,7 +31,16 @@ Affine given_map(const Graph& graph, ValueId value) {
 }
 
 RangeTarget target_of(const PairOperand& operand, const RangeTarget& activations) {
-  return {activations.codes, activations.symmetric || operand.right};
+  return {activations.codes, activations.symmetric || operand.right, activations.scales};
+}
+
+RangeTarget target_of(const QuantTensor& t, RangeTarget target) {
+  if (t.sum && target.scales == ScaleSet::kActivation) target.scales = ScaleSet::kSum;
+  return target;
+}
+
+bool is_uniform(std::span<const float> gain) {
+  return std::all_of(gain.begin(), gain.end(), [&](float g) { return g == gain[0]; });
 }
 
 void share_scale(std::vector<float>& scales) {
@@ -76,15 +85,18 @@ namespace {
 
 Result<TensorDecision> decide_tensor(const Graph& graph, const QuantTensor& t,
                                      const Observation* seen, const Range& range,
-                                     const RangeTarget& target) {
+                                     const RangeTarget& all) {
   TensorDecision d;
   if (t.given) {
     d.map = given_map(graph, t.value);
     return d;
   }
-  INTACT_ASSIGN(d.map, map_of(range, target));
+  const RangeTarget target = target_of(t, all);
+  INTACT_ASSIGN(d.map, map_of(range, target, seen != nullptr ? &seen->stats.histogram : nullptr));
   if (seen == nullptr) return d;
   d.gain = part_gains(t.parts, seen->channel_min, seen->channel_max);
+  if (target.scales != ScaleSet::kAny)
+    for (float& g : d.gain) g = nearest_power(g);
   if (!d.gain.empty()) {
     INTACT_ASSIGN(d.map, gained_map(*seen, d.gain, target));
   }
@@ -132,7 +144,9 @@ Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
   }
   for (std::size_t i = 0; i < placement.operands.size(); ++i) {
     const PairOperand& o = placement.operands[i];
-    auto map = map_of(ranges.operands[i], target_of(o, target));
+    const bool looked_at = !seen.operands.empty() && !o.share;
+    auto map = map_of(ranges.operands[i], target_of(o, target),
+                      looked_at ? &seen.operands[i].histogram : nullptr);
     if (!map)
       return fail(map.error().with_context(fmt::format("tensor '{}'", graph.value(o.source).name)));
     d.operands.push_back(*map);
@@ -151,7 +165,8 @@ Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
     auto scales = choose_weight_scales(real, view, bias, x.map.scale, weights);
     if (!scales) return fail(scales.error().with_context(fmt::format("node '{}'", node.name)));
     s.scales = std::move(*scales);
-    if (one_scale && x.gain.empty()) share_scale(s.scales);  // Gains are for channels of their own.
+    if (one_scale && is_uniform(x.gain))
+      share_scale(s.scales);  // Gains are for channels of their own.
     s.codes.resize(view.size());
     quantize_weights(real, view, s.scales, weights.codes, s.codes);
     s.fit = "w/rne";

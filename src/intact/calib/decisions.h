@@ -57,6 +57,9 @@ Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
                                  const RangeTarget& target, const WeightOptions& weights,
                                  bool one_scale = false);
 
+// The target of one tensor: sums take the scales that sums need (quant/short_scale.h).
+RangeTarget target_of(const QuantTensor& t, RangeTarget target);
+
 // The map of a tensor whose channels are multiplied by `gain`, from their extremes.
 Result<Affine> gained_map(const Observation& seen, std::span<const float> gain,
                           const RangeTarget& target);
@@ -68,6 +71,9 @@ std::vector<float> gained_weights(const GemmSite& site, const Tensor& weight,
 // Returns [|b| / (s_x 2^30)], the least weight scales that keep an int32 bias in range (numerics
 // (4)); empty without bias.
 std::vector<double> least_scales(std::span<const double> bias, float input_scale);
+
+// True when all gains are equal, or there are none.
+bool is_uniform(std::span<const float> gain);
 
 // Raises all scales to the largest.
 void share_scale(std::vector<float>& scales);

@@ -286,7 +286,8 @@ Result<Fit> fit_product(const FitInput& in, ThreadPool& pool) {
     const PageVector<float> as_float(target.begin(), target.end());
     INTACT_ASSIGN(scales[i], choose_weight_scales(as_float, view, {}, 1.0f, in.options));
     for (std::size_t c = 0; c < in.least_scales.size(); ++c)
-      scales[i][c] = std::max(scales[i][c], static_cast<float>(in.least_scales[c]));
+      if (const auto least = static_cast<float>(in.least_scales[c]); scales[i][c] < least)
+        scales[i][c] = scale_above(least, in.options.scales);
     if (in.one_scale) share_scale(scales[i]);
     for (const float s : scales[i])
       row_scales[i].insert(row_scales[i].end(), in.share, static_cast<double>(s));

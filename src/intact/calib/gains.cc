@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "calib/fit.h"
 #include "quant/scheme.h"
@@ -83,7 +84,7 @@ class Costs {
           for (std::size_t k = 0; k < site.taps; ++k)
             scaled[n * site.taps + k] /= tap_gain[n / site.rows * site.taps + k];
       const AxisView view{1, site.channels(), scaled.size() / site.channels()};
-      INTACT_ASSIGN(const auto scales, choose_weight_scales(scaled, view, {}, 1.0f));
+      INTACT_ASSIGN(const auto scales, choose_weight_scales(scaled, view, {}, 1.0f, c_.weights));
       std::vector<std::int8_t> codes(scaled.size());
       quantize_weights(scaled, view, scales, {-127, 127}, codes);
       for (std::size_t c = 0; c < view.channels; ++c)
@@ -116,20 +117,82 @@ class Costs {
 
 }  // namespace
 
-Result<TensorDecision> choose_map(const RangeChoice& c, ThreadPool& pool) {
+namespace {
+
+// Who multiplies the channels by a gain that is no power of two: the products that make them, as
+// far as their weights' scales can follow, or a Mul on an input of the graph, which all engines
+// compute alike.
+enum class Absorber : std::uint8_t { kNone, kMakers, kInput };
+
+Absorber absorber(const RangeChoice& c) {
+  const QuantTensor& t = c.placement.tensors[c.tensor];
+  if (c.target.scales == ScaleSet::kAny) return Absorber::kNone;
+  if (c.maker_scales.size() == input_channels(reader(c, 0))) return Absorber::kMakers;
+  const auto& inputs = c.graph.inputs;
+  const bool is_input = std::find(inputs.begin(), inputs.end(), t.value) != inputs.end();
+  return is_input && t.only_products ? Absorber::kInput : Absorber::kNone;
+}
+
+// The decision with that scale of the set, and gains for what it is off by; those of makers do not
+// grow where a channel's extremes would be cut off.
+TensorDecision absorb(const RangeChoice& c, Absorber by, float scale, TensorDecision d) {
+  const float off = scale / d.map.scale;
+  d.map.scale = scale;
+  d.gain.resize(input_channels(reader(c, 0)), 1.0f);
+  const Range span = span_of(d.map);
+  const bool known = c.seen.channel_max.size() == d.gain.size();
+  const bool even = is_uniform(d.gain) && is_uniform(c.maker_scales);  // One scale stays one.
+  for (std::size_t i = 0; i < d.gain.size(); ++i) {
+    const float ideal = d.gain[i] * off;
+    if (by == Absorber::kInput) {
+      d.gain[i] = ideal;
+      continue;
+    }
+    const auto inside = [&](float gain) {
+      const float half = 0.5f * scale;
+      return c.seen.channel_min[i] * gain >= span.lo - half &&
+             c.seen.channel_max[i] * gain <= span.hi + half;
+    };
+    const float maker = c.maker_scales[i];
+    d.gain[i] = scale_near(maker * ideal, c.weights.scales) / maker;
+    if (known && d.gain[i] > ideal && inside(ideal) && !inside(d.gain[i]))
+      d.gain[i] = scale_below(maker * ideal, c.weights.scales) / maker;
+  }
+  if (even) d.gain.assign(d.gain.size(), *std::min_element(d.gain.begin(), d.gain.end()));
+  if (is_uniform(d.gain) && d.gain[0] == 1.0f) d.gain.clear();
+  return d;
+}
+
+// The candidates of gains.h, with scales of that target.
+Result<TensorDecision> choose_among(const RangeChoice& c, const RangeTarget& target, Costs& costs) {
   const QuantTensor& t = c.placement.tensors[c.tensor];
   TensorDecision best = c.plain;
+  if (best.gain.empty()) {
+    INTACT_ASSIGN(best.map, map_of(c.range, target, &c.seen.stats.histogram));
+  }
   const bool may_gain = c.gains && (t.only_products || !t.shared) &&
                         c.seen.values_per_channel >= kLeastValues && !c.seen.channel_min.empty() &&
                         c.seen.channel_min.size() == input_channels(reader(c, 0));
   const bool also_minmax = c.also_minmax && best.gain.empty();
   if (!may_gain && !also_minmax) return best;
-  Costs costs(c, pool);
   INTACT_ASSIGN(double least, costs.of(best));
+  if (also_minmax && target.scales != ScaleSet::kAny) {
+    const Range span = span_of(best.map);
+    const float scale = best.map.scale;
+    for (const float next : {scale_above(std::nextafter(scale, HUGE_VALF), target.scales),
+                             scale_below(std::nextafter(scale, 0.0f), target.scales)}) {
+      const TensorDecision d{map_with(next, span, target, &c.seen.stats.histogram), {}};
+      INTACT_ASSIGN(const double e, costs.of(d));
+      if (e < least) {
+        best = d;
+        least = e;
+      }
+    }
+  }
   if (also_minmax) {
     INTACT_ASSIGN(
         const Affine map,
-        map_of({std::min(c.seen.stats.min, 0.0f), std::max(c.seen.stats.max, 0.0f)}, c.target));
+        map_of({std::min(c.seen.stats.min, 0.0f), std::max(c.seen.stats.max, 0.0f)}, target));
     const TensorDecision minmax{map, {}};
     INTACT_ASSIGN(const double e, costs.of(minmax));
     if (e * kMethodMustGain <= least) {
@@ -138,14 +201,15 @@ Result<TensorDecision> choose_map(const RangeChoice& c, ThreadPool& pool) {
     }
   }
   if (!may_gain) return best;
-  const double to_beat = least * kGainsMustGain;
-  double least_gained = to_beat;
+  double least_gained = least * kGainsMustGain;
   std::vector<double> alphas = c.alphas;
   if (alphas.empty()) alphas = {0.5, 0.75, 1.0};
   for (const double alpha : alphas) {
     TensorDecision d;
     d.gain = gains_for(c, alpha);
-    const auto map = gained_map(c.seen, d.gain, c.target);
+    if (target.scales != ScaleSet::kAny)
+      for (float& g : d.gain) g = nearest_power(g);
+    const auto map = gained_map(c.seen, d.gain, target);
     if (!map) continue;
     d.map = *map;
     INTACT_ASSIGN(const double e, costs.of(d));
@@ -155,6 +219,35 @@ Result<TensorDecision> choose_map(const RangeChoice& c, ThreadPool& pool) {
     }
   }
   return best;
+}
+
+}  // namespace
+
+Result<TensorDecision> choose_map(const RangeChoice& c, ThreadPool& pool) {
+  Costs costs(c, pool);
+  const Absorber by = absorber(c);
+  if (by == Absorber::kNone) return choose_among(c, c.target, costs);
+  RangeTarget free = c.target;
+  free.scales = ScaleSet::kAny;
+  INTACT_ASSIGN(const TensorDecision ideal, choose_among(c, free, costs));
+  std::optional<TensorDecision> best;
+  double least = 0;
+  for (const float scale :
+       {scale_near(ideal.map.scale, c.target.scales), scale_above(ideal.map.scale, c.target.scales),
+        scale_below(ideal.map.scale, c.target.scales)}) {
+    TensorDecision d = absorb(c, by, scale, ideal);
+    if (best && d.map.scale == best->map.scale) continue;
+    INTACT_ASSIGN(const double e, costs.of(d));
+    if (!best || e < least) {
+      best = std::move(d);
+      least = e;
+    }
+  }
+  if (by == Absorber::kMakers) return *best;
+  // The Mul must be worth it.
+  INTACT_ASSIGN(TensorDecision plain, choose_among(c, c.target, costs));
+  INTACT_ASSIGN(const double e, costs.of(plain));
+  return least < e * kGainsMustGain ? *best : plain;
 }
 
 Tensor codes_of_tensor(const Tensor& x, int channel_axis, const TensorDecision& decision) {

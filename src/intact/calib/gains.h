@@ -11,6 +11,12 @@
 // weights rounded to nearest. Gains are taken when they save 10 %. They need readers that are all
 // products (or the tensor's float form next to the codes) and at least 512 values seen of each
 // channel.
+//
+// Where scales have few bits (quant/short_scale.h), the products that make a tensor absorb what its
+// scale is off by: the choice is made with free scales, then the scale becomes a near one of the
+// set, and gains make up for it, as far as the makers' own scales allow (their codes stay); of the
+// near scales the one with the least cost wins. On an input of the graph a Mul does that where it
+// saves 10 %. Elsewhere the scales around the method's compete by cost, and gains are powers of 2.
 #pragma once
 
 #include "base/page_vector.h"
@@ -30,11 +36,15 @@ struct RangeChoice {
   std::size_t tensor;  // Into placement.tensors.
   const Observation& seen;
   RangeTarget target;
-  TensorDecision plain;  // By the range method, or by the gains that joined tensors need.
+  Range range;            // By the range method.
+  WeightOptions weights;  // The set of their scales counts.
+  TensorDecision plain;   // Its gains are those that joined tensors need.
   bool also_minmax = true;
   bool gains = true;
   std::vector<GatheredRows> readers;  // As the tensor's readers.
   std::vector<double> alphas;         // Empty: those above.
+  // The scales of the weights that make each channel and will take its gain; empty: none will.
+  std::vector<float> maker_scales;
 };
 
 Result<TensorDecision> choose_map(const RangeChoice& choice, ThreadPool& pool);

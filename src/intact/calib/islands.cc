@@ -161,6 +161,13 @@ void drop_products(const Islands& why, Placement& placement, Decisions& decision
       if (now[s]) readers.push_back(*now[s]);
     t.readers = std::move(readers);
     if (t.readers.size() < had) t.only_products = false;
+    for (std::size_t& m : t.makers) {
+      if (!now[m] || !t.only_products) {
+        t.makers.clear();
+        break;
+      }
+      m = *now[m];
+    }
     if (t.readers.empty()) continue;
     p.tensor_of[t.value] = p.tensors.size();
     p.tensors.push_back(std::move(t));

@@ -249,13 +249,26 @@ class Lockstep {
 
   // Chooses range and gains of a tensor by its real form on the samples that judge.
   Status choose(ValueId v) {
-    if (!o_.choose_ranges || is_given(v)) return {};
+    if (o_.ranges.empty() || is_given(v)) return {};
     const std::size_t index = placement_.tensor_of.at(v);
     const QuantTensor& t = placement_.tensors[index];
     TensorDecision& d = d_.tensors[index];
-    RangeChoice choice{g_,        placement_, index,          seen_.tensors[index],
-                       o_.target, d,          o_.also_minmax, o_.gains && !o_.one_scale,
-                       {},        {}};
+    RangeChoice choice{g_,
+                       placement_,
+                       index,
+                       seen_.tensors[index],
+                       target_of(t, o_.target),
+                       o_.ranges[index],
+                       WeightOptions{.scales = o_.weights.scales},
+                       d,
+                       o_.also_minmax,
+                       o_.gains && !o_.one_scale,
+                       {},
+                       {},
+                       {}};
+    for (const std::size_t m : t.makers)
+      choice.maker_scales.insert(choice.maker_scales.end(), d_.sites[m].scales.begin(),
+                                 d_.sites[m].scales.end());
     bool any = false;
     for (const std::size_t r : t.readers) {
       GatheredRows& rows = choice.readers.emplace_back();
@@ -356,7 +369,7 @@ class Lockstep {
     in.weights = m;
     in.least_scales = least;
     in.options = o_.weights;
-    in.one_scale = o_.one_scale && input.gain.empty();
+    in.one_scale = o_.one_scale && is_uniform(input.gain);
     in.moments = &moments;
     in.judge = [&](const RowVisitor& visit) { return visit_rows(index, judging_, visit); };
     auto fitted = fit_product(in, pool_);

@@ -19,10 +19,12 @@ struct LockstepOptions {
   int threads = 0;
   RangeTarget target;
   WeightOptions weights;
-  bool one_scale = false;     // As in decide_plainly; then there are no gains either.
-  bool choose_ranges = true;  // False: keep the ranges of `decisions`, fit the weights only.
-  bool also_minmax = true;    // Minmax competes with the range method of `decisions`.
-  bool gains = true;          // Per-channel gains are tried.
+  bool one_scale = false;  // As in decide_plainly; then there are no gains either.
+  // By the range method, as Placement::tensors. Empty: the maps of `decisions` stay, the weights
+  // alone are fitted.
+  std::vector<Range> ranges;
+  bool also_minmax = true;  // Minmax competes with the range method of `decisions`.
+  bool gains = true;        // Per-channel gains are tried.
 };
 
 // How many samples and rows a fit uses of at most that many samples: more where they cost little.

@@ -99,6 +99,45 @@ bool matches_glob(std::string_view pattern, std::string_view text) {
   return p == pattern.size();
 }
 
+namespace {
+
+// Whether an element-wise sum of codes alone makes a tensor, perhaps behind an activation. A sum
+// that a product's accumulators go into is formed in real units.
+bool is_sum(const Graph& graph, const Uses& uses, const Placement& placement, ValueId value) {
+  const std::int32_t made = uses.producer[static_cast<std::size_t>(value)];
+  if (made < 0) return false;
+  const Node& node = graph.nodes[static_cast<std::size_t>(made)];
+  if (node.is("Add") || node.is("Sub") || node.is("Sum"))
+    return std::none_of(node.inputs.begin(), node.inputs.end(), [&](ValueId x) {
+      return x != kNoValue && !placement.tensor_of.contains(x) &&
+             placement.site_of.contains(uses.producer[static_cast<std::size_t>(x)]);
+    });
+  return (commutes_with_gain(node) || node.is("Clip")) &&
+         is_sum(graph, uses, placement, node.in(0));
+}
+
+// Appends the products that make v and can take gains of its axis 1; false: they cannot.
+bool find_makers(const Graph& graph, const ShapeAnalysis& types, const Uses& uses,
+                 const Placement& placement, ValueId v, std::vector<std::size_t>& makers) {
+  const std::int32_t made = uses.producer[static_cast<std::size_t>(v)];
+  if (made < 0) return false;
+  const Node& node = graph.nodes[static_cast<std::size_t>(made)];
+  const auto through = [&](ValueId x) {
+    return uses.single_use(x) && !placement.tensor_of.contains(x) &&
+           find_makers(graph, types, uses, placement, x, makers);
+  };
+  if (const auto site = placement.site_of.find(made); site != placement.site_of.end()) {
+    const GemmKind kind = placement.sites[site->second].kind;
+    makers.push_back(site->second);
+    return kind == GemmKind::kConv || kind == GemmKind::kGemm;
+  }
+  if (commutes_with_gain(node)) return through(node.in(0));
+  return !find_parts(graph, types, uses, v, 1).empty() &&
+         std::all_of(node.inputs.begin(), node.inputs.end(), through);
+}
+
+}  // namespace
+
 Result<Placement> place(const Graph& graph, const PlacementOptions& options) {
   Placement placement;
   GemmSites found = find_gemm_sites(graph);
@@ -141,7 +180,7 @@ Result<Placement> place(const Graph& graph, const PlacementOptions& options) {
     const GemmSite& site = placement.sites[s];
     placement.site_of[site.node] = s;
     const auto [it, added] = placement.tensor_of.try_emplace(site.input, placement.tensors.size());
-    if (added) placement.tensors.push_back({site.input, {}, true, true, false, {}});
+    if (added) placement.tensors.push_back({.value = site.input});
     placement.tensors[it->second].readers.push_back(s);
   }
   for (QuantTensor& t : placement.tensors) {
@@ -157,10 +196,15 @@ Result<Placement> place(const Graph& graph, const PlacementOptions& options) {
       if (site == placement.site_of.end() || placement.sites[site->second].input != t.value)
         t.only_products = false;
     }
-    if (const int rank = types.rank(t.value); rank > 0)
-      t.parts = find_parts(
-          graph, types, uses, t.value,
-          input_channel_axis(placement.sites[t.readers[0]], static_cast<std::size_t>(rank)));
+    t.sum = is_sum(graph, uses, placement, t.value);
+    const int rank = types.rank(t.value);
+    if (rank <= 0) continue;
+    const int axis =
+        input_channel_axis(placement.sites[t.readers[0]], static_cast<std::size_t>(rank));
+    t.parts = find_parts(graph, types, uses, t.value, axis);
+    if (t.only_products && axis == 1 &&
+        !find_makers(graph, types, uses, placement, t.value, t.makers))
+      t.makers.clear();
   }
   // Execution order: by the node that makes the tensor; inputs first.
   std::stable_sort(placement.tensors.begin(), placement.tensors.end(),

@@ -23,11 +23,16 @@ namespace intact {
 
 struct QuantTensor {
   ValueId value = kNoValue;
-  std::vector<std::size_t> readers;  // Indices into Placement::sites.
-  bool shared = true;                // Other readers read the codes too.
-  bool only_products = true;         // No other reader, and no graph output.
-  bool given = false;              // The model's own DequantizeLinear makes it of an input's codes.
-  std::vector<std::size_t> parts;  // What a Concat joined: channels of each (parts.h).
+  std::vector<std::size_t> readers{};  // Indices into Placement::sites.
+  bool shared = true;                  // Other readers read the codes too.
+  bool only_products = true;           // No other reader, and no graph output.
+  bool given = false;  // The model's own DequantizeLinear makes it of an input's codes.
+  std::vector<std::size_t> parts{};  // What a Concat joined: channels of each (parts.h).
+  bool sum = false;                  // Of codes alone, perhaps behind an activation.
+  // The products, in the order of their channels, whose weights can take gains of this tensor's
+  // channels: only products read it, and between lies only what commutes with a gain, or joins
+  // channels. Indices into Placement::sites; empty: there are none.
+  std::vector<std::size_t> makers{};
 };
 
 // One side of products of two activations.

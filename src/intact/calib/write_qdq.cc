@@ -46,52 +46,21 @@ class Writer {
   }
 
  private:
-  // The gain of a tensor moves into the products that make it, through what commutes with a
-  // positive factor and through concatenations: their weight scales and biases grow, their codes
-  // stay.
+  // The gain of a tensor moves into the products that make it: their weight scales and biases grow,
+  // their codes stay.
   void fold_gain(std::size_t i) {
     const QuantTensor& t = placement_.tensors[i];
     std::vector<float>& gain = d_.tensors[i].gain;
-    if (gain.empty() || !t.only_products) return;
-    if (channel_axis(t) != 1 || !fold(t.value, gain, /*change=*/false)) return;
-    fold(t.value, gain, /*change=*/true);
+    if (gain.empty() || t.makers.empty()) return;
+    std::size_t c = 0;
+    for (const std::size_t m : t.makers) {
+      SiteDecision& s = d_.sites[m];
+      for (std::size_t n = 0; n < s.scales.size(); ++n, ++c) {
+        s.scales[n] = scale_near(s.scales[n] * gain[c], options_.scales);
+        if (!s.bias.empty()) s.bias[n] *= static_cast<double>(gain[c]);
+      }
+    }
     gain.clear();
-  }
-
-  // Whether the products that make v can take the gain of axis 1; `change`: they do.
-  bool fold(ValueId v, std::span<const float> gain, bool change) {
-    const auto at = static_cast<std::size_t>(v);
-    const std::int32_t n = uses_.producer[at];
-    if (uses_.is_output[at] || n < 0) return false;
-    const Node& node = g_.nodes[static_cast<std::size_t>(n)];
-    const auto may_change = [&](ValueId x) {
-      return uses_.single_use(x) && !placement_.tensor_of.contains(x);
-    };
-    if (const auto site = placement_.site_of.find(n); site != placement_.site_of.end()) {
-      const GemmSite& made = placement_.sites[site->second];
-      SiteDecision& s = d_.sites[site->second];
-      if (made.kind != GemmKind::kConv && made.kind != GemmKind::kGemm) return false;
-      if (s.scales.size() != gain.size()) return false;
-      if (!change) return true;
-      for (std::size_t c = 0; c < gain.size(); ++c) s.scales[c] *= gain[c];
-      for (std::size_t c = 0; c < s.bias.size(); ++c) s.bias[c] *= static_cast<double>(gain[c]);
-      return true;
-    }
-    if (commutes_with_gain(node)) return may_change(node.in(0)) && fold(node.in(0), gain, change);
-    const std::vector<std::size_t> parts = find_parts(g_, types_, uses_, v, 1);
-    std::size_t begin = 0;
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (!may_change(node.in(i)) || !fold(node.in(i), gain.subspan(begin, parts[i]), change))
-        return false;
-      begin += parts[i];
-    }
-    return !parts.empty();
-  }
-
-  // The axis of a tensor that holds its channels, or -1 when it is not known.
-  [[nodiscard]] int channel_axis(const QuantTensor& t) const {
-    const int rank = std::max(types_.rank(t.value), 0);
-    return input_channel_axis(placement_.sites[t.readers[0]], static_cast<std::size_t>(rank));
   }
 
   std::string named(ValueId v, std::string_view what) const {
@@ -221,12 +190,13 @@ class Writer {
 
   // Bias correction may have moved a bias beyond what its scale can hold: the channel's scale
   // grows.
-  static void keep_bias_in_range(const AxisView& view, const Affine& input, SiteDecision& s) {
+  void keep_bias_in_range(const AxisView& view, const Affine& input, SiteDecision& s) const {
     const std::vector<double> least = least_scales(s.bias, input.scale);
     for (std::size_t c = 0; c < view.channels; ++c) {
       const double old = static_cast<double>(s.scales[c]);
       if (old >= least[c]) continue;
-      s.scales[c] = std::nextafter(static_cast<float>(least[c]), HUGE_VALF);
+      s.scales[c] =
+          scale_above(std::nextafter(static_cast<float>(least[c]), HUGE_VALF), options_.scales);
       const double ratio = old / static_cast<double>(s.scales[c]);
       for (std::size_t o = 0; o < view.outer; ++o)
         for (std::size_t i = 0; i < view.inner; ++i) {

@@ -9,6 +9,7 @@ namespace intact {
 struct WriteOptions {
   bool float_bias = false;           // TensorRT's form; otherwise int32 by numerics (5).
   bool short_names = false;          // Tensors inside of the graph get names of a few letters.
+  ScaleSet scales = ScaleSet::kAny;  // Of weights: where gains or biases change them.
   bool one_scale = false;            // Weights whose channels have equal scales get one scalar.
   std::int64_t least_table = 65536;  // Gather tables of more elements become int8, a scale a row.
 };

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/round.h"
 #include "quant/range_search.h"
 
 namespace intact {
@@ -119,9 +120,47 @@ Result<Range> choose_range(const TensorStats& stats, const RangeMethod& method,
   return range;
 }
 
-Result<Affine> map_of(const Range& range, const RangeTarget& target) {
-  return target.symmetric ? choose_symmetric(range.lo, range.hi, target.codes)
-                          : choose_affine(range.lo, range.hi, target.codes);
+Result<Affine> map_of(const Range& range, const RangeTarget& target, const Histogram* histogram) {
+  INTACT_ASSIGN(const Affine exact, target.symmetric
+                                        ? choose_symmetric(range.lo, range.hi, target.codes)
+                                        : choose_affine(range.lo, range.hi, target.codes));
+  if (target.scales == ScaleSet::kAny) return exact;
+  // An end may lie one step outside: 6 of a Relu6 is code 255 of 6 / 256 as well.
+  const double steps = target.codes.hi - target.codes.lo;
+  const auto least = static_cast<float>(static_cast<double>(exact.scale) * steps / (steps + 1));
+  const Affine above = map_with(scale_above(least, target.scales), range, target, histogram);
+  if (histogram == nullptr || histogram->total() == 0) return above;
+  const Affine below = map_with(scale_below(exact.scale, target.scales), range, target, histogram);
+  return expected_squared_error(*histogram, below) < expected_squared_error(*histogram, above)
+             ? below
+             : above;
+}
+
+Affine map_with(float scale, const Range& range, const RangeTarget& target,
+                const Histogram* histogram) {
+  const CodeRange codes = target.codes;
+  if (target.symmetric) return {scale, codes.lo < 0 ? 0 : (codes.lo + codes.hi + 1) / 2, codes};
+  const double lo = std::min(static_cast<double>(range.lo), 0.0);
+  const double hi = std::max(static_cast<double>(range.hi), 0.0);
+  const auto with_zero = [&](double zero) -> Affine {
+    const double inside = std::clamp(zero, double{1} * codes.lo, double{1} * codes.hi);
+    return {scale, static_cast<std::int32_t>(round_half_even(inside)), codes};
+  };
+  const double s = static_cast<double>(scale);
+  Affine best = with_zero(codes.lo - lo / s);
+  if (histogram == nullptr || !(lo < 0 && hi > 0)) return best;
+  double least = expected_squared_error(*histogram, best);
+  for (const double zero : {codes.hi - hi / s, codes.lo - lo / (hi - lo) * (codes.hi - codes.lo)}) {
+    const Affine map = with_zero(zero);
+    const double error = expected_squared_error(*histogram, map);
+    if (error < least) best = map, least = error;
+  }
+  return best;
+}
+
+Range span_of(const Affine& map) noexcept {
+  return {map.scale * static_cast<float>(map.codes.lo - map.zero_point),
+          map.scale * static_cast<float>(map.codes.hi - map.zero_point)};
 }
 
 double clipped_share(const Histogram& histogram, const Range& range) {

@@ -19,6 +19,7 @@
 #include "intact/result.h"
 #include "quant/affine.h"
 #include "quant/observer.h"
+#include "quant/short_scale.h"
 
 namespace intact {
 
@@ -46,6 +47,7 @@ struct Range {
 struct RangeTarget {
   CodeRange codes{0, 255};
   bool symmetric = false;
+  ScaleSet scales = ScaleSet::kAny;
 };
 
 // Returns the range for codes of that target. Errors: kInvalidArgument when no sample was seen, or
@@ -53,8 +55,19 @@ struct RangeTarget {
 Result<Range> choose_range(const TensorStats& stats, const RangeMethod& method,
                            const RangeTarget& target = {});
 
-// Returns the map of a range: choose_affine or choose_symmetric.
-Result<Affine> map_of(const Range& range, const RangeTarget& target = {});
+// Returns the map of a range: choose_affine or choose_symmetric. Of target.scales the two members
+// around that map's scale compete by map_with; the least (9) on the histogram wins. Without values
+// there it is the larger one, which covers the whole range.
+Result<Affine> map_of(const Range& range, const RangeTarget& target = {},
+                      const Histogram* histogram = nullptr);
+
+// Returns the map with that scale for a range. The zero point keeps the low end, as in (3), or the
+// high end or their proportion, where that has a smaller (9) on the histogram; null: (3).
+Affine map_with(float scale, const Range& range, const RangeTarget& target,
+                const Histogram* histogram = nullptr);
+
+// Returns the real values that the codes of a map span.
+Range span_of(const Affine& map) noexcept;
 
 // Returns the expected squared error of one value under `map`, values spread evenly within bins:
 //   E = (1 / total) sum_b counts[b] (1 / w) integral_b (x - decode(encode(x)))^2 dx             (9)

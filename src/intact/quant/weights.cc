@@ -170,6 +170,13 @@ Result<std::vector<float>> choose_weight_scales(std::span<const float> w, const 
     const double s =
         options.range == WeightRange::kMse ? mse_scale(row, importance, peak, top) : peak / top;
     INTACT_ASSIGN(scales[c], to_scale(std::max(s, floor), c));
+    if (options.scales == ScaleSet::kAny) continue;
+    const float below = scale_below(scales[c], options.scales);
+    const auto error = [&](float scale) {
+      return fit(row, importance, to_double(scale), top).error;
+    };
+    scales[c] = scale_above(scales[c], options.scales);
+    if (to_double(below) >= floor && error(below) < error(scales[c])) scales[c] = below;
   }
   return scales;
 }

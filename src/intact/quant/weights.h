@@ -16,6 +16,7 @@
 
 #include "quant/affine.h"
 #include "quant/scheme.h"
+#include "quant/short_scale.h"
 
 namespace intact {
 
@@ -29,6 +30,9 @@ enum class WeightRange : std::uint8_t {
 struct WeightOptions {
   WeightRange range = WeightRange::kMinmax;
   CodeRange codes{-127, 127};  // Symmetric: lo = -hi.
+  // kWeight: of the two members around the scale that the range gives, the one with the least
+  // E(s) below, unless the other two terms of (4) need the larger one. Channels only.
+  ScaleSet scales = ScaleSet::kAny;
 };
 
 // Returns one scale a channel by (4).   w: view.size() values   bias: empty or [channels]

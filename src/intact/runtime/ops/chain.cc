@@ -270,7 +270,8 @@ ChainEnd Chain::take_end(const OpContext& c, const TensorMap& y) {
       e.lo.push_back(static_cast<std::uint8_t>(encode(static_cast<float>(m.lo), y)));
       e.hi.push_back(static_cast<std::uint8_t>(encode(static_cast<float>(m.hi), y)));
     }
-    e.r_ratio = static_cast<float>(maps[0].r / y.scale);
+    e.r_scale = maps[0].r;
+    e.r_ratio = static_cast<float>(e.r_scale / y.scale);
     const auto one = [](const std::vector<std::uint8_t>& v) {
       return std::all_of(v.begin(), v.end(), [&](std::uint8_t x) { return x == v[0]; });
     };

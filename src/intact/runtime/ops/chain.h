@@ -61,6 +61,7 @@ struct ChainEnd {
   std::vector<double> c{0.0};
   int residual_input = -1;  // Codes of the output's shape, or -1.
   std::int32_t r_zero = 0;
+  double r_scale = 0.0;  // Real units a code of the residual.
   float r_ratio = 0.0f;
   CodeLimits codes;
   // A clamp that a factor a channel follows: one range of codes a channel. Empty: `codes` for all.

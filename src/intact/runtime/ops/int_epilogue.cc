@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/gemm_u8s8.h"
 
@@ -59,6 +60,26 @@ void IntEpilogue::take_sum() {
   chain.clear();
 }
 
+namespace {
+
+// True for 3/2 of a power of two: steps of it are thirds of steps of powers of two. Two terms
+// divided by it one by one, each rounded, may miss a tie that their sum in real units hits
+// (quant/short_scale.h).
+bool has_thirds(float scale) {
+  int exponent = 0;
+  return std::frexp(scale, &exponent) == 0.75f;
+}
+
+// True when the end is (x + residual) / scale.
+bool is_plain_sum(const ChainEnd& end, double scale) {
+  const auto all = [](const std::vector<double>& v, double x) {
+    return std::all_of(v.begin(), v.end(), [&](double y) { return y == x; });
+  };
+  return all(end.a, 1.0 / scale) && all(end.c, 0.0) && end.r_scale > 0;
+}
+
+}  // namespace
+
 Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out) {
   IntEpilogue e;
   const auto& quant = c.graph().value(c.node().outputs[0]).quant;
@@ -91,9 +112,10 @@ Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out) 
   e.base.kind = EpilogueKind::kCodes;
   if (e.end.residual_input >= 0) {
     e.residual_input = e.end.residual_input;
-    e.base.residual = Residual::kBeforeCode;
     e.base.r_zero = e.end.r_zero;
-    e.base.r_ratio = e.end.r_ratio;
+    const bool in_reals = has_thirds(quant->scale[0]) && is_plain_sum(e.end, e.code.scale);
+    e.base.residual = in_reals ? Residual::kBeforeMap : Residual::kBeforeCode;
+    e.base.r_ratio = in_reals ? static_cast<float>(e.end.r_scale) : e.end.r_ratio;
   }
   return e;
 }
