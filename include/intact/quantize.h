@@ -36,7 +36,7 @@ struct QuantizeOptions {
   // mse, minmax, average, moving=B, percentile=P, kl. Empty: the better of mse and minmax for each
   // tensor, judged on samples that did not decide it; mse at effort 0.
   std::string range;
-  std::string weight_range = "minmax";    // Or mse.
+  std::string weight_range = "minmax";  // Or mse.
   // short: of few bits, so that engines that compute the file in float get the same codes as those
   // that compute in integers (docs/decisions/0005-short-scales.md). any: what the ranges give, up
   // to 1 dB better.
