@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "api/prepare.h"
-#include "api/sample_tensors.h"
+#include "api/sample_reader.h"
 #include "calib/byte_inputs.h"
 #include "calib/compare_layers.h"
 #include "calib/raise_opset.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "api/sample_reader.h"
 #include "api/sample_tensors.h"
 #include "data/image_prep.h"
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "api/dataset_samples.h"
+#include "api/sample_reader.h"
 #include "api/sample_tensors.h"
 #include "data/metrics.h"
 #include "runtime/engine.h"

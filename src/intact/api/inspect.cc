@@ -8,6 +8,7 @@
 
 #include "api/dataset_samples.h"
 #include "api/prepare.h"
+#include "api/sample_reader.h"
 #include "api/sample_tensors.h"
 #include "base/atomic_file.h"
 #include "calib/placement.h"

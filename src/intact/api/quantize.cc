@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "api/prepare.h"
-#include "api/sample_tensors.h"
+#include "api/sample_reader.h"
 #include "base/cpu_budget.h"
 #include "base/fp_env.h"
 #include "base/thread_pool.h"

@@ -1,11 +1,9 @@
-// sample_tensors.h: samples of the public face as the tensors that a graph takes, and back.
+// sample_tensors.h: tensors and values as the public face hands them out.
 #pragma once
 
 #include <string>
-#include <vector>
 
-#include "api/byte_words.h"
-#include "intact/quantize.h"
+#include "intact/session.h"
 #include "ir/graph.h"
 
 namespace intact {
@@ -15,28 +13,5 @@ OwnedTensor owned(const Tensor& tensor);
 
 // A graph input or output as the public face describes it.
 ValueDescription describe_value(const Value& value);
-
-// A tensor as an input of that type takes it: itself, or its other form where the input has a map.
-// Errors: those of bytes_of and reals_of (quant/byte_map.h), naming the input.
-Result<Tensor> in_form(Tensor tensor, Dtype wanted, const std::string& input, const ByteMaps& maps);
-
-class SampleReader {
- public:
-  // `maps`: of inputs that samples may hold as bytes or as reals, whichever the graph takes; those
-  // of the graph's own metadata are known anyway.
-  explicit SampleReader(const Graph& graph, ByteMaps maps = {});
-
-  // One tensor a graph input, in order, in the sample's own memory where it is of the graph's type.
-  // Errors: kDataMismatch naming an input that is missing or has another type.
-  Result<std::vector<Tensor>> read(const SampleInputs& sample) const;
-
- private:
-  struct Input {
-    std::string name;
-    Dtype dtype;
-  };
-  std::vector<Input> inputs_;
-  ByteMaps maps_;
-};
 
 }  // namespace intact
