@@ -125,6 +125,10 @@ struct WindowF32 {
     const float* weights = at.w + c;
 #pragma GCC unroll 1
     for (std::int64_t ky = 0; ky < at.rows; ++ky, row += at.x_row, weights += at.w_row) {
+      if constexpr (!kEdge) {
+#pragma GCC unroll 8
+        for (int p = 0; p < kN; ++p) S::barrier(acc[p]);  // Or one waits on the stack.
+      }
       V w[kKernel];
 #pragma GCC unroll 8
       for (int kx = 0; kx < kKernel; ++kx) w[kx] = load(weights + kx * args.channels);
