@@ -113,7 +113,8 @@ Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out) 
   if (e.end.residual_input >= 0) {
     e.residual_input = e.end.residual_input;
     e.base.r_zero = e.end.r_zero;
-    const bool in_reals = has_thirds(quant->scale[0]) && is_plain_sum(e.end, e.code.scale);
+    const bool in_reals =
+        !e.base.function && has_thirds(quant->scale[0]) && is_plain_sum(e.end, e.code.scale);
     e.base.residual = in_reals ? Residual::kBeforeMap : Residual::kBeforeCode;
     e.base.r_ratio = in_reals ? static_cast<float>(e.end.r_scale) : e.end.r_ratio;
   }
