@@ -269,6 +269,7 @@ class Quantizer {
         return fail(
             ErrorCode::kInvalidArgument,
             fmt::format("{} was made for another model; calibrate this one", options_.calibration));
+      INTACT_TRY(drop_without_line(*file));
     }
     std::int64_t count = 0;
     if (has_data()) {
@@ -337,8 +338,9 @@ class Quantizer {
     return {};
   }
 
-  // Ranges of a file. A tensor without a line stays float, and so do its readers.
-  Status take_ranges(const CalibrationFile& file) {
+  // What reads a tensor that the file has no line for stays float. Before anything is observed:
+  // observations are as the placement.
+  Status drop_without_line(const CalibrationFile& file) {
     std::vector<std::string> keep = options_.keep_float;
     // Keeps the node float when there is no line for what it reads.
     const auto look_up = [&](const std::string& name, std::int32_t n) {
@@ -355,15 +357,13 @@ class Quantizer {
       for (const std::size_t i : pair.operands)
         if (const PairOperand& o = placement_.operands[i]; !o.share)
           look_up(source_name(o), pair.node);
-    if (keep.size() != options_.keep_float.size()) {
-      const Placement before = placement_;
-      INTACT_ASSIGN(placement_, place(graph_, placement_options(keep)));
-      std::vector<Observation> kept;
-      if (!seen_.tensors.empty())
-        for (const QuantTensor& t : placement_.tensors)
-          kept.push_back(seen_.tensors[before.tensor_of.at(t.value)]);
-      seen_.tensors = std::move(kept);
-    }
+    if (keep.size() == options_.keep_float.size()) return {};
+    INTACT_ASSIGN(placement_, place(graph_, placement_options(keep)));
+    return {};
+  }
+
+  // Ranges of a file that has a line for every tensor.
+  Status take_ranges(const CalibrationFile& file) {
     for (QuantTensor& t : placement_.tensors) {
       ranges_.tensors.push_back(t.given ? Range{}
                                         : file.tensors.at(graph_.value(t.value).name).range);

@@ -555,5 +555,26 @@ TEST_F(Calibrate, ProductsOfActivationsReadTheFileToo) {
   for (const NodeReport& n : without->nodes) EXPECT_EQ(n.integer, n.name != "scores") << n.name;
 }
 
+// What reads a tensor without a line stays float as if it had been asked to, fits included.
+TEST_F(Calibrate, ATensorWithoutALineKeepsItsReaderFloatBesideData) {
+  const std::string path = write("net.onnx", model());
+  QuantizeOptions options;
+  std::string text = *calibrate(path, images(24), options);
+  options.calibration = write("ranges.cal", text);
+  options.keep_float = {"conv1"};
+  const auto asked = quantize(path, images(24), options);
+  ASSERT_TRUE(asked) << asked.error().text();
+  for (auto line = text.find("\"x\" "); line != std::string::npos; line = text.find("\"x\" ")) {
+    const auto begin = text.rfind('\n', line) + 1;
+    text.erase(begin, text.find('\n', line) + 1 - begin);
+  }
+  options.calibration = write("ranges.cal", text);
+  options.keep_float = {};
+  const auto without = quantize(path, images(24), options);
+  ASSERT_TRUE(without) << without.error().text();
+  for (const NodeReport& n : without->nodes) EXPECT_EQ(n.integer, n.name != "conv1") << n.name;
+  EXPECT_EQ(run(without->model, 77), run(asked->model, 77));
+}
+
 }  // namespace
 }  // namespace intact
