@@ -15,21 +15,6 @@ RangeTarget activations_of(const std::string& target) {
   return {{0, 255}, false};
 }
 
-Affine given_map(const Graph& graph, ValueId value) {
-  for (const Node& node : graph.nodes) {
-    if (node.out(0) != value) continue;
-    const std::vector<std::int64_t> zeros = to_int64(*graph.constant(node.in(2)));
-    const auto reach = [](std::int64_t z) { return std::max(z, 255 - z); };
-    const auto farthest =
-        std::max_element(zeros.begin(), zeros.end(),
-                         [&](std::int64_t a, std::int64_t b) { return reach(a) < reach(b); });
-    return {graph.constant(node.in(1))->values<float>()[0],
-            static_cast<std::int32_t>(*farthest),
-            {0, 255}};
-  }
-  return {};
-}
-
 RangeTarget target_of(const PairOperand& operand, const RangeTarget& activations) {
   return {activations.codes, activations.symmetric || operand.right, activations.scales};
 }
@@ -83,12 +68,11 @@ std::vector<float> gained_weights(const GemmSite& site, const Tensor& weight,
 
 namespace {
 
-Result<TensorDecision> decide_tensor(const Graph& graph, const QuantTensor& t,
-                                     const Observation* seen, const Range& range,
-                                     const RangeTarget& all) {
+Result<TensorDecision> decide_tensor(const QuantTensor& t, const Observation* seen,
+                                     const Range& range, const RangeTarget& all) {
   TensorDecision d;
   if (t.given) {
-    d.map = given_map(graph, t.value);
+    d.map = *t.given;
     return d;
   }
   const RangeTarget target = target_of(t, all);
@@ -96,7 +80,7 @@ Result<TensorDecision> decide_tensor(const Graph& graph, const QuantTensor& t,
   if (seen == nullptr) return d;
   d.gain = part_gains(t.parts, seen->channel_min, seen->channel_max);
   if (target.scales != ScaleSet::kAny)
-    for (float& g : d.gain) g = nearest_power(g);
+    for (float& g : d.gain) g = scale_near(g, ScaleSet::kSum);
   if (!d.gain.empty()) {
     INTACT_ASSIGN(d.map, gained_map(*seen, d.gain, target));
   }
@@ -135,8 +119,7 @@ Result<Decisions> decide_plainly(const Graph& graph, const Placement& placement,
     return seen.tensors.empty() ? nullptr : &seen.tensors[i];
   };
   for (std::size_t i = 0; i < placement.tensors.size(); ++i) {
-    auto decision =
-        decide_tensor(graph, placement.tensors[i], seen_of(i), ranges.tensors[i], target);
+    auto decision = decide_tensor(placement.tensors[i], seen_of(i), ranges.tensors[i], target);
     if (!decision)
       return fail(decision.error().with_context(
           fmt::format("tensor '{}'", graph.value(placement.tensors[i].value).name)));

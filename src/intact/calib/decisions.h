@@ -32,10 +32,6 @@ struct Decisions {
   std::vector<Affine> operands;         // As Placement::operands.
 };
 
-// The map of a given tensor (QuantTensor::given). Of zero points by channel: the one with which an
-// accumulator can grow most (numerics.md).
-Affine given_map(const Graph& graph, ValueId value);
-
 // Activations of a target: 0..255 asymmetric for "any", symmetric int8 for "tensorrt".
 RangeTarget activations_of(const std::string& target);
 

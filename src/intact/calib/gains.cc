@@ -61,16 +61,10 @@ std::vector<float> gains_for(const RangeChoice& c, double alpha) {
 // What decisions cost: the readers' relative errors, summed over them.
 class Costs {
  public:
-  Costs(const RangeChoice& c, ThreadPool& pool) : c_(c) {
-    for (std::size_t r = 0; r < c.readers.size(); ++r) {
-      const GemmSite& site = reader(c, r);
-      weights_.push_back(weight_matrix(site, *c.graph.constant(site.weight)));
-      errors_.emplace_back(weights_[r], site.groups, site.rows, site.taps, pool);
-      errors_[r].start(c.readers[r].x);
-    }
-  }
+  Costs(const RangeChoice& c, ThreadPool& pool) : c_(c), pool_(pool) {}
 
   Result<double> of(const TensorDecision& d) {
+    if (errors_.empty()) start();  // Many choices have one candidate, and never ask.
     double total = 0;
     for (std::size_t r = 0; r < errors_.size(); ++r) {
       const GemmSite& site = reader(c_, r);
@@ -109,15 +103,21 @@ class Costs {
   }
 
  private:
+  void start() {
+    for (std::size_t r = 0; r < c_.readers.size(); ++r) {
+      const GemmSite& site = reader(c_, r);
+      weights_.push_back(weight_matrix(site, *c_.graph.constant(site.weight)));
+      errors_.emplace_back(weights_[r], site.groups, site.rows, site.taps, pool_);
+      errors_[r].start(c_.readers[r].x);
+    }
+  }
+
   const RangeChoice& c_;
+  ThreadPool& pool_;
   std::vector<std::vector<float>> weights_;
   std::vector<RowErrors> errors_;
   std::size_t candidates_ = 0;
 };
-
-}  // namespace
-
-namespace {
 
 // Who multiplies the channels by a gain that is no power of two: the products that make them, as
 // far as their weights' scales can follow, or a Mul on an input of the graph, which all engines
@@ -208,7 +208,7 @@ Result<TensorDecision> choose_among(const RangeChoice& c, const RangeTarget& tar
     TensorDecision d;
     d.gain = gains_for(c, alpha);
     if (target.scales != ScaleSet::kAny)
-      for (float& g : d.gain) g = nearest_power(g);
+      for (float& g : d.gain) g = scale_near(g, ScaleSet::kSum);
     const auto map = gained_map(c.seen, d.gain, target);
     if (!map) continue;
     d.map = *map;

@@ -105,7 +105,7 @@ class Lockstep {
   }
   // Reals of the model's own codes stay reals here: they are exact.
   [[nodiscard]] bool is_given(ValueId v) const {
-    return placement_.tensors[placement_.tensor_of.at(v)].given;
+    return placement_.tensors[placement_.tensor_of.at(v)].given.has_value();
   }
   // The decision for input i of a chunk, or null when it is real.
   [[nodiscard]] const TensorDecision* input_codes(const Chunk& chunk, std::size_t i) const {

@@ -14,14 +14,22 @@ bool names_node(const std::string& pattern, const Node& node) {
   return matches_glob(pattern, node.name) || matches_glob(pattern, node.op);
 }
 
-// Whether that node makes reals of uint8 codes that are computed, by constants.
-bool is_given(const Graph& graph, std::int32_t n) {
-  if (n < 0) return false;
+// What the codes stand for of which that node makes reals, when they are computed bytes and it does
+// so by constants. With a zero point a channel: the one that lets a product's sum grow the most.
+std::optional<Affine> given_map(const Graph& graph, std::int32_t n) {
+  if (n < 0) return std::nullopt;
   const Node& node = graph.nodes[static_cast<std::size_t>(n)];
   const Tensor* scale = graph.constant(node.in(1));
   const Tensor* zero = graph.constant(node.in(2));
-  return node.is("DequantizeLinear") && graph.constant(node.in(0)) == nullptr && scale != nullptr &&
-         zero != nullptr && zero->dtype() == Dtype::kUint8;
+  if (!node.is("DequantizeLinear") || graph.constant(node.in(0)) != nullptr || scale == nullptr ||
+      zero == nullptr || zero->dtype() != Dtype::kUint8)
+    return std::nullopt;
+  const std::vector<std::int64_t> zeros = to_int64(*zero);
+  const auto reach = [](std::int64_t z) { return std::max(z, 255 - z); };
+  const auto farthest =
+      std::max_element(zeros.begin(), zeros.end(),
+                       [&](std::int64_t a, std::int64_t b) { return reach(a) < reach(b); });
+  return Affine{scale->values<float>()[0], static_cast<std::int32_t>(*farthest), {0, 255}};
 }
 
 // True for a MatMul of two computed matrices of reals.
@@ -186,7 +194,7 @@ Result<Placement> place(const Graph& graph, const PlacementOptions& options) {
   for (QuantTensor& t : placement.tensors) {
     const auto v = static_cast<std::size_t>(t.value);
     const std::int32_t made = uses.producer[v];
-    t.given = is_given(graph, made);
+    t.given = given_map(graph, made);
     t.shared = made < 0 || graph.nodes[static_cast<std::size_t>(made)].op != "LayerNormalization";
     if (options.float_sums && made >= 0 && is_product(graph.nodes[static_cast<std::size_t>(made)]))
       t.shared = false;

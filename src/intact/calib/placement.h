@@ -14,10 +14,12 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "calib/gemm_site.h"
+#include "quant/affine.h"
 
 namespace intact {
 
@@ -26,7 +28,7 @@ struct QuantTensor {
   std::vector<std::size_t> readers{};  // Indices into Placement::sites.
   bool shared = true;                  // Other readers read the codes too.
   bool only_products = true;           // No other reader, and no graph output.
-  bool given = false;  // The model's own DequantizeLinear makes it of an input's codes.
+  std::optional<Affine> given{};  // The model's own DequantizeLinear makes it of codes of this map.
   std::vector<std::size_t> parts{};  // What a Concat joined: channels of each (parts.h).
   bool sum = false;                  // Of codes alone, perhaps behind an activation.
   // The products, in the order of their channels, whose weights can take gains of this tensor's

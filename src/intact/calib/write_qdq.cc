@@ -7,7 +7,6 @@
 
 #include "base/check.h"
 #include "base/round.h"
-#include "calib/parts.h"
 #include "quant/scheme.h"
 
 namespace intact {
@@ -20,8 +19,6 @@ class Writer {
         placement_(placement),
         d_(d),
         options_(options),
-        uses_(graph.uses()),
-        types_(graph),
         original_nodes_(graph.nodes.size()) {}
 
   Status run() {
@@ -152,9 +149,7 @@ class Writer {
     const ValueId codes = g_.add_constant(
         weight_name + "_q", Tensor::of<std::int8_t>(shape, std::span<const std::int8_t>(s.codes)));
     const Shape channels{static_cast<std::int64_t>(s.scales.size())};
-    const bool one =
-        options_.one_scale && std::count(s.scales.begin(), s.scales.end(), s.scales[0]) ==
-                                  static_cast<std::ptrdiff_t>(s.scales.size());
+    const bool one = options_.one_scale && is_uniform(s.scales);
     const ValueId scales = g_.add_constant(weight_name + "_s", scale_tensor(s.scales, one));
     const ValueId w =
         add("DequantizeLinear", {codes, scales}, weight_name + "_dq", one ? -1 : site.weight_axis);
@@ -257,8 +252,6 @@ class Writer {
   const Placement& placement_;
   Decisions& d_;
   const WriteOptions& options_;
-  Uses uses_;
-  ShapeAnalysis types_;
   std::size_t original_nodes_;
 };
 

@@ -43,10 +43,4 @@ float scale_near(float scale, ScaleSet set) {
   return static_cast<double>(above) / s < s / static_cast<double>(below) ? above : below;
 }
 
-float nearest_power(float x) {
-  const int exponent = std::ilogb(x);
-  const double m = std::ldexp(static_cast<double>(x), -exponent);
-  return std::ldexp(1.0f, exponent + (m * m > 2 ? 1 : 0));
-}
-
 }  // namespace intact

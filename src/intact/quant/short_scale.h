@@ -9,7 +9,7 @@
 // the quantization noise itself. docs/decisions/0005-short-scales.md has the measurements.
 //
 //   activations   m in {1, 3/2}
-//   sums          m = 1
+//   sums          m = 1        (of codes alone; one with a product in it is added in real units)
 //   weights       m in {1, 9/8, 5/4, 11/8, 3/2, 15/8}
 //
 // Every multiplier m_x m_w / m_y of these either is exact in float or a third with an error of at
@@ -33,8 +33,5 @@ float scale_below(float scale, ScaleSet set);
 
 // Returns the member nearest to `scale` in ratio.
 float scale_near(float scale, ScaleSet set);
-
-// Returns the power of two nearest to x > 0 in ratio.
-float nearest_power(float x);
 
 }  // namespace intact

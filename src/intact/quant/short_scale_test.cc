@@ -47,10 +47,10 @@ TEST(ShortScale, NeighboursEncloseTheScale) {
 }
 
 TEST(ShortScale, PowersAreNearestInRatio) {
-  EXPECT_EQ(nearest_power(1.0f), 1.0f);
-  EXPECT_EQ(nearest_power(1.41f), 1.0f);
-  EXPECT_EQ(nearest_power(1.42f), 2.0f);
-  EXPECT_EQ(nearest_power(0.1f), 0.125f);
+  EXPECT_EQ(scale_near(1.0f, ScaleSet::kSum), 1.0f);
+  EXPECT_EQ(scale_near(1.41f, ScaleSet::kSum), 1.0f);
+  EXPECT_EQ(scale_near(1.42f, ScaleSet::kSum), 2.0f);
+  EXPECT_EQ(scale_near(0.1f, ScaleSet::kSum), 0.125f);
 }
 
 // The claim of the header: the epilogue of an integer product, one float multiplication, rounds the
