@@ -56,7 +56,6 @@ void Common::add_session_to(CLI::App& app) {
 }
 
 Json Common::report_fast(const std::string& model, const Session& session) const {
-  if (!fast_float) return {};
   const std::vector<std::string> nodes = session.fast_nodes();
   if (nodes.empty())
     fmt::print(stderr,

@@ -65,7 +65,7 @@ struct Common {
   void add_session_to(CLI::App& app);
   [[nodiscard]] SessionOptions session() const { return {threads, cache_dir, fast_float}; }
   // What a session computes in BF16 because of --fast-float, also in a line on stdout or, where
-  // that is nothing, on stderr. Null without the flag.
+  // that is nothing, on stderr.
   [[nodiscard]] Json report_fast(const std::string& model, const Session& session) const;
   // Writes `object` with "schema": "intact.VERB/1" where --json says; nothing without it.
   [[nodiscard]] Status write(const std::string& verb, Json object) const;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "calib/byte_inputs.h"
 #include "data/image_prep.h"
 #include "intact/quantize.h"
 
@@ -70,8 +71,21 @@ ByteMaps byte_maps_of(const std::map<std::string, std::string>& metadata) {
   return maps;
 }
 
-void keep_byte_map(Graph& graph, const std::string& input, const ByteMap& map) {
-  graph.metadata[std::string(kPrefix) + input] = to_text(map);
+Status take_byte_input(Graph& graph, const std::string& name, const ByteMap& map) {
+  const std::string context = fmt::format("input type of '{}'", name);
+  std::string names;
+  for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
+    const std::string& other = graph.value(graph.inputs[i]).name;
+    if (other == name) {
+      if (auto status = take_bytes(graph, i, map); !status)
+        return fail(status.error().with_context(context));
+      graph.metadata[std::string(kPrefix) + name] = to_text(map);
+      return {};
+    }
+    names += (i == 0 ? "'" : ", '") + other + "'";
+  }
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("{}: the model has no such input; it has {}", context, names));
 }
 
 }  // namespace intact

@@ -22,6 +22,9 @@ std::string to_text(const ByteMap& map);
 
 // The maps that a file's metadata holds; what is not readable is left out.
 ByteMaps byte_maps_of(const std::map<std::string, std::string>& metadata);
-void keep_byte_map(Graph& graph, const std::string& input, const ByteMap& map);
+
+// Makes that input bytes (calib/byte_inputs.h), and keeps the words. Errors: kInvalidArgument when
+// there is no such input, or it can't be bytes.
+Status take_byte_input(Graph& graph, const std::string& name, const ByteMap& map);
 
 }  // namespace intact

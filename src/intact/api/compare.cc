@@ -7,7 +7,6 @@
 
 #include "api/prepare.h"
 #include "api/sample_reader.h"
-#include "calib/byte_inputs.h"
 #include "calib/compare_layers.h"
 #include "calib/raise_opset.h"
 #include "onnx/import.h"
@@ -121,11 +120,7 @@ Result<CompareResult> compare(const std::string& float_path, const std::string& 
   INTACT_ASSIGN(Graph float_graph, import_onnx_file(float_path));
   INTACT_ASSIGN(const Graph quantized, import_onnx_file(quantized_path));
   for (const auto& [name, map] : byte_maps_of(quantized.metadata))
-    for (std::size_t i = 0; i < float_graph.inputs.size(); ++i)
-      if (float_graph.value(float_graph.inputs[i]).name == name) {
-        INTACT_TRY(take_bytes(float_graph, i, map));
-        keep_byte_map(float_graph, name, map);
-      }
+    INTACT_TRY(take_byte_input(float_graph, name, map));
   const SampleReader reader(float_graph);
   INTACT_TRY(prepare_for_quantization(float_graph));
   INTACT_TRY(raise_opset(float_graph));

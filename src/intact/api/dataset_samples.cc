@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "api/byte_words.h"
 #include "api/sample_reader.h"
 #include "api/sample_tensors.h"
 #include "data/image_prep.h"
@@ -81,6 +82,11 @@ Target target_of(const SampleInputs& sample, const Session& session) {
   return target;
 }
 
+namespace {
+
+// Opens DATA for inputs with these specs, or, where that does not fit and some inputs have byte
+// maps, for their other form: bytes in the place of reals, reals in that of bytes. Errors:
+// open_dataset's.
 Result<std::unique_ptr<Dataset>> open_either_form(const std::string& path,
                                                   const DataOptions& options,
                                                   std::vector<InputSpec> specs,
@@ -108,6 +114,8 @@ Result<std::unique_ptr<Dataset>> open_either_form(const std::string& path,
   auto other = open_dataset(path, options, std::move(others));
   return other ? std::move(other) : std::move(data);
 }
+
+}  // namespace
 
 Result<SampleSource> open_data(const std::string& path, const Session& session,
                                const DataOptions& options) {

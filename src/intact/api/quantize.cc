@@ -146,19 +146,7 @@ Status take_input_types(Graph& graph, const QuantizeOptions& options) {
                   context + ": uint8 inputs are for target any; TensorRT takes int8 codes only");
     const auto map = parse_byte_map(text);
     if (!map) return fail(map.error().with_context(context));
-    std::string names;
-    std::size_t input = 0;
-    for (; input < graph.inputs.size(); ++input) {
-      const std::string& other = graph.value(graph.inputs[input]).name;
-      if (other == name) break;
-      names += (input == 0 ? "'" : ", '") + other + "'";
-    }
-    if (input == graph.inputs.size())
-      return fail(ErrorCode::kInvalidArgument,
-                  fmt::format("{}: the model has no such input; it has {}", context, names));
-    if (auto status = take_bytes(graph, input, *map); !status)
-      return fail(status.error().with_context(context));
-    keep_byte_map(graph, name, *map);
+    INTACT_TRY(take_byte_input(graph, name, *map));
   }
   return {};
 }
@@ -186,9 +174,7 @@ class Quantizer {
     INTACT_TRY(decide());
     INTACT_TRY(write());
     // The scales of a small model's channels may weigh more than they are worth.
-    if (result_.float_bytes<kSmallModel&& static_cast<double>(result_.quantized_bytes)>
-            kWantedSize *
-        static_cast<double>(result_.float_bytes)) {
+    if (result_.float_bytes < kSmallModel && spare_bytes() < 0) {
       one_scale_ = true;
       graph_ = ready.clone();
       INTACT_TRY(decide());
@@ -247,6 +233,11 @@ class Quantizer {
     return {};
   }
 
+  // The set that the options allow where `set` would do.
+  [[nodiscard]] ScaleSet scales(ScaleSet set) const {
+    return options_.scales == "short" ? set : ScaleSet::kAny;
+  }
+
   [[nodiscard]] PlacementOptions placement_options(std::vector<std::string> keep_float) const {
     const bool tensorrt = options_.target == "tensorrt";
     return {std::move(keep_float), options_.require_int8, tensorrt, tensorrt};
@@ -285,7 +276,7 @@ class Quantizer {
     const std::int64_t calibrating = held_back_ ? count - count / kHoldBackEvery : count;
     INTACT_ASSIGN(const RangeMethod method, method_of(options_));
     target_ = activations_of(options_.target);
-    if (options_.scales == "short") target_.scales = ScaleSet::kActivation;
+    target_.scales = scales(ScaleSet::kActivation);
     if (count > 0) {
       ObserveOptions o;
       o.threads = options_.threads;
@@ -329,7 +320,7 @@ class Quantizer {
       const QuantTensor& t = placement_.tensors[i];
       if (!t.given) continue;
       const TensorStats& s = seen_.tensors[i].stats;
-      if ((s.max - s.min) / given_map(graph_, t.value).scale < kLeastBytes)
+      if ((s.max - s.min) / t.given->scale < kLeastBytes)
         return fail(
             ErrorCode::kDataMismatch,
             "the samples of the uint8 input hold hardly more than one of 256 bytes: are they "
@@ -391,7 +382,7 @@ class Quantizer {
   Status decide() {
     WeightOptions weights;
     if (options_.weight_range == "mse") weights.range = WeightRange::kMse;
-    if (options_.scales == "short") weights.scales = ScaleSet::kWeight;
+    weights.scales = scales(ScaleSet::kWeight);
     INTACT_ASSIGN(decisions_,
                   decide_plainly(graph_, placement_, seen_, ranges_, target_, weights, one_scale_));
     if (options_.effort == 0 || seen_.samples == 0 || placement_.sites.empty()) return {};
@@ -410,8 +401,7 @@ class Quantizer {
   Status leave_islands() {
     IslandSearch search{float_graph_,    graph_, placement_, decisions_,      seen_.multiply_adds,
                         write_options(), 0,      {},         options_.threads};
-    search.spare_bytes = kWantedSize * static_cast<double>(result_.float_bytes) -
-                         static_cast<double>(result_.quantized_bytes);
+    search.spare_bytes = spare_bytes();
     const auto add = [&](std::int32_t n) {
       if (!names_any(options_.require_int8, graph_.nodes[static_cast<std::size_t>(n)]))
         search.candidates.push_back(n);
@@ -428,11 +418,17 @@ class Quantizer {
     return judge_result();
   }
 
+  // What the written file may still grow.
+  [[nodiscard]] double spare_bytes() const {
+    return kWantedSize * static_cast<double>(result_.float_bytes) -
+           static_cast<double>(result_.quantized_bytes);
+  }
+
   [[nodiscard]] WriteOptions write_options() const {
     WriteOptions o;
     o.float_bias = options_.target == "tensorrt";
     o.one_scale = one_scale_;
-    if (options_.scales == "short") o.scales = ScaleSet::kWeight;
+    o.scales = scales(ScaleSet::kWeight);
     o.short_names = result_.float_bytes < kSmallModel;
     return o;
   }
@@ -623,25 +619,6 @@ Result<std::string> merge(const std::string& a, const std::string& b) {
   INTACT_ASSIGN(const CalibrationFile second, read_calibration(b));
   INTACT_ASSIGN(const CalibrationFile merged, merge_calibrations(first, second));
   return to_text(merged);
-}
-
-Result<VerifyResult> verify(const std::string& path, const SessionOptions& options,
-                            const std::atomic<bool>* cancel) {
-  INTACT_ASSIGN(Graph graph, import_onnx_file(path));
-  VerifyResult r;
-  const auto stored = graph.metadata.find("intact.fingerprint");
-  if (stored == graph.metadata.end())
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{} has no fingerprint: intact did not write it", path));
-  INTACT_ASSIGN(const Fingerprint expected, Fingerprint::parse(stored->second));
-  INTACT_ASSIGN(const Fingerprint actual, make_fingerprint(graph, options.threads, cancel));
-  r.expected = hex(expected.outputs);
-  r.actual = hex(actual.outputs);
-  r.first_node = first_difference(graph, expected, actual);
-  r.same = r.first_node.empty() && expected.outputs == actual.outputs;
-  if (!r.same && r.first_node.empty())
-    r.first_node = "(the outputs; every node's weights are the same)";
-  return r;
 }
 
 }  // namespace intact

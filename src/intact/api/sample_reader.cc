@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 namespace intact {
+namespace {
 
+// A tensor as an input of that type takes it: itself, or its other form where the input has a map.
+// Errors: those of bytes_of and reals_of (quant/byte_map.h), naming the input.
 Result<Tensor> in_form(Tensor tensor, Dtype wanted, const std::string& input,
                        const ByteMaps& maps) {
   const auto map = maps.find(input);
@@ -15,6 +18,8 @@ Result<Tensor> in_form(Tensor tensor, Dtype wanted, const std::string& input,
   if (!converted) return fail(converted.error().with_context(fmt::format("input '{}'", input)));
   return converted;
 }
+
+}  // namespace
 
 SampleReader::SampleReader(const Graph& graph, ByteMaps maps) : maps_(std::move(maps)) {
   maps_.merge(byte_maps_of(graph.metadata));

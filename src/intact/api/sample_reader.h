@@ -10,10 +10,6 @@
 
 namespace intact {
 
-// A tensor as an input of that type takes it: itself, or its other form where the input has a map.
-// Errors: those of bytes_of and reals_of (quant/byte_map.h), naming the input.
-Result<Tensor> in_form(Tensor tensor, Dtype wanted, const std::string& input, const ByteMaps& maps);
-
 class SampleReader {
  public:
   // `maps`: of inputs that samples may hold as bytes or as reals, whichever the graph takes; those
