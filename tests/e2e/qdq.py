@@ -79,16 +79,21 @@ def attributes(node: onnx.NodeProto) -> dict[str, object]:
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
 
 
+def unoptimized(model: bytes | Path) -> onnxruntime.InferenceSession:
+    """ONNX Runtime as the standard reads a file, node by node."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    data = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
 def integer_share(path: Path, feeds: dict[str, np.ndarray]) -> float:
     """The share of multiply-adds, at these feeds, in products of two dequantized values."""
     file = File(path)
     nodes = [n for n in file.model.graph.node if n.op_type in MACS]
     wanted = [v for n in nodes for v in (n.output[0], n.input[0], n.input[1])]
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        file.with_outputs(wanted), options, providers=["CPUExecutionProvider"]
-    )
+    session = unoptimized(file.with_outputs(wanted))
     names = [o.name for o in session.get_outputs()]
     shapes = {k: v.shape for k, v in zip(names, session.run(None, feeds), strict=True)}
     shapes |= {k: v.shape for k, v in file.constants.items()} | {

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import qdq
 import zoo
 from onnx import TensorProto, helper, numpy_helper, save
-
-EPS = 2.0**-24
 
 
 @dataclass
@@ -83,20 +82,20 @@ class Case:
         """What multiplies v, as codes or reals; and by how much float arithmetic may miss it."""
         q, k = self.real(0), np.swapaxes(self.real(1), -1, -2)
         s = q @ k
-        e = (3 if self.is_codes(0) else self.width + 3) * EPS * (np.abs(q) @ np.abs(k))
+        e = (3 if self.is_codes(0) else self.width + 3) * qdq.EPS * (np.abs(q) @ np.abs(k))
         if self.is_codes(0):
-            e = 3 * EPS * np.abs(s)  # The sum of codes is exact.
+            e = 3 * qdq.EPS * np.abs(s)  # The sum of codes is exact.
         for (op, _), operand in zip(self.chain, self.operands, strict=True):
             c = operand.astype(np.float64)
             if op == "Add":
                 s = s + c
             else:
                 s, e = (s * c, e * np.abs(c)) if op == "Mul" else (s / c, e / np.abs(c))
-            e = e + 2 * EPS * np.abs(s)
+            e = e + 2 * qdq.EPS * np.abs(s)
         p = np.exp(s - s.max(-1, keepdims=True))
         p = p / p.sum(-1, keepdims=True)
-        e = e + EPS * (s.max(-1, keepdims=True) - s)
-        e = p * (e + (p * e).sum(-1, keepdims=True) + (self.length / 16 + 16) * EPS)
+        e = e + qdq.EPS * (s.max(-1, keepdims=True) - s)
+        e = p * (e + (p * e).sum(-1, keepdims=True) + (self.length / 16 + 16) * qdq.EPS)
         if not self.is_codes(2):
             return p, e
         t, near = p / np.float32(self.p_scale), e / np.float32(self.p_scale)
@@ -124,13 +123,13 @@ class Case:
         doubt = self.p_doubt * (np.float64(np.float32(self.p_scale)) if self.is_codes(2) else 1)
         room = np.moveaxis(doubt @ v, 1, 2)
         if not self.is_codes(2):  # A float product.
-            room = room + np.moveaxis((self.length + 4) * EPS * (self.p_exact @ v), 1, 2)
+            room = room + np.moveaxis((self.length + 4) * qdq.EPS * (self.p_exact @ v), 1, 2)
         room = room * self.column_factors()
         if not self.y_codes:
-            assert np.all(np.abs(y - want) <= room + 3 * EPS * np.abs(want) + 1e-30)
+            assert np.all(np.abs(y - want) <= room + 3 * qdq.EPS * np.abs(want) + 1e-30)
             return
         t = want / np.float64(self.y_scale)
-        near = np.maximum(room / np.float64(self.y_scale) + 3 * EPS * np.abs(t), 2.0**-14)
+        near = np.maximum(room / np.float64(self.y_scale) + 3 * qdq.EPS * np.abs(t), 2.0**-14)
         low, high = (np.clip(np.rint(v) + 128, 0, 255) for v in (t - near, t + near))
         assert np.all((y >= low) & (y <= high)), self.name
         if self.codes == "both":

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import qdq
 import zoo
@@ -33,14 +32,6 @@ WAYS = {
         {"per_channel": True, "extra_options": {"DedicatedQDQPair": True}},
     ),
 }
-
-
-def plain(model: bytes) -> onnxruntime.InferenceSession:
-    """ONNX Runtime, running what is written."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def check_codes(path: Path, feeds: dict[str, np.ndarray]) -> int:
@@ -101,7 +92,7 @@ def statically_quantized(name: str, way: str, where: Path, form: str = "QDQ") ->
 def test_files_of_onnx_runtime(name: str, way: str, tmp_path: Path) -> None:
     zoo.need()
     path = statically_quantized(name, way, tmp_path)
-    judge = plain(path.read_bytes())
+    judge = qdq.unoptimized(path.read_bytes())
     session = intact.InferenceSession(str(path))
     feeds = zoo.samples(name, "test", 2)
     for x in feeds:
@@ -368,7 +359,7 @@ def test_habits_of_exporters(name: str, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(model)
     x = {"x": np.random.default_rng(1).normal(0, 1, shape).astype(np.float32)}
-    ours, theirs = intact.InferenceSession(model).run(None, x), plain(model).run(None, x)
+    ours, theirs = intact.InferenceSession(model).run(None, x), qdq.unoptimized(model).run(None, x)
     for node, a, b in zip(
         onnx.load_model_from_string(model).graph.output, ours, theirs, strict=True
     ):

@@ -41,13 +41,6 @@ PROVIDERS = ["CPUExecutionProvider"]
 ALL = zoo.parameters([*zoo.SMALL, *zoo.BIG])
 
 
-def unoptimized(path: Path) -> onnxruntime.InferenceSession:
-    """ONNX Runtime as the standard reads the file, node by node."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(str(path), options, providers=PROVIDERS)
-
-
 def sqnr(reference: object, other: object, feeds: list[zoo.Feeds]) -> float:
     """Output SQNR in dB of one session against another, the worst output."""
     signal = noise = 0.0
@@ -68,7 +61,7 @@ def feeds_of(session: intact.InferenceSession, name: str, count: int) -> list[zo
 def test_file_is_valid_and_loads_in_other_engines(name: str, quantized: Quantize) -> None:
     path = quantized(name)
     onnx.checker.check_model(str(path), full_check=True)
-    unoptimized(path)
+    qdq.unoptimized(path)
     onnxruntime.InferenceSession(str(path), providers=PROVIDERS)
     openvino = pytest.importorskip("openvino")
     openvino.Core().compile_model(str(path), "CPU")
@@ -77,7 +70,7 @@ def test_file_is_valid_and_loads_in_other_engines(name: str, quantized: Quantize
 @pytest.mark.parametrize("name", ALL)
 def test_answers_are_those_of_onnxruntime(name: str, quantized: Quantize) -> None:
     path = quantized(name)
-    ours, theirs = intact.InferenceSession(str(path)), unoptimized(path)
+    ours, theirs = intact.InferenceSession(str(path)), qdq.unoptimized(path)
     feeds = feeds_of(ours, name, 200 if name in CLASSIFIERS else 12)
     decibels = sqnr(theirs, ours, feeds)
     agree = sum(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+import qdq
 from onnx import TensorProto, helper, numpy_helper
 
 import intact
@@ -73,10 +74,7 @@ def test_codes_of_a_sum(kernel: int, activation: str, y_scale: float) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     got = intact.InferenceSession(model.SerializeToString()).run(None, {"x": x, "r": r})[0]
 
-    pad = kernel // 2
-    padded = np.pad(x.astype(np.int64) - X_ZERO, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), (2, 3))
-    acc = np.einsum("nchwij,kcij->nkhw", windows, w.astype(np.int64))
+    acc = qdq.conv(x.astype(np.int64) - X_ZERO, w.astype(np.int64), {"pads": [kernel // 2] * 4})
     real = apply(activation, acc * (X_SCALE * W_SCALE)) + (r.astype(np.int64) - R_ZERO) * R_SCALE
     steps = real / np.float64(np.float32(y_scale))
     want = np.clip(np.rint(steps) + Y_ZERO, 0, 255)

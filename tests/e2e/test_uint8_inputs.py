@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
+import qdq
 import zoo
 from onnx import TensorProto, helper, numpy_helper
 
@@ -36,7 +37,7 @@ RECIPES: dict[str, tuple[str, float, list[float], list[float]]] = {
 }
 
 
-def network(pads: int = 1, inside: bool = False, channels_last: bool = False) -> onnx.ModelProto:
+def network(inside: bool = False, channels_last: bool = False) -> onnx.ModelProto:
     """x [n,3,SIDE,SIDE] -> two convolutions and a Gemm. `inside`: the model normalizes bytes itself."""
     rng = np.random.default_rng(11)
     tensors = {
@@ -62,7 +63,7 @@ def network(pads: int = 1, inside: bool = False, channels_last: bool = False) ->
         x = "xt"
     nodes += [
         helper.make_node(
-            "Conv", [x, "w1", "b1"], ["c1"], name="conv1", pads=[pads] * 4, strides=[2, 2]
+            "Conv", [x, "w1", "b1"], ["c1"], name="conv1", pads=[1] * 4, strides=[2, 2]
         ),
         helper.make_node("Relu", ["c1"], ["r1"], name="relu1"),
         helper.make_node("Conv", ["r1", "w2"], ["c2"], name="conv2"),
@@ -102,14 +103,6 @@ def as_input(image: Array, layout: str) -> Array:
     return image if layout == ",nhwc" else np.ascontiguousarray(image.transpose(0, 3, 1, 2))
 
 
-def reference(model: bytes | Path) -> onnxruntime.InferenceSession:
-    """ONNX Runtime as the standard reads the file, node by node."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    data = model if isinstance(model, bytes) else str(model)
-    return onnxruntime.InferenceSession(data, options, providers=PROVIDERS)
-
-
 def sqnr(exact: list[Array], other: list[Array]) -> float:
     a, b = np.concatenate(exact).astype(np.float64), np.concatenate(other)
     return float(10 * np.log10((a**2).sum() / max(((a - b) ** 2).sum(), 1e-30)))
@@ -133,7 +126,7 @@ def test_the_normalization_is_in_the_first_layer(recipe: str, layout: str) -> No
     assert [
         n.op_type for n in file.graph.node if n.op_type in ("Cast", "Mul", "Add", "QuantizeLinear")
     ] == []
-    exact, bytes_file = reference(model.SerializeToString()), reference(result.model)
+    exact, bytes_file = qdq.unoptimized(model.SerializeToString()), qdq.unoptimized(result.model)
     exact_answers, answers = [], []
     for image in images(2, 8):
         exact_answers.append(exact.run(None, {"x": normalized(image, recipe)})[0])
@@ -162,11 +155,11 @@ def test_codes_equal_onnx_runtime_and_the_float_input_file(
     ours = intact.InferenceSession(tmp_path / "q.onnx")
     assert ours.get_inputs()[0].type == "tensor(uint8)"
     theirs = [
-        reference(tmp_path / "q.onnx"),
+        qdq.unoptimized(tmp_path / "q.onnx"),
         onnxruntime.InferenceSession(str(tmp_path / "q.onnx"), providers=PROVIDERS),
     ]
     before = intact.InferenceSession(float_input.model)
-    exact = reference(model.SerializeToString())
+    exact = qdq.unoptimized(model.SerializeToString())
     out: dict[str, list[Array]] = {
         "ours": [],
         "node by node": [],
@@ -202,7 +195,7 @@ def test_a_normalization_of_the_model_itself_is_folded_too(channels_last: bool) 
         next(n for n in file.graph.node if n.op_type == "DequantizeLinear").input[2]
     ]
     assert zero.tolist() == [104, 116, 124]
-    exact, bytes_file = reference(model.SerializeToString()), reference(result.model)
+    exact, bytes_file = qdq.unoptimized(model.SerializeToString()), qdq.unoptimized(result.model)
     answers = [
         (
             exact.run(None, {"x": i.transpose(turn).astype(np.float32)})[0],
@@ -225,7 +218,7 @@ def test_what_cannot_be_folded_is_computed_and_said() -> None:
     assert result.verdict == "INTACT"
 
 
-def test_samples_may_be_floats_or_bytes(tmp_path: Path) -> None:
+def test_samples_may_be_floats_or_bytes() -> None:
     types = {"x": "uint8,nhwc" + RECIPES["imagenet"][0]}
     a = intact.quantize(
         network(), [{"x": normalized(i, "imagenet")} for i in images(1, 12)], input_types=types
