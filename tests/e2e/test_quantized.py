@@ -33,10 +33,12 @@ PEER_DB = {
 }
 # Models whose first output is a score a class.
 CLASSIFIERS = [*zoo.SMALL, "efficientnet-lite0"]
+# Models of short samples: many take no longer, and one code that differs spoils its sample only.
+SENTENCES = ["minilm-l6-v2"]
 # Deep chains of 8-bit tensors, where the 35 dB are out of reach for any two engines: values that differ by d codes
 # before a rounding differ by a whole code behind it with probability d, a noise of sqrt(d) that the next layer starts
 # from, until the roundings of both are independent. ONNX Runtime with and without optimizations differs as much.
-CHAOTIC = ["efficientnet-lite0", "nanodet-m-320", "ppocrv4-det", "minilm-l6-v2"]
+CHAOTIC = ["efficientnet-lite0", "nanodet-m-320", "ppocrv4-det"]
 PROVIDERS = ["CPUExecutionProvider"]
 ALL = zoo.parameters([*zoo.SMALL, *zoo.BIG])
 
@@ -71,7 +73,7 @@ def test_file_is_valid_and_loads_in_other_engines(name: str, quantized: Quantize
 def test_answers_are_those_of_onnxruntime(name: str, quantized: Quantize) -> None:
     path = quantized(name)
     ours, theirs = intact.InferenceSession(str(path)), qdq.unoptimized(path)
-    feeds = feeds_of(ours, name, 200 if name in CLASSIFIERS else 12)
+    feeds = feeds_of(ours, name, 200 if name in CLASSIFIERS or name in SENTENCES else 12)
     decibels = sqnr(theirs, ours, feeds)
     agree = sum(
         int(theirs.run(None, f)[0].argmax() == ours.run(None, f)[0].argmax()) for f in feeds

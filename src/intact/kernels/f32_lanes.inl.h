@@ -54,11 +54,11 @@ struct MinF32 {
   [[gnu::always_inline]] static V fold(V a, V b) noexcept { return step(a, b); }
 };
 
-// The lanes of one row: 16 consecutive elements in 16 / kLanes vectors.
-template <class S, template <class> class Op>
+// The lanes of one row: kWidth consecutive elements in kWidth / kLanes vectors.
+template <class S, template <class> class Op, int kWidth = 16>
 struct RowLanesF32 {
   using V = typename S::V;
-  static constexpr int kVectors = 16 / S::kLanes;
+  static constexpr int kVectors = kWidth / S::kLanes;
   V v[kVectors];
 
   [[gnu::always_inline]] RowLanesF32() noexcept {
@@ -67,7 +67,8 @@ struct RowLanesF32 {
   }
   [[gnu::always_inline]] void step(int j, V x) noexcept { v[j] = Op<S>::step(v[j], x); }
 
-  // The tree w = 8, 4, 2, 1: first between vectors, then inside one. Lane 0 is the result.
+  // The tree w = kWidth / 2, .., 2, 1: first between vectors, then inside one. Lane 0 is the
+  // result.
   [[gnu::always_inline]] V fold() const noexcept {
     V u[kVectors];
 #pragma GCC unroll 16
@@ -81,12 +82,36 @@ struct RowLanesF32 {
   }
 
  private:
-  template <int kWidth>
+  template <int kFolded>
   [[gnu::always_inline]] static V fold_lanes(V u) noexcept {
-    if constexpr (kWidth == 0)
+    if constexpr (kFolded == 0)
       return u;
     else
-      return fold_lanes<kWidth / 2>(Op<S>::fold(u, S::template upper<kWidth>(u)));
+      return fold_lanes<kFolded / 2>(Op<S>::fold(u, S::template upper<kFolded>(u)));
+  }
+};
+
+// The lanes of a sum of one row, in double.
+template <class S>
+struct RowDoublesF32 {
+  static constexpr int kVectors = 16 / S::kLanes;
+  typename S::D v[kVectors];
+
+  [[gnu::always_inline]] RowDoublesF32() noexcept {
+#pragma GCC unroll 16
+    for (int j = 0; j < kVectors; ++j) v[j] = S::dzero();
+  }
+  [[gnu::always_inline]] void step(int j, typename S::V x) noexcept { v[j] = S::dadd(v[j], x); }
+  [[gnu::always_inline]] double fold() const noexcept {
+    alignas(64) double lane[16];
+#pragma GCC unroll 16
+    for (int j = 0; j < kVectors; ++j) S::dstore(lane + j * S::kLanes, v[j]);
+#pragma GCC unroll 4
+    for (int w = 8; w >= 1; w /= 2) {
+#pragma GCC unroll 8
+      for (int j = 0; j < w; ++j) lane[j] = lane[j] + lane[j + w];
+    }
+    return lane[0];
   }
 };
 

@@ -49,8 +49,10 @@ struct SoftmaxF32Args {
   bool log = false;
 };
 
-// y = (x - mean) * r * scale + bias, r = 1 / sqrt(V / n + eps), V the lane sum of fma(d, d, lane),
-// d = x - mean; evaluated as fma(d * r, scale, bias). Without `center` mean is 0 (RMSNorm).
+// y = (x - mean) * r * scale + bias, r = 1 / sqrt(V / n + eps), d = x - mean; evaluated as
+// fma(d * r, scale, bias). mean is the lane sum in double by n, rounded to float: rows far from
+// zero keep their variance. V is a lane sum as (1) but of eight lanes, x_i in lane i mod 8, and
+// w = 4, 2, 1; a lane takes fma(d, d, lane). Without `center` mean is 0 (RMSNorm).
 struct LayerNormF32Args {
   std::int64_t rows = 0;
   std::int64_t cols = 0;

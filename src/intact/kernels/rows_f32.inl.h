@@ -272,51 +272,124 @@ struct RowsF32 {
     if (c < args.cols) softmax_columns<true>(args, c, static_cast<int>(args.cols - c));
   }
 
+  // The means of rows, from sums in double.
+  template <int kRows>
+  [[gnu::always_inline]] static void means(const float* x, std::ptrdiff_t stride, std::int64_t n,
+                                           V* mean) noexcept {
+    RowDoublesF32<S> sum[kRows];
+    for_rows<kRows>(
+        x, stride, n, [](int) { return 0.0f; },
+        [&](int q, int j, std::int64_t, V v) { sum[q].step(j, v); },
+        [&](int q, int j, std::int64_t, V v, int) { sum[q].step(j, v); });
+#pragma GCC unroll 4
+    for (int q = 0; q < kRows; ++q)
+      mean[q] = S::set(static_cast<float>(sum[q].fold() / static_cast<double>(n)));
+  }
+
+  // V of layer_norm: eight lanes a row, of which a vector of 16 holds two rows'.
+  template <int kRows>
+  [[gnu::always_inline]] static void squares(const float* x, std::ptrdiff_t stride, std::int64_t n,
+                                             const V (&mean)[kRows], V (&total)[kRows]) noexcept {
+    if constexpr (S::kLanes <= 8) {
+      using Lanes = RowLanesF32<S, SumSqF32, 8>;
+      Lanes lanes[kRows];
+      for_rows<kRows>(
+          x, stride, n, [&](int q) { return first_lane(mean[q]); },  // d = 0 beyond the end.
+          [&](int q, int j, std::int64_t, V v) {
+            lanes[q].step(j % Lanes::kVectors, S::sub(v, mean[q]));
+          },
+          [&](int q, int j, std::int64_t, V v, int) {
+            lanes[q].step(j % Lanes::kVectors, S::sub(v, mean[q]));
+          });
+#pragma GCC unroll 4
+      for (int q = 0; q < kRows; ++q) total[q] = lanes[q].fold();
+    } else {
+      constexpr int kPairs = (kRows + 1) / 2;
+      const std::ptrdiff_t next = kRows == 1 ? 0 : stride;
+      V both[kPairs], lanes[kPairs];
+#pragma GCC unroll 2
+      for (int p = 0; p < kPairs; ++p) {
+        both[p] = S::halves(mean[2 * p], mean[kRows == 1 ? 0 : 2 * p + 1]);
+        lanes[p] = S::set(0.0f);
+      }
+      std::int64_t i = 0;
+      for (; i + 8 <= n; i += 8) {
+#pragma GCC unroll 2
+        for (int p = 0; p < kPairs; ++p) {
+          const float* at = x + 2 * p * stride + i;
+          const V d = S::sub(S::load_halves(at, at + next), both[p]);
+          lanes[p] = S::fma(d, d, lanes[p]);
+        }
+      }
+      const int left = static_cast<int>(n - i);
+#pragma GCC unroll 2
+      for (int p = 0; p < kPairs; ++p) {
+        if (left > 0) {
+          const float* at = x + 2 * p * stride + i;
+          const V low = S::load_tail(at, left, both[p]);
+          const V high = S::load_tail(at + next, left, S::template upper<8>(both[p]));
+          const V d = S::sub(S::halves(low, S::template upper<8>(high)), both[p]);
+          lanes[p] = S::fma(d, d, lanes[p]);
+        }
+        lanes[p] = S::add(lanes[p], S::template upper<4>(lanes[p]));
+        lanes[p] = S::add(lanes[p], S::template upper<2>(lanes[p]));
+        lanes[p] = S::add(lanes[p], S::template upper<1>(lanes[p]));
+        total[2 * p] = S::first_lane(lanes[p]);
+        if constexpr (kRows > 1) total[2 * p + 1] = S::first_lane(S::template upper<8>(lanes[p]));
+      }
+    }
+  }
+
+  // Rows at once: the lanes of the squares are one vector a row, or less.
+  static constexpr int kNormRows = S::kLanes >= 8 ? 4 : 1;
+
   template <int kRows>
   static void layer_norm_rows(const LayerNormF32Args& args, std::int64_t row) noexcept {
     const std::int64_t n = args.cols;
     const V count = S::set(static_cast<float>(n));
     const float* x = args.x + row * args.x_stride;
     float* y = args.y + row * args.y_stride;
-    V mean[kRows];
-    if (args.center) {
-      reduce_together<kRows, SumF32>(x, args.x_stride, n, mean);
+    V mean[kRows], total[kRows];
+    constexpr int kMeans = kRows < kTogether ? kRows : kTogether;
 #pragma GCC unroll 4
-      for (int q = 0; q < kRows; ++q) mean[q] = S::div(mean[q], count);
-    } else {
-#pragma GCC unroll 4
-      for (int q = 0; q < kRows; ++q) mean[q] = S::set(0.0f);
+    for (int q = 0; q < kRows; q += kMeans) {
+      if (args.center)
+        means<kMeans>(x + q * args.x_stride, args.x_stride, n, mean + q);
+      else
+        for (int m = q; m < q + kMeans; ++m) mean[m] = S::set(0.0f);
     }
-    RowLanesF32<S, SumSqF32> squares[kRows];
-    for_rows<kRows>(
-        x, args.x_stride, n, [&](int q) { return first_lane(mean[q]); },  // d = 0 beyond the end.
-        [&](int q, int j, std::int64_t, V v) { squares[q].step(j, S::sub(v, mean[q])); },
-        [&](int q, int j, std::int64_t, V v, int) { squares[q].step(j, S::sub(v, mean[q])); });
+    squares<kRows>(x, args.x_stride, n, mean, total);
     V inv[kRows];
 #pragma GCC unroll 4
     for (int q = 0; q < kRows; ++q) {
-      const V variance = S::div(squares[q].fold(), count);
+      const V variance = S::div(total[q], count);
       inv[q] = S::div(S::set(1.0f), S::sqrt(S::add(variance, S::set(args.eps))));
     }
-    const auto finish = [&](int q, V v, V scale, V bias) {
-      return Math::canon(S::fma(S::mul(S::sub(v, mean[q]), inv[q]), scale, bias));
+    const float *scale = args.scale, *bias = args.bias;
+    const std::ptrdiff_t x_stride = args.x_stride, y_stride = args.y_stride;
+    const auto finish = [&](int q, V v, V k, V b) {
+      return Math::canon(S::fma(S::mul(S::sub(v, mean[q]), inv[q]), k, b));
     };
-    for_rows<kRows>(
-        x, args.x_stride, n, [](int) { return 0.0f; },
-        [&](int q, int, std::int64_t i, V v) {
-          const V scale = args.scale != nullptr ? S::load(args.scale + i) : S::set(1.0f);
-          const V bias = args.bias != nullptr ? S::load(args.bias + i) : S::set(0.0f);
-          S::store(y + q * args.y_stride + i, finish(q, v, scale, bias));
-        },
-        [&](int q, int, std::int64_t i, V v, int left) {
-          const V scale = args.scale != nullptr ? S::load_tail(args.scale + i, left) : S::set(1.0f);
-          const V bias = args.bias != nullptr ? S::load_tail(args.bias + i, left) : S::set(0.0f);
-          S::store_tail(y + q * args.y_stride + i, finish(q, v, scale, bias), left);
-        });
+    std::int64_t i = 0;
+    for (; i + S::kLanes <= n; i += S::kLanes) {
+      const V k = scale != nullptr ? S::load(scale + i) : S::set(1.0f);
+      const V b = bias != nullptr ? S::load(bias + i) : S::set(0.0f);
+#pragma GCC unroll 4
+      for (int q = 0; q < kRows; ++q)
+        S::store(y + q * y_stride + i, finish(q, S::load(x + q * x_stride + i), k, b));
+    }
+    if (i == n) return;
+    const int left = static_cast<int>(n - i);
+    const V k = scale != nullptr ? S::load_tail(scale + i, left) : S::set(1.0f);
+    const V b = bias != nullptr ? S::load_tail(bias + i, left) : S::set(0.0f);
+#pragma GCC unroll 4
+    for (int q = 0; q < kRows; ++q)
+      S::store_tail(y + q * y_stride + i, finish(q, S::load_tail(x + q * x_stride + i, left), k, b),
+                    left);
   }
   static void layer_norm(const LayerNormF32Args& args) noexcept {
     std::int64_t r = 0;
-    for (; r + kTogether <= args.rows; r += kTogether) layer_norm_rows<kTogether>(args, r);
+    for (; r + kNormRows <= args.rows; r += kNormRows) layer_norm_rows<kNormRows>(args, r);
     for (; r < args.rows; ++r) layer_norm_rows<1>(args, r);
   }
 };

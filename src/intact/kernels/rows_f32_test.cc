@@ -218,10 +218,54 @@ TEST(RowsF32, LayerNormGivesTheBytesOfTheScalarRow) {
   }
 }
 
+// One row as rows_f32.h writes it.
+std::vector<float> documented_layer_norm(std::span<const float> x, std::span<const float> scale,
+                                         std::span<const float> bias) {
+  const auto n = static_cast<float>(x.size());
+  double sums[16] = {};
+  for (std::size_t i = 0; i < x.size(); ++i) sums[i % 16] += static_cast<double>(x[i]);
+  for (std::size_t w = 8; w >= 1; w /= 2)
+    for (std::size_t j = 0; j < w; ++j) sums[j] += sums[j + w];
+  const auto mean = static_cast<float>(sums[0] / static_cast<double>(x.size()));
+  float lane[8] = {};
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const float d = x[i] - mean;
+    lane[i % 8] = std::fma(d, d, lane[i % 8]);
+  }
+  for (std::size_t w = 4; w >= 1; w /= 2)
+    for (std::size_t j = 0; j < w; ++j) lane[j] = lane[j] + lane[j + w];
+  const float variance = lane[0] / n;
+  const float r = 1.0f / std::sqrt(variance + 1e-5f);
+  std::vector<float> y;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    y.push_back(std::fma((x[i] - mean) * r, scale[i], bias[i]));
+  return y;
+}
+
+TEST(RowsF32, LayerNormSumsInTheDocumentedOrder) {
+  for (const std::int64_t n : kSizes) {
+    const Matrix m(7, n, Inputs::kNormal);
+    Guarded<float> scale(n), bias(n);
+    fill(scale.span(), 7);
+    fill(bias.span(), 8);
+    std::vector<float> want;
+    for (std::int64_t r = 0; r < m.rows; ++r) {
+      const auto row = documented_layer_norm(
+          {m.x.data() + r * m.stride, static_cast<std::size_t>(n)}, scale.span(), bias.span());
+      want.insert(want.end(), row.begin(), row.end());
+    }
+    for (const RowsF32Kernel* row : rows_here<RowsF32Kernel>())
+      expect_same_bytes(layer_norm(*row, m, scale.data(), bias.data(), true), want,
+                        fmt::format("{} n {}", row->name, n));
+  }
+}
+
 TEST(RowsF32, LayerNormIsNearTheExactOne) {
   const RowsF32Kernel& k = *rows_here<RowsF32Kernel>().back();
-  for (const std::int64_t n : {16, 100, 257}) {
-    const Matrix m(1, n, Inputs::kNormal);
+  // Far from zero it is the mean that decides: one rounding of 2^-25 of it, and of d no more.
+  for (const auto& [n, offset] : {std::pair{16, 0.0f}, {100, 0.0f}, {257, 0.0f}, {257, 3000.0f}}) {
+    Matrix m(1, n, Inputs::kNormal);
+    for (float& v : m.x.span()) v += offset;
     double mean = 0, variance = 0;
     for (std::int64_t i = 0; i < n; ++i) mean += static_cast<double>(m.x[i]);
     mean /= static_cast<double>(n);
@@ -230,9 +274,10 @@ TEST(RowsF32, LayerNormIsNearTheExactOne) {
     const auto y = layer_norm(k, m, nullptr, nullptr, true);
     for (std::int64_t i = 0; i < n; ++i) {
       const double exact = (static_cast<double>(m.x[i]) - mean) / std::sqrt(variance + 1e-5);
-      // |x| and |y| are below 6: sums of n / 16 + 4 roundings, then five more.
+      // |x - mean| and |y| are below 6: a sum of n / 8 + 3 roundings, then six more.
       EXPECT_NEAR(static_cast<double>(y[static_cast<std::size_t>(i)]), exact,
-                  6 * (static_cast<double>(n) / 16 + 12) * 0x1p-24);
+                  6 * (static_cast<double>(n) / 8 + 12) * 0x1p-24 +
+                      static_cast<double>(offset) / std::sqrt(variance) * 0x1p-24);
     }
   }
 }

@@ -83,6 +83,20 @@ struct Avx2F32 {
     if constexpr (kBy == 2) return _mm256_permute_ps(a, 0x4e);
     return _mm256_permute_ps(a, 0x39);
   }
+  struct D {
+    __m256d low, high;
+  };
+  [[gnu::always_inline]] static D dzero() noexcept {
+    return {_mm256_setzero_pd(), _mm256_setzero_pd()};
+  }
+  [[gnu::always_inline]] static D dadd(const D& a, V b) noexcept {
+    return {_mm256_add_pd(a.low, _mm256_cvtps_pd(_mm256_castps256_ps128(b))),
+            _mm256_add_pd(a.high, _mm256_cvtps_pd(_mm256_extractf128_ps(b, 1)))};
+  }
+  [[gnu::always_inline]] static void dstore(double* p, const D& a) noexcept {
+    _mm256_storeu_pd(p, a.low);
+    _mm256_storeu_pd(p + 4, a.high);
+  }
   [[gnu::always_inline]] static V first_lane(V a) noexcept {
     return _mm256_broadcastss_ps(_mm256_castps256_ps128(a));
   }

@@ -105,6 +105,20 @@ struct Avx512F32 {
     if constexpr (kBy == 2) return _mm512_permute_ps(a, 0x4e);
     return _mm512_permute_ps(a, 0x39);
   }
+  struct D {
+    __m512d low, high;
+  };
+  [[gnu::always_inline]] static D dzero() noexcept {
+    return {_mm512_setzero_pd(), _mm512_setzero_pd()};
+  }
+  [[gnu::always_inline]] static D dadd(const D& a, V b) noexcept {
+    return {_mm512_add_pd(a.low, _mm512_cvtps_pd(_mm512_castps512_ps256(b))),
+            _mm512_add_pd(a.high, _mm512_cvtps_pd(_mm512_extractf32x8_ps(b, 1)))};
+  }
+  [[gnu::always_inline]] static void dstore(double* p, const D& a) noexcept {
+    _mm512_storeu_pd(p, a.low);
+    _mm512_storeu_pd(p + 8, a.high);
+  }
   // Halves, where a vector is twice another ISA's: the lower from p or a, the upper from q or b.
   [[gnu::always_inline]] static V load_twice(const float* p) noexcept {
     return _mm512_broadcast_f32x8(_mm256_loadu_ps(p));

@@ -90,6 +90,18 @@ struct NeonF32 {
   [[gnu::always_inline]] static V upper(V a) noexcept {
     return vextq_f32(a, a, kBy);
   }
+  struct D {
+    float64x2_t low, high;
+  };
+  [[gnu::always_inline]] static D dzero() noexcept { return {vdupq_n_f64(0.0), vdupq_n_f64(0.0)}; }
+  [[gnu::always_inline]] static D dadd(const D& a, V b) noexcept {
+    return {vaddq_f64(a.low, vcvt_f64_f32(vget_low_f32(b))),
+            vaddq_f64(a.high, vcvt_high_f64_f32(b))};
+  }
+  [[gnu::always_inline]] static void dstore(double* p, const D& a) noexcept {
+    vst1q_f64(p, a.low);
+    vst1q_f64(p + 2, a.high);
+  }
   [[gnu::always_inline]] static V first_lane(V a) noexcept { return vdupq_laneq_f32(a, 0); }
   [[gnu::always_inline]] static void barrier(V& v) noexcept { asm volatile("" : "+w"(v)); }
 };

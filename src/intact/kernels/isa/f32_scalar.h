@@ -95,6 +95,12 @@ struct ScalarF32 {
   [[gnu::always_inline]] static Table table(const float* t) noexcept { return t; }
   [[gnu::always_inline]] static V look_up(Table t, I i) noexcept { return t[i & 31]; }
 
+  // D is kLanes doubles: sums that must not lose what floats would.
+  using D = double;
+  [[gnu::always_inline]] static D dzero() noexcept { return 0.0; }
+  [[gnu::always_inline]] static D dadd(D a, V b) noexcept { return a + static_cast<double>(b); }
+  [[gnu::always_inline]] static void dstore(double* p, D a) noexcept { *p = a; }
+
   // Lane 0 in every lane.
   [[gnu::always_inline]] static V first_lane(V a) noexcept { return a; }
   // Where there are lanes, also upper<w>(a): lanes [w, 2 w) of a in lanes [0, w), the others
