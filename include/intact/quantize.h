@@ -50,6 +50,9 @@ struct QuantizeOptions {
   // where the float samples are (byte * scale - mean) / std. Samples may hold either form. The
   // numbers become part of the first layer; docs/guides/images.md.
   std::map<std::string, std::string> input_types;
+  // Outputs that become codes, by name: "uint8". The notes and the file's metadata say what a code
+  // stands for; docs/guides/images.md.
+  std::map<std::string, std::string> output_types;
   std::string calibration;  // A file of ranges (quant/calibration_file.h): these are not measured.
   std::int64_t max_samples = 0;  // 0: all.
   bool verdict = true;           // Hold back every fifth sample and judge the result on them.

@@ -119,6 +119,7 @@ def quantize(
     keep_float: Sequence[str] = (),
     require_int8: Sequence[str] = (),
     input_types: Mapping[str, str] | None = None,
+    output_types: Mapping[str, str] | None = None,
     min_sqnr: float | None = None,
     metric: str | Score | None = None,
     max_drop: float | str | None = None,
@@ -132,7 +133,8 @@ def quantize(
     result, whole or not at all. metric, max_drop: as ``evaluate`` takes a metric, and how much it may drop on
     ``eval_data`` (default: ``samples``), in its own unit or as a share (``"1%"``). input_types: of inputs
     that take image bytes, as ``{"input": "uint8,nhwc,scale=1/255"}``; samples may hold the floats that the
-    model takes, or the bytes. The other arguments are
+    model takes, or the bytes. output_types: of outputs that become codes, as ``{"scores": "uint8"}``; ``notes``
+    says what a code stands for. The other arguments are
     those of ``intact quantize``. Raises ValueError (model, options, a sample that does not fit), OSError,
     UnsupportedError; AccuracyError when ``max_drop`` or ``min_sqnr`` is missed, the result then being in
     ``out`` with ``.best`` behind; an exception of ``samples`` or of the metric passes through.
@@ -152,6 +154,7 @@ def quantize(
         input_types={
             name: _core.input_type_of(type, images) for name, type in (input_types or {}).items()
         },
+        output_types=dict(output_types or {}),
         threads=threads,
     )
     make = source(samples, lambda: open_core(model, threads), images, const)

@@ -28,6 +28,7 @@ QuantizeOptions options_of(const nb::dict& given) {
   get("keep_float", o.keep_float);
   get("require_int8", o.require_int8);
   get("input_types", o.input_types);
+  get("output_types", o.output_types);
   get("calibration", o.calibration);
   return o;
 }

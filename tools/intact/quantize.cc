@@ -17,7 +17,7 @@ struct Flags {
   DataFlags data;
   QuantizeOptions options;
   DataFlags eval_data;  // --eval-data; pictures and constants as for --data.
-  std::vector<std::string> input_types;
+  std::vector<std::string> input_types, output_types;
   std::string model, out, scheme = "auto", metric, max_drop;
   std::optional<double> min_sqnr;
   bool force = false;
@@ -139,6 +139,18 @@ Status take_input_types(Flags& f) {
   return {};
 }
 
+// NAME=uint8 of --output-type.
+Status take_output_types(Flags& f) {
+  for (const std::string& text : f.output_types) {
+    const auto equals = text.rfind('=');
+    if (equals == std::string::npos || equals == 0)
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("--output-type '{}': expected NAME=uint8", text));
+    f.options.output_types[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return {};
+}
+
 int run_quantize(Flags& f) {
   if (f.scheme != "auto" && f.scheme != "w8a8")
     return refuse(
@@ -165,6 +177,7 @@ int run_quantize(Flags& f) {
   if (!f.max_drop.empty())
     if (const auto limit = check_max_drop(f.max_drop); !limit) return refuse(limit.error());
   if (auto status = take_input_types(f); !status) return refuse(status.error());
+  if (auto status = take_output_types(f); !status) return refuse(status.error());
   f.eval_data.options = f.data.options;
   if (f.out.empty()) f.out = default_out(f.model);
   if (!f.force && std::filesystem::exists(f.out))
@@ -250,6 +263,9 @@ std::function<int()> declare_quantize(CLI::App& app) {
                  "An input takes image bytes: uint8[,nhwc][,scale=1/255][,mean=...][,std=...], as "
                  "--images has them; they become part of the first layer")
       ->type_name("NAME=TYPE");
+  app.add_option("--output-type", f->output_types,
+                 "An output becomes uint8 codes: a byte a value; the notes say what they stand for")
+      ->type_name("NAME=uint8");
   app.add_option("--calibration", f->options.calibration, "Ranges from this file")
       ->type_name("FILE.cal");
   app.add_option("--min-sqnr", f->min_sqnr,

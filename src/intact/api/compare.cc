@@ -7,6 +7,7 @@
 
 #include "api/prepare.h"
 #include "api/sample_reader.h"
+#include "calib/byte_outputs.h"
 #include "calib/compare_layers.h"
 #include "calib/raise_opset.h"
 #include "onnx/import.h"
@@ -118,7 +119,8 @@ CompareResult report(const Comparison& c) {
 Result<CompareResult> compare(const std::string& float_path, const std::string& quantized_path,
                               const SampleSource& samples, const CompareOptions& options) {
   INTACT_ASSIGN(Graph float_graph, import_onnx_file(float_path));
-  INTACT_ASSIGN(const Graph quantized, import_onnx_file(quantized_path));
+  INTACT_ASSIGN(Graph quantized, import_onnx_file(quantized_path));
+  dequantize_outputs(quantized);
   for (const auto& [name, map] : byte_maps_of(quantized.metadata))
     INTACT_TRY(take_byte_input(float_graph, name, map));
   const SampleReader reader(float_graph);

@@ -8,6 +8,7 @@
 #include "api/dataset_samples.h"
 #include "api/sample_reader.h"
 #include "api/sample_tensors.h"
+#include "calib/byte_outputs.h"
 #include "data/metrics.h"
 #include "runtime/engine.h"
 
@@ -33,6 +34,7 @@ Result<std::unique_ptr<Metric>> metric_of(const EvaluateOptions& o) {
   return make_score_metric(scorer, std::move(info), std::move(options));
 }
 
+// Runs a model; outputs of codes become reals, as the metric of a float model has them.
 // `maps`: of the inputs that some of the models take as bytes.
 Result<std::vector<NamedTensor>> run(const Session& session, const ByteMaps& maps,
                                      const SampleInputs& sample, const std::atomic<bool>* cancel) {
@@ -40,9 +42,16 @@ Result<std::vector<NamedTensor>> run(const Session& session, const ByteMaps& map
   RunOptions options;
   options.cancel = cancel;
   INTACT_ASSIGN(auto outputs, session.engine().run(inputs, options));
+  const auto reals = output_maps_of(session.metadata());
   std::vector<NamedTensor> named;
   for (std::size_t i = 0; i < outputs.size(); ++i)
     named.emplace_back(session.outputs()[i].name, std::move(outputs[i]));
+  for (auto& [name, tensor] : named)
+    if (const auto map = reals.find(name); map != reals.end() && tensor.dtype() == Dtype::kUint8) {
+      Tensor real(Dtype::kFloat32, tensor.shape());
+      dequantize(tensor.values<std::uint8_t>(), map->second, real.mutable_values<float>());
+      tensor = std::move(real);
+    }
   return named;
 }
 

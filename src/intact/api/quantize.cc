@@ -12,6 +12,7 @@
 #include "base/fp_env.h"
 #include "base/thread_pool.h"
 #include "calib/byte_inputs.h"
+#include "calib/byte_outputs.h"
 #include "calib/decisions.h"
 #include "calib/fingerprint.h"
 #include "calib/hash.h"
@@ -105,6 +106,7 @@ std::uint64_t hash_options(const QuantizeOptions& o) {
   for (const auto& p : o.keep_float) text += ";keep " + p;
   for (const auto& p : o.require_int8) text += ";require " + p;
   for (const auto& [input, type] : o.input_types) text += ";input " + input + " " + type;
+  for (const auto& [output, type] : o.output_types) text += ";output " + output + " " + type;
   return hash_bytes(std::as_bytes(std::span(text)));
 }
 
@@ -151,6 +153,33 @@ Status take_input_types(Graph& graph, const QuantizeOptions& options) {
   return {};
 }
 
+// Returns which outputs the options want as codes.
+Result<std::vector<std::size_t>> byte_outputs_of(const Graph& graph,
+                                                 const QuantizeOptions& options) {
+  std::vector<std::size_t> outputs;
+  for (const auto& [name, type] : options.output_types) {
+    const auto bad = [&, &output = name](const std::string& what) {
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("output type of '{}': {}", output, what));
+    };
+    if (options.target == "tensorrt")
+      return bad("uint8 outputs are for target any; TensorRT takes int8 codes only");
+    if (type != "uint8") return bad(fmt::format("'{}' is not known; a type is uint8", type));
+    std::string names;
+    std::size_t i = 0;
+    for (; i < graph.outputs.size(); ++i) {
+      const std::string& other = graph.value(graph.outputs[i]).name;
+      if (other == name) break;
+      names += (i == 0 ? "'" : ", '") + other + "'";
+    }
+    if (i == graph.outputs.size()) return bad("the model has no such output; it has " + names);
+    if (const Dtype dtype = graph.value(graph.outputs[i]).type.dtype; dtype != Dtype::kFloat32)
+      return bad(fmt::format("it is {}; only float32 outputs become codes", name_of(dtype)));
+    outputs.push_back(i);
+  }
+  return outputs;
+}
+
 class Quantizer {
  public:
   Quantizer(Graph graph, std::size_t float_bytes, std::uint64_t model_hash,
@@ -188,6 +217,7 @@ class Quantizer {
     graph_ = ready;
     report_nodes();
     if (result_.verdict == Verdict::kIntact) result_.worst_nodes.clear();
+    describe_outputs();
     result_.notes.insert(result_.notes.begin(), lasting_notes_.begin(), lasting_notes_.end());
     return std::move(result_);
   }
@@ -195,6 +225,7 @@ class Quantizer {
   // The ranges alone.
   Result<CalibrationFile> calibrate() {
     INTACT_TRY(make_ready());
+    if (options_.target == "any") byte_outputs_ = float_outputs();  // Any may be wanted as codes.
     INTACT_ASSIGN(placement_, place(graph_, placement_options(options_.keep_float)));
     held_back_ = false;
     INTACT_ASSIGN(const RangeMethod method, method_of(options_));
@@ -220,6 +251,7 @@ class Quantizer {
  private:
   // The model, ready to be looked at: folded, in opset 13 or newer, bytes where it was asked for.
   Status make_ready() {
+    INTACT_ASSIGN(byte_outputs_, byte_outputs_of(graph_, options_));
     INTACT_TRY(prepare_for_quantization(graph_));
     INTACT_TRY(raise_opset(graph_));
     for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
@@ -233,6 +265,13 @@ class Quantizer {
     return {};
   }
 
+  [[nodiscard]] std::vector<std::size_t> float_outputs() const {
+    std::vector<std::size_t> outputs;
+    for (std::size_t i = 0; i < graph_.outputs.size(); ++i)
+      if (graph_.value(graph_.outputs[i]).type.dtype == Dtype::kFloat32) outputs.push_back(i);
+    return outputs;
+  }
+
   // The set that the options allow where `set` would do.
   [[nodiscard]] ScaleSet scales(ScaleSet set) const {
     return options_.scales == "short" ? set : ScaleSet::kAny;
@@ -240,7 +279,7 @@ class Quantizer {
 
   [[nodiscard]] PlacementOptions placement_options(std::vector<std::string> keep_float) const {
     const bool tensorrt = options_.target == "tensorrt";
-    return {std::move(keep_float), options_.require_int8, tensorrt, tensorrt};
+    return {std::move(keep_float), options_.require_int8, tensorrt, tensorrt, byte_outputs_};
   }
 
   [[nodiscard]] const std::string& source_name(const PairOperand& operand) const {
@@ -348,6 +387,12 @@ class Quantizer {
       for (const std::size_t i : pair.operands)
         if (const PairOperand& o = placement_.operands[i]; !o.share)
           look_up(source_name(o), pair.node);
+    for (const PairOperand& o : placement_.operands)
+      if (o.output && !o.share && !file.tensors.contains(source_name(o)))
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("the calibration file has no line for output '{}' ('{}'), which "
+                                "shall be uint8: calibrate anew",
+                                graph_.value(o.value).name, source_name(o)));
     if (keep.size() == options_.keep_float.size()) return {};
     INTACT_ASSIGN(placement_, place(graph_, placement_options(keep)));
     return {};
@@ -433,6 +478,17 @@ class Quantizer {
     return o;
   }
 
+  // Whoever reads codes must know what they stand for.
+  void describe_outputs() {
+    for (std::size_t i = 0; i < placement_.operands.size(); ++i)
+      if (const auto output = placement_.operands[i].output) {
+        const Affine& map = decisions_.operands[i];
+        lasting_notes_.push_back(fmt::format("output '{}' is uint8: real = {} (code - {})",
+                                             float_graph_.value(float_graph_.outputs[*output]).name,
+                                             map.scale, map.zero_point));
+      }
+  }
+
   void report_nodes() {
     double all = 0, integer = 0;
     std::vector<std::pair<double, std::string>> worst;
@@ -470,6 +526,9 @@ class Quantizer {
 
   Status write() {
     INTACT_TRY(write_qdq(graph_, placement_, decisions_, write_options()));
+    for (std::size_t i = 0; i < placement_.operands.size(); ++i)
+      if (const auto output = placement_.operands[i].output)
+        code_output(graph_, *output, decisions_.operands[i]);
     if (const auto bad = check_target(graph_, options_.target); !bad.empty())
       return fail(ErrorCode::kUnsupported,
                   fmt::format("node '{}' breaks rule {} of target {}: {}", bad[0].node, bad[0].rule,
@@ -493,6 +552,7 @@ class Quantizer {
     if (!has_data()) return {};
     // What was written is what is judged.
     INTACT_ASSIGN(Graph written, import_onnx(std::as_bytes(std::span(result_.model))));
+    dequantize_outputs(written);
     const TensorSource judges =
         samples_.part(held_back_ ? Samples::Part::kHeldBack : Samples::Part::kAll);
     INTACT_ASSIGN(const Judgement j,
@@ -540,6 +600,7 @@ class Quantizer {
   Decisions decisions_;
   QuantizeResult result_;
   std::vector<std::string> lasting_notes_;  // Of the model, whatever is decided.
+  std::vector<std::size_t> byte_outputs_;   // Of Graph::outputs.
   bool held_back_ = false;
   bool fixed_ranges_ = false;
   bool one_scale_ = false;

@@ -16,7 +16,9 @@ RangeTarget activations_of(const std::string& target) {
 }
 
 RangeTarget target_of(const PairOperand& operand, const RangeTarget& activations) {
-  return {activations.codes, activations.symmetric || operand.right, activations.scales};
+  // Nothing is computed of an output's codes: any scale will do.
+  return {activations.codes, activations.symmetric || operand.right,
+          operand.output ? ScaleSet::kAny : activations.scales};
 }
 
 RangeTarget target_of(const QuantTensor& t, RangeTarget target) {

@@ -35,7 +35,7 @@ struct Decisions {
 // Activations of a target: 0..255 asymmetric for "any", symmetric int8 for "tensorrt".
 RangeTarget activations_of(const std::string& target);
 
-// The same for a side of a product of two activations.
+// The same for a side of a product of two activations, or an output.
 RangeTarget target_of(const PairOperand& operand, const RangeTarget& activations);
 
 struct Ranges {

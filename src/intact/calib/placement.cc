@@ -54,6 +54,11 @@ ValueId source_of(const Graph& graph, const Uses& uses, ValueId v) {
   }
 }
 
+bool is_share(const Graph& graph, const Uses& uses, ValueId v) {
+  const std::int32_t made = uses.producer[static_cast<std::size_t>(v)];
+  return made >= 0 && graph.nodes[static_cast<std::size_t>(made)].is("Softmax");
+}
+
 void add_pair(const Graph& graph, const Uses& uses, std::int32_t n, Placement& placement) {
   ActivationPair pair;
   pair.node = n;
@@ -62,8 +67,7 @@ void add_pair(const Graph& graph, const Uses& uses, std::int32_t n, Placement& p
     o.value = graph.nodes[static_cast<std::size_t>(n)].in(side);
     o.source = source_of(graph, uses, o.value);
     o.right = side == 1;
-    const std::int32_t made = uses.producer[static_cast<std::size_t>(o.source)];
-    o.share = !o.right && made >= 0 && graph.nodes[static_cast<std::size_t>(made)].is("Softmax");
+    o.share = !o.right && is_share(graph, uses, o.source);
     auto& all = placement.operands;
     const auto known = std::find_if(all.begin(), all.end(), [&](const PairOperand& other) {
       return other.value == o.value && other.right == o.right;
@@ -174,6 +178,14 @@ Result<Placement> place(const Graph& graph, const PlacementOptions& options) {
     if (!is_pair(graph, types, graph.nodes[i]) || !may_be_integer(n)) continue;
     placement.reasons.erase(n);
     add_pair(graph, uses, n, placement);
+  }
+  for (const std::size_t i : options.byte_outputs) {
+    PairOperand o;
+    o.value = graph.outputs[i];
+    o.source = source_of(graph, uses, o.value);
+    o.share = is_share(graph, uses, o.source);
+    o.output = i;
+    placement.operands.push_back(o);
   }
   for (const std::string& pattern : options.require_int8)
     for (const auto& [n, reason] : placement.reasons) {

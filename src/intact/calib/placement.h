@@ -9,7 +9,8 @@
 //
 // A MatMul of two activations (the two of attention) gets codes of its own on both sides, which it
 // alone reads: the right side's have the middle code as zero point, which kernels of signed bytes
-// take for nothing; what a Softmax leaves lies in [0, 1], whatever the samples.
+// take for nothing; what a Softmax leaves lies in [0, 1], whatever the samples. So do outputs that
+// the user wants as codes (byte_outputs.h).
 #pragma once
 
 #include <array>
@@ -37,12 +38,13 @@ struct QuantTensor {
   std::vector<std::size_t> makers{};
 };
 
-// One side of products of two activations.
+// One side of products of two activations, or an output of the graph that becomes codes.
 struct PairOperand {
   ValueId value = kNoValue;   // As the products read it.
   ValueId source = kNoValue;  // The same elements, before what only moves them: what is looked at.
   bool right = false;
-  bool share = false;  // Made by a Softmax.
+  bool share = false;                   // Made by a Softmax.
+  std::optional<std::size_t> output{};  // Which of Graph::outputs it is.
 };
 
 // A product of two activations.
@@ -69,7 +71,8 @@ struct PlacementOptions {
   std::vector<std::string> require_int8;
   // What an Add reads straight from a product stays float there (TensorRT fuses the two).
   bool float_sums = false;
-  bool float_pairs = false;  // Products of two activations stay float.
+  bool float_pairs = false;                 // Products of two activations stay float.
+  std::vector<std::size_t> byte_outputs{};  // Of Graph::outputs: those that become codes.
 };
 
 // Errors: kInvalidArgument when a pattern matches no node, or require_int8 names a node that stays

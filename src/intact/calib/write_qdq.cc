@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "base/check.h"
 #include "base/round.h"
@@ -232,6 +233,9 @@ class Writer {
     };
     constexpr std::string_view kLetters =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    // A name of the float model stays what it was there, or is gone: compare pairs values by name.
+    std::set<std::string> old;
+    for (const Value& v : g_.values) old.insert(v.name);
     std::size_t next = 0;
     for (std::size_t i = 0; i < g_.values.size(); ++i) {
       const auto v = static_cast<ValueId>(i);
@@ -243,7 +247,7 @@ class Writer {
           name += kLetters[k % kLetters.size()];
           if (k < kLetters.size()) break;
         }
-      } while (g_.find_value(name).has_value());
+      } while (old.contains(name));
       g_.rename(v, name);
     }
   }
