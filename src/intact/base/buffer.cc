@@ -25,15 +25,23 @@ std::shared_ptr<Buffer> Buffer::allocate_uninitialized(std::size_t bytes) {
   // walked in strides, and would miss the TLB at every step.
   constexpr std::size_t kHugePage = std::size_t{2} << 20;
   const bool huge = total >= kHugePage;
-  void* memory = nullptr;
-  if (posix_memalign(&memory, huge ? kHugePage : kAlignBytes, total) != 0) throw std::bad_alloc();
+  void* block = nullptr;
+  if (huge) {
+    if (posix_memalign(&block, kHugePage, total) != 0) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
-  if (huge) madvise(memory, total / kHugePage * kHugePage, MADV_HUGEPAGE);  // A hint: may fail.
+    madvise(block, total / kHugePage * kHugePage, MADV_HUGEPAGE);  // A hint: may fail.
 #endif
-  std::memset(static_cast<std::byte*>(memory) + bytes, 0, total - bytes);
-  std::shared_ptr<void> owner(memory, [](void* p) { std::free(p); });
-  return std::shared_ptr<Buffer>(
-      new Buffer({static_cast<std::byte*>(memory), bytes}, std::move(owner), Kind::kOwned));
+  } else if (block = std::malloc(total + kAlignBytes - 1); block == nullptr) {
+    // Not by posix_memalign: what it cuts off both ends keeps glibc from taking the same block for
+    // the same size again, and the results of a run would be elsewhere each time.
+    throw std::bad_alloc();
+  }
+  auto* memory =
+      static_cast<std::byte*>(block) +
+      (align_up(reinterpret_cast<std::uintptr_t>(block)) - reinterpret_cast<std::uintptr_t>(block));
+  std::memset(memory + bytes, 0, total - bytes);
+  std::shared_ptr<void> owner(block, [](void* p) { std::free(p); });
+  return std::shared_ptr<Buffer>(new Buffer({memory, bytes}, std::move(owner), Kind::kOwned));
 }
 
 std::shared_ptr<Buffer> Buffer::allocate_pages(std::size_t bytes) {
