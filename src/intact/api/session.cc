@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <mutex>
 
 #include "api/prepare.h"
 #include "api/sample_tensors.h"
@@ -15,6 +16,7 @@ struct Session::State {
   std::shared_ptr<Engine> engine;
   std::vector<ValueDescription> inputs;
   std::vector<ValueDescription> outputs;
+  std::once_flag first_run;
 };
 
 static Result<std::shared_ptr<Engine>> engine_of(Result<Graph> graph, const SessionOptions& options,
@@ -109,6 +111,8 @@ Result<std::vector<OwnedTensor>> Session::run_ordered(std::span<const TensorView
   options.cancel = cancel;
   options.outputs = bound;
   INTACT_ASSIGN(auto results, state_->engine->run(given, options));
+  // By now the first plan is made, which had to wait for the shapes of inputs.
+  std::call_once(state_->first_run, trim_heap);
   std::vector<OwnedTensor> made;
   made.reserve(results.size());
   for (const Tensor& t : results) made.push_back(owned(t));

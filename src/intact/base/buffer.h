@@ -37,6 +37,8 @@ class Buffer {
   [[nodiscard]] std::byte* data() const noexcept { return memory_.data(); }
   [[nodiscard]] std::size_t bytes() const noexcept { return memory_.size(); }
   [[nodiscard]] bool has_slack() const noexcept { return kind_ == Kind::kOwned; }
+  // True for a part of a file, which all processes that map it share.
+  [[nodiscard]] bool is_mapping() const noexcept { return kind_ == Kind::kMapping; }
 
   // Gives the pages of a mapped file back; they are read again when they are touched. Does nothing
   // to other memory.

@@ -110,7 +110,9 @@ Engine::Engine(Graph graph, EngineOptions options)
     : graph_(std::move(graph)),
       threads_(options.threads > 0 ? options.threads : default_threads()),
       pool_(threads_),
-      packs_(options.cache_dir, graph_) {}
+      packs_(options.cache_dir, graph_) {
+  packs_.take_constants(graph_);
+}
 
 Engine::~Engine() = default;
 
@@ -150,6 +152,7 @@ Result<std::shared_ptr<const Plan>> Engine::cached(std::string key, const Make& 
     }
   }
   INTACT_ASSIGN(auto plan, make());
+  packs_.put_constants(graph_);
   if (packs_.save()) {
     INTACT_ASSIGN(plan, make());
   }
@@ -187,7 +190,8 @@ Status Engine::warm_up() {
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   INTACT_TRY(self_check(isa));
   pack_ahead(graph_, {.threads = threads_, .keep_all = false}, pool_, packs_);
-  packs_.save();
+  packs_.put_constants(graph_);
+  if (packs_.save()) packs_.take_constants(graph_);
   std::vector<ValueInfo> inputs;
   for (const ValueId id : graph_.inputs) {
     auto info = declared_info(graph_, id);

@@ -45,7 +45,8 @@ class Engine {
   [[nodiscard]] int threads() const noexcept { return threads_; }
 
   // Does what needs no data: packs weights on all threads where the model says shapes, and plans
-  // when it says all of its inputs'. A run does what is left. Errors: planning errors.
+  // when it says all of its inputs'. A run does what is left. Before the first run.
+  // Errors: planning errors.
   Status warm_up();
 
   // Runs on one tensor a graph input, in order; returns one a graph output.

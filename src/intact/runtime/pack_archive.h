@@ -7,6 +7,7 @@
 
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -22,6 +23,34 @@ namespace intact {
 template <class T>
 concept Packable = requires(T& object) {
   object.fields();
+};
+
+// An array in a packed type: elements that are made once, then shared by all that copy it. One that
+// was read lies in the file, where all processes have it.
+template <class T>
+class PackedArray {
+ public:
+  static_assert(std::is_trivially_copyable_v<T>);
+  PackedArray() = default;
+  PackedArray(std::span<const T> elements) {
+    if (elements.empty()) return;
+    buffer_ = Buffer::allocate_uninitialized(elements.size_bytes());
+    std::memcpy(buffer_->data(), elements.data(), elements.size_bytes());
+  }
+  PackedArray(const std::vector<T>& elements) : PackedArray(std::span<const T>(elements)) {}
+
+  // Null when there are no elements.
+  [[nodiscard]] const T* data() const {
+    return buffer_ ? reinterpret_cast<const T*>(buffer_->data()) : nullptr;
+  }
+  [[nodiscard]] std::size_t size() const { return buffer_ ? buffer_->bytes() / sizeof(T) : 0; }
+  [[nodiscard]] bool empty() const { return size() == 0; }
+  operator std::span<const T>() const { return {data(), size()}; }
+
+  auto fields() { return std::tie(buffer_); }
+
+ private:
+  std::shared_ptr<Buffer> buffer_;
 };
 
 class PackWriter {

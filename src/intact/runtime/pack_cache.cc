@@ -35,11 +35,25 @@ std::uint64_t hash_file(Header header, std::span<const std::byte> body) {
 }
 
 // Counts changes of what packed types hold and of how kernels lay weights out.
-constexpr std::string_view kLayoutVersion = "3";
+constexpr std::string_view kLayoutVersion = "4";
+
+constexpr std::size_t kLargeBytes = 4096;
+
+struct PackedConstant {
+  std::shared_ptr<Buffer> bytes;
+  auto fields() { return std::tie(bytes); }
+};
+
+// Values have names of their own: this is no key of a node's (op.h).
+std::string key_of(const Value& constant) { return constant.name + std::string("\0constant", 9); }
+
+bool is_alone(const Value& value) {
+  return value.constant && value.constant->bytes() >= kLargeBytes &&
+         !value.constant->buffer()->is_mapping();
+}
 
 // What packing depends on.
 std::uint64_t hash_model(const Graph& graph, std::string_view isa) {
-  constexpr std::size_t kLargeBytes = 4096;
   // Large constants by a fast hash of their bytes, the rest as text.
   Graph small = graph;
   const auto text_hash = [](const std::string& text, std::uint64_t seed) {
@@ -63,6 +77,27 @@ PackCache::PackCache(const std::string& folder, const Graph& graph) {
   model_ = hash_model(graph, name_of(*isa));
   path_ = (std::filesystem::path(folder) / fmt::format("{:016x}.packed", model_)).string();
   map_file();
+}
+
+void PackCache::put_constants(const Graph& graph) {
+  const std::lock_guard lock(mutex_);
+  if (path_.empty() || !unsaved_) return;
+  for (const Value& value : graph.values) {
+    if (!is_alone(value)) continue;
+    std::string key = key_of(value);
+    if (!index_.contains(key))
+      keep<PackedConstant>(key, std::make_shared<PackedConstant>(value.constant->buffer()));
+  }
+}
+
+void PackCache::take_constants(Graph& graph) {
+  if (file_ == nullptr) return;
+  for (Value& value : graph.values) {
+    if (!is_alone(value)) continue;
+    const auto kept = find<PackedConstant>(key_of(value));
+    if (kept == nullptr || kept->bytes->bytes() != value.constant->bytes()) continue;
+    value.constant = Tensor(value.constant->dtype(), value.constant->shape(), kept->bytes);
+  }
 }
 
 bool PackCache::map_file() {
@@ -98,6 +133,8 @@ bool PackCache::map_file() {
     index_.emplace(std::move(key), std::pair(begin, end));
   }
   file_ = std::move(file);
+  // All of it has been read to hash it; runs may read little.
+  file_->part(0, bytes.size())->drop_pages();
   return true;
 }
 

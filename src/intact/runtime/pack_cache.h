@@ -48,6 +48,12 @@ class PackCache {
     return keep<T>(key, std::move(object));
   }
 
+  // Puts what goes into the file with the next save, if there is one: large constants that this
+  // process holds alone, because the model's file has them at an odd place or a pass computed them.
+  void put_constants(const Graph& graph);
+  // Lets the file's take their place where it has them.
+  void take_constants(Graph& graph);
+
   // Writes what was made since the file was mapped, if there is a folder. Returns true when the
   // objects have been let go, so that the file's take their place. A folder that cannot be written
   // to is no error: the objects stay.

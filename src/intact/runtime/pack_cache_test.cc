@@ -18,10 +18,11 @@ namespace fs = std::filesystem;
 struct Weights {
   const GemmF32Kernel* kernel = nullptr;
   std::vector<float> bias;
+  PackedArray<std::int32_t> sums;
   std::shared_ptr<Buffer> packed;
   bool flag = false;
 
-  auto fields() { return std::tie(kernel, bias, packed, flag); }
+  auto fields() { return std::tie(kernel, bias, sums, packed, flag); }
 };
 
 Graph graph_of(const std::string& text) {
@@ -58,6 +59,7 @@ class PackCacheTest : public ::testing::Test {
     auto w = std::make_shared<Weights>();
     w->kernel = kernel_rows<GemmF32Kernel>().back();
     w->bias = {value, 2, 3};
+    w->sums = std::vector<std::int32_t>{5, -6};
     w->packed = Buffer::allocate(100);
     w->packed->data()[99] = std::byte{7};
     w->flag = true;
@@ -81,6 +83,8 @@ TEST_F(PackCacheTest, ComesBackFromItsFile) {
     ASSERT_NE(w, nullptr);
     EXPECT_EQ(w->kernel, kernel_rows<GemmF32Kernel>().back());
     EXPECT_EQ(w->bias, (std::vector<float>{1, 2, 3}));
+    ASSERT_EQ(w->sums.size(), 2U);
+    EXPECT_EQ(w->sums.data()[1], -6);
     EXPECT_TRUE(w->flag);
     EXPECT_EQ(w->packed->bytes(), 100U);
     EXPECT_EQ(w->packed->data()[99], std::byte{7});
@@ -181,6 +185,32 @@ TEST_F(PackCacheTest, EnginesAnswerTheSame) {
     EXPECT_EQ(run(engine), expected);
     EXPECT_EQ(files().size(), 1U);
   }
+}
+
+TEST_F(PackCacheTest, ConstantsThatAProcessHasAloneComeFromTheFileToo) {
+  const std::string text =
+      "graph \"g\" {\n  opset 17\n  opset intact 1\n  input %i: int64[3]\n"
+      "  const %table: float32[40,64] = random(3)\n  const %w: float32[64,48] = random(4)\n"
+      "  %x = Gather(%table, %i)\n  %y = intact.Linear(%x, %w)\n  output %y\n}";
+  const std::vector<Tensor> rows{Tensor::of<std::int64_t>({3}, {39, 0, 7})};
+  std::vector<std::vector<float>> answers;
+  for (const std::string& folder : {std::string(), folder_, folder_}) {
+    Engine engine(graph_of(text), {.threads = 1, .cache_dir = folder});
+    const auto is_mapped = [&](std::string_view name) {
+      return engine.graph()
+          .value(*engine.graph().find_value(name))
+          .constant->buffer()
+          ->is_mapping();
+    };
+    EXPECT_EQ(is_mapped("table"), answers.size() == 2);
+    EXPECT_EQ(is_mapped("w"), answers.size() == 2);
+    const auto y = engine.run(rows);
+    ASSERT_TRUE(y.has_value());
+    const auto v = (*y)[0].values<float>();
+    answers.emplace_back(v.begin(), v.end());
+    EXPECT_EQ(answers.back(), answers.front());
+  }
+  EXPECT_EQ(files().size(), 1U);
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ Status declare_output(OpContext& c, Shape shape) {
 
 struct PackedDepthwise {
   std::shared_ptr<Buffer> weights;  // float [kernel_h][kernel_w][channels], on a cache line.
-  std::vector<float> bias;
+  PackedArray<float> bias;
 
   auto fields() { return std::tie(weights, bias); }
 };
@@ -85,7 +85,7 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
       a.row_begin = first;
       a.row_end = last;
       a.weights = reinterpret_cast<const float*>(packed->weights->data());
-      a.epilogue.bias = packed->bias.empty() ? nullptr : packed->bias.data();
+      a.epilogue.bias = packed->bias.data();
       a.epilogue.lo = e.lo;
       a.epilogue.hi = e.hi;
       if (e.residual_input >= 0) {
@@ -207,7 +207,7 @@ void run_gemm_conv(const GemmConv& conv, const FloatEpilogue& e, const ConvRun& 
                               row % conv.window.out_w * conv.out_x + conv.first_out;
     a.out = e.codes_out ? strip : args.output<float>(0) + out_base + at;
     a.out_stride = e.codes_out ? n : conv.out_x;
-    a.epilogue.bias = conv.b->bias.empty() ? nullptr : conv.b->bias.data();
+    a.epilogue.bias = conv.b->bias.data();
     a.epilogue.lo = e.lo;
     a.epilogue.hi = e.hi;
     if (e.residual_input >= 0) {

@@ -43,7 +43,7 @@ Result<std::shared_ptr<PackedFloatGemm>> pack_float_gemm(const GemmShape& shape,
       Buffer::allocate(static_cast<std::size_t>(packed_elems_f32(p->shape)) * sizeof(float));
   p->kernel->pack_b(p->shape, b, 0, panels_of(shape.n),
                     reinterpret_cast<float*>(p->packed->data()));
-  p->bias.assign(bias.begin(), bias.end());
+  p->bias = bias;
   return p;
 }
 

@@ -35,7 +35,7 @@ struct PackedFloatGemm {
   const GemmF32Kernel* kernel = nullptr;
   GemmShape shape;
   std::shared_ptr<Buffer> packed;
-  std::vector<float> bias;  // Empty: none.
+  PackedArray<float> bias;  // Empty: none.
 
   auto fields() { return std::tie(kernel, shape, packed, bias); }
 };

@@ -13,22 +13,20 @@ ChannelMaps IntEpilogue::channel_maps(std::span<const double> input_scales,
                                       std::span<const float> float_bias, std::int64_t first,
                                       std::int64_t channels) const {
   const auto n = static_cast<std::int64_t>(input_scales.size());
-  ChannelMaps maps;
-  maps.m.assign(static_cast<std::size_t>(padded_n(n)), 0.0f);
-  maps.c.assign(static_cast<std::size_t>(padded_n(n)), 0.0f);
+  std::vector<float> m(static_cast<std::size_t>(padded_n(n)), 0.0f), c = m, g_m, g_c;
   const bool ends_here = codes_out && !through_float() && !base.is_mapped();
-  if (base.is_mapped()) maps.g_m = maps.g_c = maps.m;
+  if (base.is_mapped()) g_m = g_c = m;
   for (std::size_t i = 0; i < input_scales.size(); ++i) {
     const std::int64_t channel = first + static_cast<std::int64_t>(i) % channels;
     const double a = ends_here ? end.a_of(channel) : 1.0;
     const double bias = float_bias.empty() ? 0.0 : static_cast<double>(float_bias[i]);
-    maps.m[i] = static_cast<float>(input_scales[i] * a);
-    maps.c[i] = static_cast<float>(bias * a + (ends_here ? end.c_of(channel) : 0.0));
+    m[i] = static_cast<float>(input_scales[i] * a);
+    c[i] = static_cast<float>(bias * a + (ends_here ? end.c_of(channel) : 0.0));
     if (!base.is_mapped()) continue;
-    maps.g_m[i] = static_cast<float>(end.a_of(channel));
-    maps.g_c[i] = static_cast<float>(end.c_of(channel));
+    g_m[i] = static_cast<float>(end.a_of(channel));
+    g_c[i] = static_cast<float>(end.c_of(channel));
   }
-  return maps;
+  return {m, c, g_m, g_c};
 }
 
 void IntEpilogue::finish_pixels(float* x, std::byte* image_out, std::int64_t image,
@@ -129,9 +127,7 @@ Result<WeightMap> weight_map(const ValueInfo& w, std::int64_t channels) {
   INTACT_CHECK(w.quant != nullptr && w.constant != nullptr, "an integer node without weight codes");
   if (w.dtype != Dtype::kInt8 && w.dtype != Dtype::kUint8)
     return fail(ErrorCode::kUnsupported, fmt::format("weights of type {}", name_of(w.dtype)));
-  WeightMap map;
-  map.scale.assign(w.quant->scale.begin(), w.quant->scale.end());
-  map.zero = w.quant->zero_point;
+  const WeightMap map{w.quant->scale, w.quant->zero_point};
   if (map.scale.size() != 1 && map.scale.size() != static_cast<std::size_t>(channels))
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("{} weight scales for {} channels", map.scale.size(), channels));

@@ -22,8 +22,8 @@ namespace intact {
 
 // The maps of one kernel call's channels, padded to panels.
 struct ChannelMaps {
-  std::vector<float> m, c;
-  std::vector<float> g_m, g_c;  // Where Epilogue::is_mapped.
+  PackedArray<float> m, c;
+  PackedArray<float> g_m, g_c;  // Where Epilogue::is_mapped.
 
   auto fields() { return std::tie(m, c, g_m, g_c); }
   void put_into(Epilogue& e) const {
@@ -94,10 +94,10 @@ struct IntEpilogue {
 Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out);
 
 // Codes of bytes that the file calls int8 are read as uint8 with the zero point moved by 128
-// (passes/fuse_qdq): the per-channel scales and zero points of a weight.
+// (passes/fuse_qdq): the per-channel scales and zero points of a weight, which the graph holds.
 struct WeightMap {
-  std::vector<double> scale;       // [n] or one.
-  std::vector<std::int32_t> zero;  // [n] or one; in the weight's own type.
+  std::span<const float> scale;        // [n] or one.
+  std::span<const std::int32_t> zero;  // [n] or one; in the weight's own type.
   [[nodiscard]] double scale_of(std::int64_t n) const {
     return scale[scale.size() == 1 ? 0 : static_cast<std::size_t>(n)];
   }

@@ -29,7 +29,7 @@ GemmB PackedIntGemm::operand() const {
   b.packed = reinterpret_cast<const std::int8_t*>(packed->data());
   b.init = init.data();
   b.colsum = colsum.data();
-  b.zb = has_zb ? zb.data() : nullptr;
+  b.zb = zb.data();
   b.bias = bias.data();
   b.za = za;
   return b;
@@ -43,15 +43,14 @@ Result<std::shared_ptr<PackedIntGemm>> pack_int_gemm(const IntGemmSource& source
   const auto padded = static_cast<std::size_t>(padded_n(n));
   p->shape = source.shape;
   p->za = source.x.zero;
-  p->has_zb = source.weights->has_zero() || source.b.is_unsigned;
-  p->bias.assign(padded, 0);
+  std::vector<std::int32_t> bias(padded, 0), colsum, zb, init;
   std::vector<double> scales;
   std::vector<float> float_bias;
   std::vector<std::int32_t> zb_in(padded, 0);
   for (std::int64_t i = 0; i < n; ++i) {
     const std::int64_t channel = source.first_channel + i % source.channels;
     const auto at = static_cast<std::size_t>(i);
-    if (!source.int_bias.empty()) p->bias[at] = source.int_bias[static_cast<std::size_t>(channel)];
+    if (!source.int_bias.empty()) bias[at] = source.int_bias[static_cast<std::size_t>(channel)];
     if (!source.float_bias.empty())
       float_bias.push_back(source.float_bias[static_cast<std::size_t>(channel)]);
     scales.push_back(source.x.scale * source.weights->scale_of(channel));
@@ -63,20 +62,23 @@ Result<std::shared_ptr<PackedIntGemm>> pack_int_gemm(const IntGemmSource& source
   const auto pack = [&](const GemmU8S8Kernel& kernel) {
     p->kernel = &kernel;
     p->packed = Buffer::allocate(kernel.packed_bytes(p->shape));
-    p->colsum.assign(padded, 0);
-    p->zb.assign(padded, 0);
-    p->init.assign(padded, 0);
+    colsum.assign(padded, 0);
+    zb.assign(padded, 0);
+    init.assign(padded, 0);
     std::vector<std::int32_t> sum_abs(padded, 0);
     kernel.pack_b(p->shape, b, 0, panels_of(n), reinterpret_cast<std::int8_t*>(p->packed->data()),
-                  {p->colsum.data(), sum_abs.data(), p->zb.data()});
-    kernel.make_init(p->shape, p->bias.data(), p->za, p->colsum.data(), p->init.data());
+                  {colsum.data(), sum_abs.data(), zb.data()});
+    kernel.make_init(p->shape, bias.data(), p->za, colsum.data(), init.data());
     bool fits = true;
     for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i)
-      fits &= fits_int32(sum_abs[i], p->za, p->bias[i]);
+      fits &= fits_int32(sum_abs[i], p->za, bias[i]);
     return fits;
   };
   if (!pack(select_kernel<GemmU8S8Kernel>(isa))) pack(gemm_u8s8_int64());
-  p->has_zb = std::any_of(p->zb.begin(), p->zb.end(), [](std::int32_t z) { return z != 0; });
+  p->bias = bias;
+  p->colsum = colsum;
+  p->init = init;
+  if (std::any_of(zb.begin(), zb.end(), [](std::int32_t z) { return z != 0; })) p->zb = zb;
   return p;
 }
 

@@ -19,14 +19,12 @@ struct PackedIntGemm {
   const GemmU8S8Kernel* kernel = nullptr;
   GemmShape shape;
   std::shared_ptr<Buffer> packed;
-  std::vector<std::int32_t> colsum, zb, init, bias;
-  bool has_zb = false;
+  PackedArray<std::int32_t> colsum, init, bias;
+  PackedArray<std::int32_t> zb;  // Empty: all zero.
   std::int32_t za = 0;
   ChannelMaps maps;
 
-  auto fields() {
-    return std::tie(kernel, shape, packed, colsum, zb, init, bias, has_zb, za, maps);
-  }
+  auto fields() { return std::tie(kernel, shape, packed, colsum, init, bias, zb, za, maps); }
   [[nodiscard]] GemmB operand() const;
 };
 

@@ -61,7 +61,7 @@ Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed,
       a.packed = reinterpret_cast<const float*>(packed->packed->data());
       a.out = y - begin * n;
       a.out_stride = n;
-      a.epilogue.bias = packed->bias.empty() ? nullptr : packed->bias.data();
+      a.epilogue.bias = packed->bias.data();
       a.epilogue.lo = e.lo;
       a.epilogue.hi = e.hi;
       if (e.residual_input >= 0) {

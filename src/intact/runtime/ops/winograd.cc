@@ -17,7 +17,7 @@ constexpr std::int64_t kStripBytes = 256 << 10;
 struct PackedWinograd {
   const Wino43U8S8Kernel* kernel = nullptr;  // Null: a channel has no proof.
   std::shared_ptr<Buffer> packed;
-  std::vector<std::int32_t> bias;
+  PackedArray<std::int32_t> bias;
   ChannelMaps maps;
 
   auto fields() { return std::tie(kernel, packed, bias, maps); }
@@ -28,15 +28,15 @@ Result<std::shared_ptr<PackedWinograd>> pack_winograd(const Tensor& w, const Win
                                                       const WinogradSource& source, IsaLevel isa) {
   auto p = std::make_shared<PackedWinograd>();
   const std::int64_t k = 9 * shape.in_channels;
-  p->bias.assign(static_cast<std::size_t>(padded_n(shape.out_channels)), 0);
-  std::copy(source.int_bias.begin(), source.int_bias.end(), p->bias.begin());
+  std::vector<std::int32_t> bias(static_cast<std::size_t>(padded_n(shape.out_channels)), 0);
+  std::copy(source.int_bias.begin(), source.int_bias.end(), bias.begin());
   std::vector<double> scales;
   const auto* codes = reinterpret_cast<const std::int8_t*>(w.raw());
   for (std::int64_t n = 0; n < shape.out_channels; ++n) {
     std::int64_t sum = 0;
     for (const std::int8_t* q = codes + n * k; q < codes + (n + 1) * k; ++q)
       sum += *q < 0 ? -*q : *q;
-    if (!wino43_is_exact(sum, source.x.zero, p->bias[static_cast<std::size_t>(n)])) return p;
+    if (!wino43_is_exact(sum, source.x.zero, bias[static_cast<std::size_t>(n)])) return p;
     scales.push_back(source.x.scale * source.weights->scale_of(n));
   }
   p->maps = e.channel_maps(scales, source.float_bias);
@@ -44,6 +44,7 @@ Result<std::shared_ptr<PackedWinograd>> pack_winograd(const Tensor& w, const Win
   p->packed = Buffer::allocate(kernel.packed_bytes(shape));
   kernel.pack(shape, {.b = w.raw(), .tap_bytes = 1, .k_bytes = 9, .n_bytes = k}, 0,
               panels_of(shape.out_channels), p->packed->data());
+  p->bias = bias;
   p->kernel = &kernel;
   return p;
 }
