@@ -146,8 +146,10 @@ struct EpilogueRows {
           r_ratio(Isa::set_f32(tile.e->r_ratio)),
           r_zero(Isa::set_i32(tile.e->r_zero)) {}
     [[gnu::always_inline]] inline I32 operator()(std::int64_t i, std::int64_t n) const noexcept {
-      F32 f = Isa::fma(Isa::to_f32(load<kCorrect>(t, i, n)), Isa::load_f32(t.m + n),
-                       Isa::load_f32(t.c + n));
+      return of(load<kCorrect>(t, i, n), i, n);
+    }
+    [[gnu::always_inline]] inline I32 of(I32 acc, std::int64_t i, std::int64_t n) const noexcept {
+      F32 f = Isa::fma(Isa::to_f32(acc), Isa::load_f32(t.m + n), Isa::load_f32(t.c + n));
       if constexpr (kResidual != Residual::kNone) {
         const I32 r = Isa::sub(Isa::load_u8(t.r + i * t.e->r_row_bytes + n), r_zero);
         const F32 s = Isa::mul(Isa::to_f32(r), r_ratio);

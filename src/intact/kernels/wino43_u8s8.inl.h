@@ -113,33 +113,51 @@ struct Wino43U8S8 {
     out[3] = Isa::add(Isa::add(q, Isa::template shl<3>(v)), Isa::template shl<2>(m[5]));
   }
 
-  // The 36 input pixels under the tile whose first output is (oy, ox).
-  static void find_pixels(const Wino43U8S8Args& a, std::int64_t oy, std::int64_t ox,
-                          const std::uint8_t* (&p)[36]) noexcept {
+  // The 36 input pixels under the tile whose first output is (oy, ox): of an image, or of pointers
+  // where some are padding.
+  struct Inside {
+    const std::uint8_t* first;
+    std::ptrdiff_t row_bytes, pixel_bytes;
+    [[gnu::always_inline]] inline const std::uint8_t* at(int y, int x) const noexcept {
+      return first + y * row_bytes + x * pixel_bytes;
+    }
+  };
+  struct Edge {
+    const std::uint8_t* p[36];
+    [[gnu::always_inline]] inline const std::uint8_t* at(int y, int x) const noexcept {
+      return p[6 * y + x];
+    }
+  };
+  static void tile_in(const Wino43U8S8Args& a, std::int64_t oy, std::int64_t ox, std::byte* v,
+                      std::ptrdiff_t point_bytes) noexcept {
     const WindowGeometry& g = a.shape.window;
     const std::int64_t iy = oy - g.pad_top;
     const std::int64_t ix = ox - g.pad_left;
-    const std::uint8_t* first = a.in + iy * a.in_row_bytes + ix * a.in_pixel_bytes;
-    const bool inside = iy >= 0 && iy + 6 <= g.in_h && ix >= 0 && ix + 6 <= g.in_w;
+    const Inside tile{a.in + iy * a.in_row_bytes + ix * a.in_pixel_bytes, a.in_row_bytes,
+                      a.in_pixel_bytes};
+    if (iy >= 0 && iy + 6 <= g.in_h && ix >= 0 && ix + 6 <= g.in_w)
+      return transform_tile(tile, a.shape.in_channels, a.za, v, point_bytes);
+    Edge edge;
     for (int y = 0; y < 6; ++y)
       for (int x = 0; x < 6; ++x) {
-        const bool valid =
-            inside || (iy + y >= 0 && iy + y < g.in_h && ix + x >= 0 && ix + x < g.in_w);
-        p[6 * y + x] = valid ? first + y * a.in_row_bytes + x * a.in_pixel_bytes : a.pad;
+        const bool valid = iy + y >= 0 && iy + y < g.in_h && ix + x >= 0 && ix + x < g.in_w;
+        edge.p[6 * y + x] = valid ? tile.at(y, x) : a.pad;
       }
+    transform_tile(edge, a.shape.in_channels, a.za, v, point_bytes);
   }
 
   // V of one tile. The columns of B sum to 0 but the second, which sums to -6: subtracting za from
   // every input takes 36 za from one point.
-  [[gnu::noinline]] static void tile_in(const std::uint8_t* const (&p)[36], std::int64_t channels,
-                                        std::int32_t za, std::byte* v,
-                                        std::ptrdiff_t point_bytes) noexcept {
+  template <class Pixels>
+  [[gnu::noinline]] static void transform_tile(const Pixels& p, std::int64_t channels,
+                                               std::int32_t za, std::byte* v,
+                                               std::ptrdiff_t point_bytes) noexcept {
     const S16 offset = Isa::set_s16(36 * za);
     for (std::int64_t c = 0; c < channels; c += Isa::kLanes16) {
       S16 rows[36];
       for (int x = 0; x < 6; ++x) {
         S16 d[6];
-        for (int y = 0; y < 6; ++y) d[y] = Isa::widen_s16(p[6 * y + x] + c);
+        for (int y = 0; y < 6; ++y) d[y] = Isa::widen_s16(p.at(y, x) + c);
         transform_in(d, rows + x, 6);
       }
       std::byte* to = v + 2 * c;
@@ -204,11 +222,10 @@ struct Wino43U8S8 {
     std::int32_t* acc;
   };
 
-  // Accumulators of one tile from its 36 products, kLanes columns.
+  // Accumulators of one tile from its 36 products, kLanes columns: put(y, accumulators of its row).
+  template <class Put>
   [[gnu::always_inline]] static inline void tile_out(const std::int32_t* m, std::int64_t m_stride,
-                                                     I32 bias, std::int32_t* acc,
-                                                     std::int64_t row_stride,
-                                                     std::int64_t pixel_stride) noexcept {
+                                                     I32 bias, const Put& put) noexcept {
     I32 rows[4][6];
     for (int x = 0; x < 6; ++x) {
       I32 column[6];
@@ -222,9 +239,34 @@ struct Wino43U8S8 {
       I32 out[4];
       transform_out(rows[y], out);
       for (int x = 0; x < 4; ++x)
-        Isa::store_i32(acc + y * row_stride + x * pixel_stride,
-                       Isa::add(Isa::template sra<6>(Isa::mul(out[x], ninth)), bias));
+        out[x] = Isa::add(Isa::template sra<6>(Isa::mul(out[x], ninth)), bias);
+      put(y, out);
     }
+  }
+
+  // Codes of `height` rows of a tile of whole rows without a way through memory, where a panel is
+  // a vector. `r` is that of the tile's first pixel.
+  static constexpr bool kDirect = kPV == 1 && Isa::kCodeVecs == 4;
+  template <int NP, Residual kResidual>
+  [[gnu::noinline]] static void tile_codes(const Group& g, EpilogueTile r, const std::int32_t* m,
+                                           std::int64_t height) noexcept {
+    const Wino43U8S8Args& a = *g.a;
+    const CodeLimits& k = r.e->codes;
+    const auto consts = Isa::code_consts(k.zero, k.lo, k.hi);
+    const typename EpilogueRows<Isa>::template Coder<false, kResidual, false> code(r);
+    std::byte* const first = r.out;
+    const std::uint8_t* const first_r = r.r;
+    const std::ptrdiff_t r_row_bytes = a.shape.window.out_w * r.e->r_row_bytes;
+    for (std::int64_t n = 0; n < NP * kPanelCols; n += kPanelCols)
+      tile_out(m + n, g.m_stride, Isa::load_i32(a.bias + g.n + n), [&](int y, const I32(&acc)[4]) {
+        if (y >= height) return;
+        if constexpr (kResidual != Residual::kNone) r.r = first_r + y * r_row_bytes;
+        I32 q[4][1];
+        for (int x = 0; x < 4; ++x) q[x][0] = code.of(acc[x], x, n);
+        Isa::template store_codes<1, 4>(
+            reinterpret_cast<std::uint8_t*>(first + y * a.out_row_bytes) + n, a.out_pixel_bytes, q,
+            consts, g.cols - n, r.e->lut);
+      });
   }
 
   template <int NP>
@@ -245,22 +287,41 @@ struct Wino43U8S8 {
       r.g_c = e.g_c + g.n;
     }
     EpilogueRows<Isa>::judge(r, g.n, g.cols);
+    const bool direct = kDirect && r.small && !e.function;
     for (std::int64_t t = 0; t < g.tiles;) {
       const std::int64_t tx = (g.first_tile + t) % g.tiles_x;
       const std::int64_t oy = (g.first_tile + t) / g.tiles_x * 4;
       const std::int64_t ox = tx * 4;
+      const std::int64_t out_h = a.shape.window.out_h;
+      const std::int64_t height = out_h - oy < 4 ? out_h - oy : 4;
+      if constexpr (kDirect) {
+        if (direct && out_w - ox >= 4) {
+          r.out =
+              static_cast<std::byte*>(a.out) + oy * a.out_row_bytes + ox * a.out_pixel_bytes + g.n;
+          r.r = e.residual_at(oy * out_w + ox, g.n);
+          const std::int32_t* m = g.m + t * kCols;
+          if (e.residual == Residual::kNone)
+            tile_codes<NP, Residual::kNone>(g, r, m, height);
+          else if (e.residual == Residual::kAfterCode)
+            tile_codes<NP, Residual::kAfterCode>(g, r, m, height);
+          else
+            tile_codes<NP, Residual::kBeforeCode>(g, r, m, height);
+          ++t;
+          continue;
+        }
+      }
       std::int64_t run = g.tiles - t < Layout::kRunTiles ? g.tiles - t : Layout::kRunTiles;
       if (g.tiles_x - tx < run) run = g.tiles_x - tx;
       const std::int64_t row_stride = run * 4 * kCols;
       for (std::int64_t i = 0; i < run; ++i)
         for (int v = 0; v < NP * kPV; ++v)
           tile_out(g.m + (t + i) * kCols + v * Isa::kLanes, g.m_stride,
-                   Isa::load_i32(a.bias + g.n + v * Isa::kLanes),
-                   g.acc + i * 4 * kCols + v * Isa::kLanes, row_stride, kCols);
+                   Isa::load_i32(a.bias + g.n + v * Isa::kLanes), [&](int y, const I32(&acc)[4]) {
+                     std::int32_t* to = g.acc + y * row_stride + i * 4 * kCols + v * Isa::kLanes;
+                     for (int x = 0; x < 4; ++x) Isa::store_i32(to + x * kCols, acc[x]);
+                   });
       t += run;
       r.rows = out_w - ox < run * 4 ? out_w - ox : run * 4;
-      const std::int64_t out_h = a.shape.window.out_h;
-      const std::int64_t height = out_h - oy < 4 ? out_h - oy : 4;
       for (std::int64_t y = 0; y < height; ++y) {
         r.acc = g.acc + y * row_stride;
         r.row = (oy + y) * out_w + ox;
@@ -321,9 +382,7 @@ struct Wino43U8S8 {
       g.tiles = a.tile_end - t0 < block ? a.tile_end - t0 : block;
       const std::int64_t v_bytes = l.v_bytes(g.tiles);
       for (std::int64_t i = 0; i < g.tiles; ++i) {
-        const std::uint8_t* p[36];
-        find_pixels(a, (t0 + i) / tiles_x * 4, (t0 + i) % tiles_x * 4, p);
-        tile_in(p, a.shape.in_channels, a.za, v + i * l.v_pitch, v_bytes);
+        tile_in(a, (t0 + i) / tiles_x * 4, (t0 + i) % tiles_x * 4, v + i * l.v_pitch, v_bytes);
       }
       for (std::int64_t panel = a.panel_begin; panel < a.panel_end;) {
         const std::int64_t panels = next_panel_group<Isa>(a.panel_end - panel);
