@@ -7,6 +7,7 @@
 //   float, made from the ONNX patterns that exporters write (passes/fuse_*.cc)
 //     Silu(x)                                    x sigmoid(x)
 //     HardSwish(x)                               x max(0, min(1, x/6 + 1/2))
+//     HardSwish6(x)                              (x max(0, min(6, x + 3))) / 6, rounded so
 //     Gelu(x) approximate="none"                 x/2 (1 + erf(x / sqrt 2))
 //     Gelu(x) approximate="tanh"                 x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
 //     LayerNormalization(x, g, b?) axis epsilon  as ONNX opset 17, one output, for any opset

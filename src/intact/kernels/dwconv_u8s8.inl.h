@@ -21,10 +21,11 @@ namespace intact {
 
 // How an output ends.
 enum class DwFinish : std::uint8_t {
-  kProduct,    // Codes where c is 0: a product alone gives the same with fewer loads.
-  kSum,        // Equation (1) of epilogue.h on the registers.
-  kHardSwish,  // Equation (4) on the registers.
-  kRows,       // Accumulators are held, and EpilogueRows does the rest for several pixels.
+  kProduct,     // Codes where c is 0: a product alone gives the same with fewer loads.
+  kSum,         // Equation (1) of epilogue.h on the registers.
+  kHardSwish,   // Equation (5) with that function, on the registers.
+  kHardSwish6,  // The same.
+  kRows,        // Accumulators are held, and EpilogueRows does the rest for several pixels.
 };
 
 // One block of channels under one vocabulary. Packed: weights [quads][kernel_w] groups, then the
@@ -99,10 +100,16 @@ struct DwconvBlock {
       for (int j = 0; j < kV; ++j) {
         const F32 x = Isa::to_f32(acc[j]);
         F32 f = kFinish == DwFinish::kProduct ? Isa::mul(x, t.m[j]) : Isa::fma(x, t.m[j], t.c[j]);
-        if constexpr (kFinish == DwFinish::kHardSwish)
-          f = Isa::fma(
-              Isa::apply([](auto v) { return MathF32<typename Isa::Floats>::hard_swish(v); }, f),
-              t.g_m[j], t.g_c[j]);
+        if constexpr (kFinish == DwFinish::kHardSwish || kFinish == DwFinish::kHardSwish6) {
+          f = Isa::apply(
+              [](auto v) {
+                using Math = MathF32<typename Isa::Floats>;
+                return kFinish == DwFinish::kHardSwish ? Math::hard_swish(v)
+                                                       : Math::hard_swish6_small(v);
+              },
+              f);
+          f = Isa::add(Isa::mul(f, t.g_m[j]), t.g_c[j]);
+        }
         q[j] = Isa::to_i32(f);
       }
       Isa::dw_store_codes(reinterpret_cast<std::uint8_t*>(out) + t.c0, q, t.consts, count * t.cols,
@@ -438,10 +445,10 @@ struct DwconvBlock {
       for (std::int64_t i = c0; no_c && i < c0 + cols; ++i) no_c = e.c[i] == 0.0f;
       return no_c ? DwFinish::kProduct : DwFinish::kSum;
     }
-    const bool swish = e.function && e.function->op == UnaryOp::kHardSwish &&
-                       e.residual == Residual::kNone &&
-                       EpilogueRows<Rest>::is_function_small(e, c0, cols);
-    return swish ? DwFinish::kHardSwish : DwFinish::kRows;
+    if (e.apart && is_hard_swish(e.function->op) &&
+        EpilogueRows<Rest>::is_function_small(e, c0, cols))
+      return e.function->op == UnaryOp::kHardSwish ? DwFinish::kHardSwish : DwFinish::kHardSwish6;
+    return DwFinish::kRows;
   }
 
   // Packed for `pixels` a block; taken one by one where gaps lie between them, or rows finish them.
@@ -483,11 +490,13 @@ struct DwconvBlock {
         load(t.c, e.c);
         return run<DwFinish::kSum>(t);
       case DwFinish::kHardSwish:
+      case DwFinish::kHardSwish6:
         load(t.m, e.m);
         load(t.c, e.c);
         load(t.g_m, e.g_m);
         load(t.g_c, e.g_c);
-        return run<DwFinish::kHardSwish>(t);
+        return how == DwFinish::kHardSwish ? run<DwFinish::kHardSwish>(t)
+                                           : run<DwFinish::kHardSwish6>(t);
       case DwFinish::kRows:
         t.held = {};
         t.held.acc = reinterpret_cast<std::int32_t*>(a.scratch);
@@ -501,6 +510,7 @@ struct DwconvBlock {
           t.held.g_m = e.g_m + c0;
           t.held.g_c = e.g_c + c0;
         }
+        if (e.steps) t.held.steps = e.steps.v + c0;
         EpilogueRows<Rest>::judge(t.held, c0, t.cols);
         return run<DwFinish::kRows>(t);
     }

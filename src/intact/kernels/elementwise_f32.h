@@ -40,20 +40,29 @@ enum class UnaryOp : std::uint8_t {
   kGeluTanh,     // 0.5 x (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3)        as kGelu
   kSoftplus,     // log(1 + exp(x))                                                 2 ulp
   kElu,          // x > 0 ? x : alpha (exp(x) - 1)                                  3 ulp
-  kHardSigmoid,  // min(max(alpha x + beta, 0), 1), one fma                         exact in (0, 1)
-  kHardSwish,    // x min(max(x / 6 + 1 / 2, 0), 1), one fma, then one product      2 ulp of |x| / 6
+  kHardSigmoid,  // min(max(alpha x + beta, 0), 1), each operation rounded          1 ulp of 1
+  kHardSwish,    // x HardSigmoid(x), alpha = 1 / 6, beta = 1 / 2                   2 ulp of |x| / 6
+  kHardSwish6,   // x min(max(x + 3, 0), 6) / 6, each operation rounded             the same
   kSin,          // through double (double_math.h)                                  0.5000005 ulp
   kCos,          // through double                                                  0.5000005 ulp
 };
 
 // Functions that models put behind a product: the epilogues of integer kernels know them.
 inline constexpr std::array kActivations{
-    UnaryOp::kLeakyRelu,   UnaryOp::kTanh,      UnaryOp::kSigmoid,  UnaryOp::kSilu,
-    UnaryOp::kGelu,        UnaryOp::kGeluTanh,  UnaryOp::kSoftplus, UnaryOp::kElu,
-    UnaryOp::kHardSigmoid, UnaryOp::kHardSwish,
+    UnaryOp::kLeakyRelu,   UnaryOp::kTanh,      UnaryOp::kSigmoid,    UnaryOp::kSilu,
+    UnaryOp::kGelu,        UnaryOp::kGeluTanh,  UnaryOp::kSoftplus,   UnaryOp::kElu,
+    UnaryOp::kHardSigmoid, UnaryOp::kHardSwish, UnaryOp::kHardSwish6,
 };
 constexpr bool is_activation(UnaryOp op) noexcept {
   return std::find(kActivations.begin(), kActivations.end(), op) != kActivations.end();
+}
+
+constexpr bool is_hard_swish(UnaryOp op) noexcept {
+  return op == UnaryOp::kHardSwish || op == UnaryOp::kHardSwish6;
+}
+// Those of sums and products alone: engines that compute them in float agree in every bit.
+constexpr bool is_piecewise(UnaryOp op) noexcept {
+  return op == UnaryOp::kLeakyRelu || op == UnaryOp::kHardSigmoid || is_hard_swish(op);
 }
 
 struct UnaryF32 {

@@ -21,10 +21,16 @@
 //   f    = fma(g(fma(float(acc), m[n], c[n])), g_m[n], g_c[n])                                  (4)
 //   code = clamp(rne(f + (r - r_zero) * r_ratio), lo - zero, hi - zero) + zero, NaN gives zero
 //
+// Where the operators that the file has between g and Q round, an engine that computes them one by
+// one meets other ties than (4) does. The same codes as theirs have, without a residual,
+//
+//   f    = g(..) g_m[n] + g_c[n], apart: the product rounded before the sum                     (5)
+//   f    = g(..) op[0] v[0][n] op[1] v[1][n] .., each rounded, with steps                       (6)
+//
 // With Residual::kBeforeMap, where s is (r - r_zero) * r_ratio, and kReal, where s is the real r, a
 // sum of reals becomes codes; no function:
 //
-//   f    = fma(fma(float(acc), m[n], c[n]) + s, g_m[n], g_c[n])                                 (5)
+//   f    = fma(fma(float(acc), m[n], c[n]) + s, g_m[n], g_c[n])                                 (7)
 //   code = clamp(rne(f), lo - zero, hi - zero) + zero, NaN gives zero
 //
 // A table, when there is one, maps the code last: out = lut[code].
@@ -36,6 +42,7 @@
 // have 64 bytes of slack, like every operand of an integer kernel, those of reals need none.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -58,6 +65,19 @@ struct CodeLimits {
   std::int32_t zero = 0;
 };
 
+// Operators between a function and the rounding to a code: equation (6).
+struct FloatSteps {
+  enum class Op : std::uint8_t { kAdd, kMul, kDiv, kFrom };  // y + v, y v, y / v, v - y
+  static constexpr std::size_t kMost = 7;
+
+  std::array<Op, kMost> op{};
+  std::size_t count = 0;     // 0: no steps.
+  const float* v = nullptr;  // [count][stride]
+  std::ptrdiff_t stride = 0;
+
+  [[nodiscard]] explicit operator bool() const { return count > 0; }
+};
+
 struct Epilogue {
   EpilogueKind kind = EpilogueKind::kCodes;
   Residual residual = Residual::kNone;  // kCodes only.
@@ -68,6 +88,8 @@ struct Epilogue {
   std::optional<UnaryF32> function;  // kCodes only.
   const float* g_m = nullptr;        // [N], where is_mapped().
   const float* g_c = nullptr;
+  bool apart = false;
+  FloatSteps steps;
 
   const std::uint8_t* lut = nullptr;  // [256], kCodes only; null: identity.
 
@@ -82,7 +104,7 @@ struct Epilogue {
   float hi_f = std::numeric_limits<float>::infinity();
   const float* row_scale = nullptr;  // kFloat: [M], absolute row index; null: none.
 
-  // Equations (4) and (5): codes are made of reals.
+  // Equations (4) to (7): codes are made of reals.
   [[nodiscard]] bool is_mapped() const {
     return function || residual == Residual::kBeforeMap || residual == Residual::kReal;
   }

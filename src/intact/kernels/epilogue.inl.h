@@ -28,6 +28,7 @@ struct EpilogueTile {
   const float* c;
   const float* g_m;  // Where is_mapped().
   const float* g_c;
+  const float* steps;  // FloatSteps::v.
   const std::uint8_t* r;
   // Corrections of equation (2) of gemm_u8s8.h: acc - za[row] colsum[n] - zb[n] row_sum[row].
   const std::uint8_t* za_rows;  // Null: none.
@@ -77,9 +78,10 @@ struct EpilogueRows {
            e.first_ratio <= 0x1p20f && e.first_ratio >= -0x1p20f && e.r_ratio <= 0x1p20f &&
            e.r_ratio >= -0x1p20f && (e.residual == Residual::kAfterCode || is_small(e, n, cols));
   }
-  // The same for equation (4): an activation is at most max(1, |alpha|) (|x| + 1), and finite.
+  // The same for equations (4) and (5): an activation is at most max(1, |alpha|) (|x| + 1), and
+  // finite.
   static bool is_function_small(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
-    if (e.kind != EpilogueKind::kCodes || !e.function) return false;
+    if (e.kind != EpilogueKind::kCodes || !e.function || e.steps) return false;
     const auto abs = [](float x) { return x < 0 ? -x : x; };
     const float slope = abs(e.function->alpha) > 1 ? abs(e.function->alpha) : 1;
     bool small = e.residual == Residual::kNone || abs(e.r_ratio) <= 0x1p20f;
@@ -101,7 +103,8 @@ struct EpilogueRows {
   // bound of codes decides: (3) of near_activation.h errs by 2^-23 of it, and each of up to two
   // roundings on either side by 2^-24.
   static float near_margin(const Epilogue& e, std::int64_t n, std::int64_t cols) noexcept {
-    if (!kNear || !e.function || near_activation(e.function->op) == nullptr) return 0.0f;
+    if (!kNear || !e.function || e.apart || e.steps || near_activation(e.function->op) == nullptr)
+      return 0.0f;
     const auto abs = [](float x) { return x < 0 ? -x : x; };
     float g_m = 0.0f, g_c = 0.0f;
     for (std::int64_t i = n; i < n + cols; ++i) {
@@ -162,7 +165,35 @@ struct EpilogueRows {
     }
   };
 
-  // Equation (4) in place, down the columns: accumulators become codes before their zero point.
+  // Equation (5): y g_m + g_c.
+  [[gnu::always_inline]] static inline F32 map_apart(F32 y, F32 g_m, F32 g_c) noexcept {
+    return Isa::add(Isa::mul(y, g_m), g_c);
+  }
+  // Equation (6) at column n.
+  static F32 follow(const EpilogueTile& t, std::int64_t n, F32 y) noexcept {
+    const FloatSteps& s = t.e->steps;
+    for (std::size_t k = 0; k < s.count; ++k) {
+      const F32 v = Isa::load_f32(t.steps + static_cast<std::ptrdiff_t>(k) * s.stride + n);
+      switch (s.op[k]) {
+        case FloatSteps::Op::kAdd:
+          y = Isa::add(y, v);
+          break;
+        case FloatSteps::Op::kMul:
+          y = Isa::mul(y, v);
+          break;
+        case FloatSteps::Op::kDiv:
+          y = Isa::div(y, v);
+          break;
+        case FloatSteps::Op::kFrom:
+          y = Isa::sub(v, y);
+          break;
+      }
+    }
+    return y;
+  }
+
+  // Equations (4) to (6) in place, down the columns: accumulators become codes before their zero
+  // point.
   template <class Function>
   [[gnu::always_inline]] static inline void apply(const EpilogueTile& t,
                                                   const Function& g) noexcept {
@@ -174,7 +205,10 @@ struct EpilogueRows {
       const F32 g_m = Isa::load_f32(t.g_m + n), g_c = Isa::load_f32(t.g_c + n);
       for (std::int64_t i = 0; i < t.rows; ++i) {
         const F32 x = Isa::fma(Isa::to_f32(load<true>(t, i, n)), m, c);
-        F32 f = Isa::fma(Isa::apply(g, x), g_m, g_c);
+        const F32 y = Isa::apply(g, x);
+        F32 f = t.e->steps   ? follow(t, n, y)
+                : t.e->apart ? map_apart(y, g_m, g_c)
+                             : Isa::fma(y, g_m, g_c);
         if (t.r != nullptr) {
           const I32 r = Isa::sub(Isa::load_u8(t.r + i * t.e->r_row_bytes + n), r_zero);
           f = Isa::add(f, Isa::mul(Isa::to_f32(r), r_ratio));
@@ -185,7 +219,7 @@ struct EpilogueRows {
     }
   }
 
-  // The same for equation (5).
+  // The same for equation (7).
   template <bool kCorrect, Residual kResidual>
   struct Sum {
     const EpilogueTile& t;
@@ -205,7 +239,7 @@ struct EpilogueRows {
       return last.round(Isa::nan_to_zero(f));
     }
   };
-  // What equation (5) adds at column n of a row that begins at r; `left` columns from there on.
+  // What equation (7) adds at column n of a row that begins at r; `left` columns from there on.
   template <Residual kResidual>
   [[gnu::always_inline]] static inline F32 residual(const std::uint8_t* r, std::int64_t n,
                                                     std::int64_t left, I32 r_zero,

@@ -21,6 +21,30 @@ inline float round_to_limits(float f, const CodeLimits& k) noexcept {
   return q < lo ? lo : q > hi ? hi : q;
 }
 
+// Equations (4) to (6) behind g.
+inline float map_of(const Epilogue& e, float y, std::int64_t n) noexcept {
+  if (e.apart) return y * e.g_m[n] + e.g_c[n];  // Nothing here is contracted.
+  if (!e.steps) return std::fma(y, e.g_m[n], e.g_c[n]);
+  for (std::size_t k = 0; k < e.steps.count; ++k) {
+    const float v = e.steps.v[static_cast<std::ptrdiff_t>(k) * e.steps.stride + n];
+    switch (e.steps.op[k]) {
+      case FloatSteps::Op::kAdd:
+        y = y + v;
+        break;
+      case FloatSteps::Op::kMul:
+        y = y * v;
+        break;
+      case FloatSteps::Op::kDiv:
+        y = y / v;
+        break;
+      case FloatSteps::Op::kFrom:
+        y = v - y;
+        break;
+    }
+  }
+  return y;
+}
+
 // Applies the epilogue to acc of (row, n). row_out is the output's row.
 inline void epilogue_element(const Epilogue& e, std::int64_t acc, std::int64_t row, std::int64_t n,
                              void* row_out) noexcept {
@@ -47,7 +71,7 @@ inline void epilogue_element(const Epilogue& e, std::int64_t acc, std::int64_t r
   float f = std::fma(x, e.m[n], e.c[n]);
   if (e.function) {
     with_activation<ScalarF32>(*e.function, [&](auto g) { f = g(f); });
-    f = std::fma(f, e.g_m[n], e.g_c[n]);
+    f = map_of(e, f, n);
   }
   if (e.residual == Residual::kAfterCode)
     f = std::fma(round_to_limits(f, e.first), e.first_ratio, s);

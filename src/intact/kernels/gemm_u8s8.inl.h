@@ -19,13 +19,14 @@ namespace intact {
 
 // How a register tile ends.
 enum class GemmFinish : std::uint8_t {
-  kPlain,      // Equation (1) of epilogue.h on the registers.
-  kSummed,     // Equations (2) and (3) on the registers.
-  kHardSwish,  // Equation (4) with that function, on the registers.
-  kLeakyRelu,  // The same.
-  kMapped,     // Equation (5) on the registers.
-  kFloat,      // Reals without a scale a row, on the registers.
-  kMemory,     // Accumulators go to `acc`, and EpilogueRows does the rest.
+  kPlain,       // Equation (1) of epilogue.h on the registers.
+  kSummed,      // Equations (2) and (3) on the registers.
+  kHardSwish,   // Equation (5) with that function, on the registers.
+  kHardSwish6,  // The same.
+  kLeakyRelu,   // Equation (4) with that function, on the registers.
+  kMapped,      // Equation (7) on the registers.
+  kFloat,       // Reals without a scale a row, on the registers.
+  kMemory,      // Accumulators go to `acc`, and EpilogueRows does the rest.
 };
 
 // What one register tile reads and writes.
@@ -152,11 +153,14 @@ struct GemmU8S8 {
                  : store_summed_codes<MR, NP, Residual::kBeforeCode>(*late, acc);
     using Floats = typename Isa::Floats;
     if (late->finish == GemmFinish::kHardSwish)
-      return store_function_codes<MR, NP>(*late, acc,
-                                          [](auto v) { return MathF32<Floats>::hard_swish(v); });
+      return store_function_codes<MR, NP, true>(
+          *late, acc, [](auto v) { return MathF32<Floats>::hard_swish(v); });
+    if (late->finish == GemmFinish::kHardSwish6)
+      return store_function_codes<MR, NP, true>(
+          *late, acc, [](auto v) { return MathF32<Floats>::hard_swish6_small(v); });
     if (late->finish == GemmFinish::kLeakyRelu) {
       const auto zero = Floats::set(0.0f), alpha = Floats::set(late->e->function->alpha);
-      return store_function_codes<MR, NP>(*late, acc, [&](auto v) {
+      return store_function_codes<MR, NP, false>(*late, acc, [&](auto v) {
         return Floats::select(Floats::lt(v, zero), Floats::mul(alpha, v), v);
       });
     }
@@ -207,8 +211,8 @@ struct GemmU8S8 {
       Isa::template store_codes<NV>(out + i * t.out_row_bytes, acc[i], consts, t.cols, t.e->lut);
   }
 
-  // Equation (4) where EpilogueRows::is_function_small, without residual.
-  template <int MR, int NP, class Function>
+  // Equation (4) or (5) where EpilogueRows::is_function_small, without residual.
+  template <int MR, int NP, bool kApart, class Function>
   [[gnu::always_inline]] static inline void store_function_codes(
       const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs], const Function& g) noexcept {
 #pragma GCC unroll 16
@@ -220,7 +224,9 @@ struct GemmU8S8 {
 #pragma GCC unroll 32
       for (int i = 0; i < MR; ++i) {
         const F32 x = Isa::fma(Isa::to_f32(acc[i][j]), m, c);
-        acc[i][j] = Isa::to_i32(Isa::fma(Isa::apply(g, x), g_m, g_c));
+        const F32 y = Isa::apply(g, x);
+        acc[i][j] =
+            Isa::to_i32(kApart ? EpilogueRows<Isa>::map_apart(y, g_m, g_c) : Isa::fma(y, g_m, g_c));
         Isa::keep(acc[i][j]);
       }
     }
@@ -282,7 +288,7 @@ struct GemmU8S8 {
     store_codes<MR, NP>(t, acc);
   }
 
-  // Equation (5), as written.
+  // Equation (7), as written.
   template <int MR, int NP, Residual kResidual>
   [[gnu::always_inline]] static inline void store_mapped_codes(
       const GemmTile& t, I32 (&acc)[MR][NP * Isa::kPanelVecs]) noexcept {
@@ -398,8 +404,10 @@ struct GemmU8S8 {
     if (e.kind == EpilogueKind::kCodes && e.is_mapped() && !e.function) return GemmFinish::kMapped;
     if (e.function && e.residual == Residual::kNone &&
         EpilogueRows<Isa>::is_function_small(e, n, cols)) {
-      if (e.function->op == UnaryOp::kHardSwish) return GemmFinish::kHardSwish;
-      if (e.function->op == UnaryOp::kLeakyRelu) return GemmFinish::kLeakyRelu;
+      const UnaryOp op = e.function->op;
+      if (e.apart && op == UnaryOp::kHardSwish) return GemmFinish::kHardSwish;
+      if (e.apart && op == UnaryOp::kHardSwish6) return GemmFinish::kHardSwish6;
+      if (!e.apart && op == UnaryOp::kLeakyRelu) return GemmFinish::kLeakyRelu;
     }
     if (e.kind == EpilogueKind::kFloat && e.row_scale == nullptr) return GemmFinish::kFloat;
     return GemmFinish::kMemory;
@@ -485,6 +493,7 @@ struct GemmU8S8 {
             r.c = t.c;
             r.g_m = t.g_m;
             r.g_c = t.g_c;
+            if (a.epilogue.steps) r.steps = a.epilogue.steps.v + n;
             r.za_rows = a.za_rows == nullptr ? nullptr : a.za_rows + m0;
             r.colsum = a.b.colsum == nullptr ? nullptr : a.b.colsum + n;
             r.zb = a.b.zb == nullptr ? nullptr : a.b.zb + n;

@@ -182,9 +182,24 @@ struct MathF32 {
     const V inner = S::fma(S::mul(S::mul(x, x), S::set(0.044715f)), x, x);
     return S::mul(x, sigmoid(S::mul(inner, S::set(0x1.988454p+0f))));
   }
+  // As other engines round them: every operation by itself.
+  [[gnu::always_inline]] static V hard_sigmoid(V x, V alpha, V beta) noexcept {
+    return clamp(S::add(S::mul(alpha, x), beta), S::set(0.0f), S::set(1.0f));
+  }
   [[gnu::always_inline]] static V hard_swish(V x) noexcept {
-    const V gate = S::fma(x, S::set(0x1.555556p-3f), S::set(0.5f));
-    return S::mul(x, clamp(gate, S::set(0.0f), S::set(1.0f)));
+    return S::mul(x, hard_sigmoid(x, S::set(0x1.555556p-3f), S::set(0.5f)));
+  }
+  [[gnu::always_inline]] static V hard_swish6(V x) noexcept {
+    const V gate = clamp(S::add(x, S::set(3.0f)), S::set(0.0f), S::set(6.0f));
+    return S::div(S::mul(x, gate), S::set(6.0f));
+  }
+  // The same for |x| <= 2^60, but for denormals: the product with 1/6 in two parts. No sixth of a
+  // float is nearer than 1/6 ulp to the middle of two floats, so the last rounding is the quotient's.
+  [[gnu::always_inline]] static V hard_swish6_small(V x) noexcept {
+    const V gate = clamp(S::add(x, S::set(3.0f)), S::set(0.0f), S::set(6.0f));
+    const V product = S::mul(x, gate);
+    const V low = S::mul(product, S::set(-0x1.555556p-28f));
+    return S::fma(product, S::set(0x1.555556p-3f), low);
   }
   [[gnu::always_inline]] static V sign(V x) noexcept {
     const V one = with_sign(S::set(1.0f), x);

@@ -6,17 +6,36 @@
 
 namespace intact {
 
-// Calls with(f), f the function from V to V that `u` names, if it is an activation
-// (elementwise_f32.h). Results are not canonized.
+// Calls with(f), f the function from V to V that `u` names, if it is one of pieces of lines and
+// parabolas (is_piecewise). Results are not canonized.
+template <class S, class With>
+[[gnu::always_inline]] inline void with_piecewise(const UnaryF32& u, With&& with) noexcept {
+  using V = typename S::V;
+  using Math = MathF32<S>;
+  const V alpha = S::set(u.alpha), beta = S::set(u.beta);
+  const V zero = S::set(0.0f);
+  switch (u.op) {
+    case UnaryOp::kLeakyRelu:
+      return with([&](V v) { return S::select(S::lt(v, zero), S::mul(alpha, v), v); });
+    case UnaryOp::kHardSigmoid:
+      return with([&](V v) { return Math::hard_sigmoid(v, alpha, beta); });
+    case UnaryOp::kHardSwish:
+      return with([](V v) { return Math::hard_swish(v); });
+    case UnaryOp::kHardSwish6:
+      return with([](V v) { return Math::hard_swish6(v); });
+    default:
+      return;
+  }
+}
+
+// The same for every activation (elementwise_f32.h).
 template <class S, class With>
 [[gnu::always_inline]] inline void with_activation(const UnaryF32& u, With&& with) noexcept {
   using V = typename S::V;
   using Math = MathF32<S>;
-  const V alpha = S::set(u.alpha), beta = S::set(u.beta);
-  const V zero = S::set(0.0f), one = S::set(1.0f);
+  const V alpha = S::set(u.alpha);
+  const V zero = S::set(0.0f);
   switch (u.op) {
-    case UnaryOp::kLeakyRelu:
-      return with([&](V v) { return S::select(S::lt(v, zero), S::mul(alpha, v), v); });
     case UnaryOp::kTanh:
       return with([](V v) { return Math::tanh(v); });
     case UnaryOp::kSigmoid:
@@ -34,12 +53,8 @@ template <class S, class With>
         const V below = S::mul(alpha, Math::expm1_negative(S::min(zero, v)));
         return S::select(S::lt(zero, v), v, below);
       });
-    case UnaryOp::kHardSigmoid:
-      return with([&](V v) { return Math::clamp(S::fma(alpha, v, beta), zero, one); });
-    case UnaryOp::kHardSwish:
-      return with([](V v) { return Math::hard_swish(v); });
     default:
-      return;
+      return with_piecewise<S>(u, with);
   }
 }
 

@@ -286,6 +286,7 @@ struct Wino43U8S8 {
       r.g_m = e.g_m + g.n;
       r.g_c = e.g_c + g.n;
     }
+    if (e.steps) r.steps = e.steps.v + g.n;
     EpilogueRows<Isa>::judge(r, g.n, g.cols);
     const bool direct = kDirect && r.small && !e.function;
     for (std::int64_t t = 0; t < g.tiles;) {

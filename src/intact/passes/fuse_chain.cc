@@ -18,10 +18,10 @@
 namespace intact {
 namespace {
 
-constexpr std::array<std::string_view, 21> kFunctions = {
-    "Relu",       "LeakyRelu", "Abs",         "Neg",       "Floor", "Ceil",    "Sqrt",
-    "Reciprocal", "Exp",       "Log",         "Erf",       "Tanh",  "Sigmoid", "Silu",
-    "Softplus",   "Elu",       "HardSigmoid", "HardSwish", "Clip",  "Gelu",    "Sign"};
+constexpr std::array<std::string_view, 22> kFunctions = {
+    "Relu",        "LeakyRelu", "Abs",        "Neg",  "Floor",   "Ceil", "Sqrt",     "Reciprocal",
+    "Exp",         "Log",       "Erf",        "Tanh", "Sigmoid", "Silu", "Softplus", "Elu",
+    "HardSigmoid", "HardSwish", "HardSwish6", "Clip", "Gelu",    "Sign"};
 constexpr std::array<std::string_view, 9> kProducts = {"Conv",    "ConvTranspose",  "Linear",
                                                        "QConv",   "QConvTranspose", "QLinear",
                                                        "QMatMul", "MatMul",         "Gemm"};

@@ -3,11 +3,13 @@
 //
 //   clip(x + 3, 0, 6) / 6                    -> HardSigmoid(x), alpha = 1/6, beta = 1/2
 //   x HardSigmoid(x), x clip(x + 3, 0, 6) / 6  -> intact.HardSwish(x)
+//   (x clip(x + 3, 0, 6)) / 6                -> intact.HardSwish6(x), the same in these roundings
 //   x sigmoid(x)                             -> intact.Silu(x)
 //
-// Four passes over memory become one. The division may be a product with 1/6 and stand before or
-// after the product with x; Clip may be of any opset. No piece may have another reader, and nothing
-// else may stand between them: a quantizer in the middle is a rounding that the file asks for.
+// Four passes over memory become one. Elsewhere than after the product with x, or as a product with
+// 1/6, the division gives HardSwish, which rounds otherwise; Clip may be of any opset. No piece may
+// have another reader, and nothing else may stand between them: a quantizer in the middle is a
+// rounding that the file asks for.
 #include "passes/patterns.h"
 #include "passes/registry.h"
 
@@ -44,6 +46,15 @@ ValueId sigmoid_of(const Editor& editor, ValueId v) {
   return n >= 0 && editor.single_use(v) ? editor.node(n).in(0) : kNoValue;
 }
 
+// True when the node divides the product of two values by 6.
+bool divides_product(const Editor& editor, const Node& node, ValueId a, ValueId b) {
+  const auto by = with_scalar(editor.graph(), node);
+  const std::int32_t n = editor.producer(node.in(0), "Mul");
+  if (!node.is("Div") || !by || by->x != node.in(0) || by->c != 6 || n < 0) return false;
+  const Node& product = editor.node(n);
+  return (product.in(0) == a && product.in(1) == b) || (product.in(0) == b && product.in(1) == a);
+}
+
 bool fuse(Editor& editor, std::int32_t n) {
   Graph& graph = editor.graph();
   const Product product = product_of(editor, editor.node(n).out(0));
@@ -67,7 +78,8 @@ bool fuse(Editor& editor, std::int32_t n) {
     const char* op = nullptr;
     if (product.factor == 1 && sigmoid_of(editor, gate) == x) op = "Silu";
     if (product.factor == 1 && hard_sigmoid_of(editor, gate) == x) op = "HardSwish";
-    if (is_about(product.factor, kSixth) && relu6_of_shifted(editor, gate) == x) op = "HardSwish";
+    if (is_about(product.factor, kSixth) && relu6_of_shifted(editor, gate) == x)
+      op = divides_product(editor, editor.node(n), x, gate) ? "HardSwish6" : "HardSwish";
     if (op == nullptr) continue;
     editor.rewrite(n, intact_node(graph, op, {x}));
     return true;

@@ -135,6 +135,7 @@ constexpr NamedRule kRules[] = {
     {"GreaterOrEqual", comparison},
     {"HardSigmoid", like_first},
     {"HardSwish", like_first},
+    {"HardSwish6", like_first},
     {"Hardmax", like_first},
     {"Identity", like_first},
     {"IsInf", bool_like_first},

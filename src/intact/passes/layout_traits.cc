@@ -14,16 +14,17 @@ constexpr std::array<std::string_view, 25> kSpatialOps = {
     "QAveragePool", "QConv", "QConvTranspose", "QDepthToSpace", "QGlobalAveragePool", "QMaxPool",
     "QResize", "QSpaceToDepth"};
 
-constexpr std::array<std::string_view, 93> kFollowOps = {
+constexpr std::array<std::string_view, 94> kFollowOps = {
     "Abs", "Acos", "Add", "And", "Asin", "Atan", "BitShift", "Cast", "CastLike", "Ceil", "Celu",
     "Clip", "Concat", "Cos", "DequantizeLinear", "Div", "Dropout", "DynamicQuantizeLinear", "Elu",
     "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish",
-    "Identity", "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax", "Max",
-    "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pad", "Pow",
-    "QuantizeLinear", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp",
-    "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu",
-    "Round", "Selu", "Sigmoid", "Sign", "Silu", "Sin", "Slice", "Softmax", "Softplus", "Softsign",
-    "Split", "Sqrt", "Sub", "Sum", "Tan", "Tanh", "ThresholdedRelu", "Where", "Xor",
+    "HardSwish6", "Identity", "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log",
+    "LogSoftmax", "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pad",
+    "Pow", "QuantizeLinear", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum",
+    "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum",
+    "ReduceSumSquare", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Silu", "Sin", "Slice",
+    "Softmax", "Softplus", "Softsign", "Split", "Sqrt", "Sub", "Sum", "Tan", "Tanh",
+    "ThresholdedRelu", "Where", "Xor",
     // Ours, in codes.
     "QAdd", "QClip", "QConcat", "QDiv", "QLeakyRelu", "QLut", "QMax", "QMin", "QMul", "QPad",
     "QReduceMean", "QSoftmax", "QSub"};

@@ -516,6 +516,9 @@ struct Avx512VnniHalf {
   [[gnu::always_inline]] static inline F32 mul(F32 a, F32 b) noexcept {
     return _mm256_mul_ps(a, b);
   }
+  [[gnu::always_inline]] static inline F32 add(F32 a, F32 b) noexcept {
+    return _mm256_add_ps(a, b);
+  }
   [[gnu::always_inline]] static inline F32 fma(F32 a, F32 b, F32 c) noexcept {
     return _mm256_fmadd_ps(a, b, c);
   }

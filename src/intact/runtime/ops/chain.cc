@@ -225,6 +225,19 @@ struct Affine {
   }
 };
 
+// The operator with a constant as the epilogue of a kernel names it.
+ChainEnd::Step step_of(const Chain::Op& op, const std::vector<double>& k) {
+  ChainEnd::Step step{FloatSteps::Op::kAdd, {k.begin(), k.end()}};
+  if (op.binary == BinaryOp::kMul) step.op = FloatSteps::Op::kMul;
+  if (op.binary == BinaryOp::kDiv) step.op = FloatSteps::Op::kDiv;
+  if (op.binary != BinaryOp::kSub) return step;
+  if (op.reversed)
+    step.op = FloatSteps::Op::kFrom;
+  else
+    for (float& v : step.v) v = -v;
+  return step;
+}
+
 bool is_sum_with_codes(const Chain::Op& op) {
   return !op.is_unary && op.codes && op.operand == Chain::Layout::kSame &&
          (op.binary == BinaryOp::kAdd || op.binary == BinaryOp::kSub);
@@ -259,6 +272,7 @@ ChainEnd Chain::take_end(const OpContext& c, const TensorMap& y) {
       if (k.size() > 1 && maps.size() == 1) maps.resize(k.size(), maps[0]);
       for (std::size_t n = 0; n < maps.size(); ++n)
         if (!maps[n].then(op, k[k.size() == 1 ? 0 : n])) return false;
+      e.steps.push_back(step_of(op, k));
     }
     e.a.clear();
     e.c.clear();

@@ -24,6 +24,7 @@
 
 #include "kernels/codes_u8.h"
 #include "kernels/elementwise_f32.h"
+#include "kernels/epilogue.h"
 #include "runtime/op.h"
 #include "runtime/ops/column_quantizer.h"
 
@@ -64,6 +65,16 @@ struct ChainEnd {
   double r_scale = 0.0;  // Real units a code of the residual.
   float r_ratio = 0.0f;
   CodeLimits codes;
+  // The operators that a and c hold, as they are written; clamps are in `codes`. With a residual,
+  // of no use.
+  struct Step {
+    FloatSteps::Op op;
+    std::vector<float> v;  // One, or one a channel.
+    [[nodiscard]] float v_of(std::int64_t channel) const {
+      return v[v.size() == 1 ? 0 : static_cast<std::size_t>(channel)];
+    }
+  };
+  std::vector<Step> steps;
   // A clamp that a factor a channel follows: one range of codes a channel. Empty: `codes` for all.
   std::vector<std::uint8_t> lo, hi;
 

@@ -76,6 +76,7 @@ double evaluate(const UnaryF32& f, double x) {
     case UnaryOp::kHardSigmoid:
       return std::min(std::max(alpha * x + beta, 0.0), 1.0);
     case UnaryOp::kHardSwish:
+    case UnaryOp::kHardSwish6:
       return x * std::min(std::max(x / 6 + 0.5, 0.0), 1.0);
     case UnaryOp::kSin:
       return dmath::sin(x);

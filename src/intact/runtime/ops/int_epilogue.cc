@@ -26,7 +26,18 @@ ChannelMaps IntEpilogue::channel_maps(std::span<const double> input_scales,
     g_m[i] = static_cast<float>(end.a_of(channel));
     g_c[i] = static_cast<float>(end.c_of(channel));
   }
-  return {m, c, g_m, g_c};
+  const auto stride = static_cast<std::ptrdiff_t>(m.size());
+  if (!base.steps) return {m, c, g_m, g_c, {}, stride};
+  std::vector<float> steps;
+  for (const ChainEnd::Step& step : end.steps) {
+    const std::size_t row = steps.size();
+    steps.resize(row + m.size(), 1.0f);
+    for (std::size_t i = 0; i < input_scales.size(); ++i) {
+      const std::int64_t channel = first + static_cast<std::int64_t>(i) % channels;
+      steps[row + i] = step.v_of(channel);
+    }
+  }
+  return {m, c, g_m, g_c, steps, stride};
 }
 
 void IntEpilogue::finish_pixels(float* x, std::byte* image_out, std::int64_t image,
@@ -56,6 +67,50 @@ void IntEpilogue::take_sum() {
   base.r_zero = op.map.zero;
   base.r_ratio = static_cast<float>(op.map.scale);
   chain.clear();
+}
+
+namespace {
+
+bool is_power_of_two(float x) {
+  int exponent = 0;
+  return std::fabs(std::frexp(x, &exponent)) == 0.5f;
+}
+
+bool is_exact(const ChainEnd::Step& step) {
+  return (step.op == FloatSteps::Op::kMul || step.op == FloatSteps::Op::kDiv) &&
+         std::all_of(step.v.begin(), step.v.end(), is_power_of_two);
+}
+
+// True when the steps round no more often than one product and then one sum do. Powers of two
+// commute with roundings, so that the map of both holds them.
+bool is_product_and_sum(const std::vector<ChainEnd::Step>& steps) {
+  using Op = FloatSteps::Op;
+  Op last = Op::kMul;
+  int products = 0, sums = 0;
+  for (const ChainEnd::Step& step : steps) {
+    if (is_exact(step)) continue;
+    if (step.op == Op::kDiv || (step.op == Op::kMul && last != Op::kMul)) return false;
+    (step.op == Op::kMul ? products : sums)++;
+    last = step.op;
+  }
+  return products <= 1 && sums <= 1;
+}
+
+}  // namespace
+
+void IntEpilogue::take_steps() {
+  if (!base.function || !is_piecewise(base.function->op) || residual_input >= 0) return;
+  // Q divides as well.
+  const auto scale = static_cast<float>(code.scale);
+  end.steps.push_back({FloatSteps::Op::kDiv, {scale}});
+  if (is_product_and_sum(end.steps)) {
+    // What rounds nothing may be either; registers do hard swish apart and leaky relu in one.
+    const bool exact = std::all_of(end.steps.begin(), end.steps.end(), is_exact);
+    base.apart = !exact || is_hard_swish(base.function->op);
+    return;
+  }
+  if (end.steps.size() > FloatSteps::kMost) return;
+  for (const ChainEnd::Step& step : end.steps) base.steps.op[base.steps.count++] = step.op;
 }
 
 namespace {
@@ -116,6 +171,7 @@ Result<IntEpilogue> read_int_epilogue(const OpContext& c, const ValueInfo& out) 
     e.base.residual = in_reals ? Residual::kBeforeMap : Residual::kBeforeCode;
     e.base.r_ratio = in_reals ? static_cast<float>(e.end.r_scale) : e.end.r_ratio;
   }
+  e.take_steps();
   return e;
 }
 

@@ -24,13 +24,17 @@ namespace intact {
 struct ChannelMaps {
   PackedArray<float> m, c;
   PackedArray<float> g_m, g_c;  // Where Epilogue::is_mapped.
+  PackedArray<float> steps;     // FloatSteps::v, where there are.
+  std::ptrdiff_t stride = 0;
 
-  auto fields() { return std::tie(m, c, g_m, g_c); }
+  auto fields() { return std::tie(m, c, g_m, g_c, steps, stride); }
   void put_into(Epilogue& e) const {
     e.m = m.data();
     e.c = c.data();
     e.g_m = g_m.data();
     e.g_c = g_c.data();
+    e.steps.v = steps.data();
+    e.steps.stride = stride;
   }
 };
 
@@ -82,6 +86,9 @@ struct IntEpilogue {
 
   // Makes what is left of the chain before its end the epilogue's own, if it is a sum.
   void take_sum();
+
+  // Has kernels round where the operators between a function and Q do.
+  void take_steps();
 
   // Does what the registers left of `count` whole pixels of an image, from pixel `first` of
   // `pixels` on. x: their reals, [count, channels]; in image_out itself unless through_float.

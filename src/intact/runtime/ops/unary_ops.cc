@@ -41,6 +41,7 @@ constexpr std::array kNamed{
     Named{"Elu", UnaryOp::kElu, 1.0f, 0},
     Named{"HardSigmoid", UnaryOp::kHardSigmoid, 0.2f, 0.5f},
     Named{"HardSwish", UnaryOp::kHardSwish, 0, 0},
+    Named{"HardSwish6", UnaryOp::kHardSwish6, 0, 0},
     Named{"Sin", UnaryOp::kSin, 0, 0},
     Named{"Cos", UnaryOp::kCos, 0, 0},
 };
@@ -169,6 +170,7 @@ constexpr OpRow kRows[] = {
     {"", "Cos", 7, plan_unary},
     {"intact", "Silu", 1, plan_unary},
     {"intact", "HardSwish", 1, plan_unary},
+    {"intact", "HardSwish6", 1, plan_unary},
     {"intact", "HardSigmoid", 1, plan_unary},
     {"intact", "Gelu", 1, plan_unary},
 };
