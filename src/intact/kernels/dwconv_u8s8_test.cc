@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/epilogue_test_util.h"
 #include "kernels/guarded_memory.h"
 
 namespace intact {
@@ -32,6 +33,7 @@ struct Case {
   Residual residual = Residual::kNone;
   bool lut = false, views = false, narrow_limits = false;
   std::optional<UnaryF32> function = std::nullopt;
+  Rounding rounding = Rounding::kOnce;
   bool zero_c = false;      // c = 0, as with an int32 bias.
   bool huge_scale = false;  // m[0] overflows int32 after scaling: the clamp must come first.
 };
@@ -42,7 +44,8 @@ std::string describe(const Case& c) {
          " stride=" + std::to_string(c.stride) + " dilation=" + std::to_string(c.dilation) +
          " pad=" + std::to_string(c.pad) + " kind=" + std::to_string(int(c.kind)) +
          " residual=" + std::to_string(int(c.residual)) +
-         " function=" + std::to_string(c.function ? int(c.function->op) : -1);
+         " function=" + std::to_string(c.function ? int(c.function->op) : -1) +
+         " rounding=" + std::to_string(int(c.rounding));
 }
 
 void check(const Case& c) {
@@ -85,6 +88,8 @@ void check(const Case& c) {
     x = c.zero_c ? 0.0f : static_cast<float>(uniform(rng, -300, 300)) / 7.0f;
   for (auto& x : g_m.span()) x = static_cast<float>(uniform(rng, -500, 1500)) / 1e3f;
   for (auto& x : g_c.span()) x = static_cast<float>(uniform(rng, -300, 300)) / 7.0f;
+  Guarded<float> steps(4 * n16);
+  for (auto& x : steps.span()) x = static_cast<float>(uniform(rng, 500, 1500)) / 997.0f;
   if (c.huge_scale) m[0] = 1e6f;
   const DwconvWeights weights{.w = w.data(),
                               .channel_bytes = taps,
@@ -127,6 +132,7 @@ void check(const Case& c) {
     a.epilogue.function = c.function;
     a.epilogue.g_m = g_m.data();
     a.epilogue.g_c = g_c.data();
+    put_rounding(c.rounding, steps.data(), n16, a.epilogue);
     a.epilogue.codes = c.narrow_limits ? CodeLimits{37, 200, 64} : CodeLimits{0, 255, 117};
     a.epilogue.first = c.narrow_limits ? CodeLimits{3, 250, 3} : CodeLimits{0, 255, 130};
     a.epilogue.first_ratio = 0.577f;
@@ -193,7 +199,7 @@ TEST(DwconvU8S8, EqualsReferenceForSeveralPixelsABlock) {
       for (const int kernel : {3, 5})
         for (const int pad : {0, kernel / 2, kernel - 1})
           for (const bool views : {false, true})
-            for (const int finish : {0, 1, 2, 3, 4}) {
+            for (const int finish : {0, 1, 2, 3, 4, 5, 6}) {
               if (w + 2 * pad < kernel) continue;
               Case c{.channels = channels, .h = 6, .w = w};
               c.kernel_h = c.kernel_w = kernel;
@@ -202,6 +208,10 @@ TEST(DwconvU8S8, EqualsReferenceForSeveralPixelsABlock) {
               c.zero_c = finish == 0;
               c.lut = finish == 1;
               if (finish == 2) c.function = UnaryF32{UnaryOp::kHardSwish, 0.3f, 0.5f};
+              if (finish >= 5) {
+                c.function = UnaryF32{finish == 5 ? UnaryOp::kHardSwish : UnaryOp::kHardSwish6};
+                c.rounding = Rounding::kApart;
+              }
               if (finish == 3) c.residual = Residual::kAfterCode;
               if (finish == 4) c.kind = EpilogueKind::kFloat;
               check(c);
@@ -259,6 +269,15 @@ TEST(DwconvU8S8, AppliesEveryEpilogue) {
               c.function = UnaryF32{op, 0.3f, 0.5f};
               check(c);
             }
+          for (const Rounding rounding : {Rounding::kApart, Rounding::kSteps})
+            for (const UnaryOp op : kActivations) {
+              if (!is_piecewise(op)) continue;
+              c.residual = Residual::kNone;
+              c.function = UnaryF32{op, 0.3f, 0.5f};
+              c.rounding = rounding;
+              check(c);
+            }
+          c.rounding = Rounding::kOnce;
           c.function.reset();
         }
         c.lut = false;

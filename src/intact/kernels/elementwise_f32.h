@@ -41,8 +41,8 @@ enum class UnaryOp : std::uint8_t {
   kSoftplus,     // log(1 + exp(x))                                                 2 ulp
   kElu,          // x > 0 ? x : alpha (exp(x) - 1)                                  3 ulp
   kHardSigmoid,  // min(max(alpha x + beta, 0), 1), each operation rounded          1 ulp of 1
-  kHardSwish,    // x HardSigmoid(x), alpha = 1 / 6, beta = 1 / 2                   2 ulp of |x| / 6
-  kHardSwish6,   // x min(max(x + 3, 0), 6) / 6, each operation rounded             the same
+  kHardSwish,    // x HardSigmoid(x), alpha = 1 / 6, beta = 1 / 2                   3 ulp of |x| / 6
+  kHardSwish6,   // x min(max(x + 3, 0), 6) / 6, each operation rounded      4 ulp of |x| / 6
   kSin,          // through double (double_math.h)                                  0.5000005 ulp
   kCos,          // through double                                                  0.5000005 ulp
 };

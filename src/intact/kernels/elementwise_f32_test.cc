@@ -75,11 +75,20 @@ std::vector<Function> functions() {
       {"hardsigmoid",
        {UnaryOp::kHardSigmoid, 0.2f, 0.5f},
        [=](double x) { return clamp(static_cast<double>(0.2f) * x + 0.5, 0, 1); },
-       0.5},
+       1,
+       [](double) { return 1.0; }},
       {"hardswish",
        {UnaryOp::kHardSwish},
        [=](double x) { return x * clamp(x / 6 + 0.5, 0, 1); },
-       2,
+       3,
+       [](double x) { return std::fabs(x) / 6; }},
+      {"hardswish6",
+       {UnaryOp::kHardSwish6},
+       [=](double x) {
+         const double product = x * clamp(x + 3, 0, 6);
+         return product < 0x1p128 ? product / 6 : product * HUGE_VAL;
+       },
+       4,
        [](double x) { return std::fabs(x) / 6; }},
       {"sin", {UnaryOp::kSin}, [](double x) { return std::sin(x); }, 0.5000005},
       {"cos", {UnaryOp::kCos}, [](double x) { return std::cos(x); }, 0.5000005},

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/epilogue_test_util.h"
 #include "kernels/guarded_memory.h"
 
 namespace intact {
@@ -43,6 +44,7 @@ struct Case {
   bool row_scale = false;
   bool narrow_limits = false;
   std::optional<UnaryF32> function = std::nullopt;
+  Rounding rounding = Rounding::kOnce;
   bool huge_scale = false;  // m[0] overflows int32 after scaling: the clamp must come first.
   bool out_view = false;    // Output rows lie apart.
   std::uint64_t seed = 1;
@@ -55,7 +57,7 @@ std::string describe(const Case& c) {
          " weights=" + std::to_string(c.weights) + " kind=" + std::to_string(int(c.kind)) +
          " residual=" + std::to_string(int(c.residual)) +
          " function=" + std::to_string(c.function ? int(c.function->op) : -1) +
-         " seed=" + std::to_string(c.seed);
+         " rounding=" + std::to_string(int(c.rounding)) + " seed=" + std::to_string(c.seed);
 }
 
 class Problem {
@@ -97,6 +99,8 @@ class Problem {
       g_m_.push_back(static_cast<float>(uniform(rng_, -500, 1500)) / 1e3f);
       g_c_.push_back(static_cast<float>(uniform(rng_, -300, 300)) / 7.0f);
     }
+    steps_.resize(static_cast<std::size_t>(4 * padded_n(s.n)));
+    for (float& v : steps_) v = static_cast<float>(uniform(rng_, 500, 1500)) / 997.0f;
     if (c.huge_scale) m_[0] = 1e4f;
     for (auto& t : table_) t = static_cast<std::uint8_t>(uniform(rng_, 0, 255));
     za_rows_.resize(static_cast<std::size_t>(c.m));
@@ -177,6 +181,7 @@ class Problem {
     e.function = c_.function;
     e.g_m = g_m_.data();
     e.g_c = g_c_.data();
+    put_rounding(c_.rounding, steps_.data(), n16, e);
     e.codes = c_.narrow_limits ? CodeLimits{37, 200, 64} : CodeLimits{0, 255, 117};
     e.lut = c_.lut ? table_ : nullptr;
     if (c_.residual != Residual::kNone) {
@@ -218,7 +223,7 @@ class Problem {
   std::unique_ptr<Guarded<std::int8_t>> b_;
   std::vector<const std::uint8_t*> rows_;
   std::vector<std::int32_t> zb_, bias_;
-  std::vector<float> m_, cc_, g_m_, g_c_, row_scale_;
+  std::vector<float> m_, cc_, g_m_, g_c_, row_scale_, steps_;
   std::vector<std::uint8_t> za_rows_;
   std::uint8_t table_[256] = {};
 };
@@ -344,6 +349,15 @@ TEST(GemmU8S8, AppliesEveryEpilogue) {
                 c.function = UnaryF32{op, 0.3f, 0.5f};
                 check(c);
               }
+            for (const Rounding rounding : {Rounding::kApart, Rounding::kSteps})
+              for (const UnaryOp op : kActivations) {
+                if (!is_piecewise(op)) continue;
+                c.residual = Residual::kNone;
+                c.function = UnaryF32{op, 0.3f, 0.5f};
+                c.rounding = rounding;
+                check(c);
+              }
+            c.rounding = Rounding::kOnce;
             c.function.reset();
           }
           c.residual = Residual::kNone;

@@ -194,7 +194,8 @@ struct MathF32 {
     return S::div(S::mul(x, gate), S::set(6.0f));
   }
   // The same for |x| <= 2^60, but for denormals: the product with 1/6 in two parts. No sixth of a
-  // float is nearer than 1/6 ulp to the middle of two floats, so the last rounding is the quotient's.
+  // float is nearer than 1/6 ulp to the middle of two floats, so the last rounding is the
+  // quotient's.
   [[gnu::always_inline]] static V hard_swish6_small(V x) noexcept {
     const V gate = clamp(S::add(x, S::set(3.0f)), S::set(0.0f), S::set(6.0f));
     const V product = S::mul(x, gate);

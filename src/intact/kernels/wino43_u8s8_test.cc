@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/epilogue_test_util.h"
 #include "kernels/guarded_memory.h"
 
 namespace intact {
@@ -32,6 +33,7 @@ struct Case {
   Residual residual = Residual::kNone;
   bool lut = false, views = false, narrow_limits = false;
   std::optional<UnaryF32> function = std::nullopt;
+  Rounding rounding = Rounding::kOnce;
   bool huge_scale = false;  // m[0] overflows int32 after scaling: the clamp must come first.
   bool n_contiguous = false;
 };
@@ -41,7 +43,8 @@ std::string describe(const Case& c) {
          std::to_string(c.h) + "x" + std::to_string(c.w) + " pad=" + std::to_string(c.pad) +
          " za=" + std::to_string(c.za) + " weights=" + std::to_string(c.weights) +
          " kind=" + std::to_string(int(c.kind)) + " residual=" + std::to_string(int(c.residual)) +
-         " function=" + std::to_string(c.function ? int(c.function->op) : -1);
+         " function=" + std::to_string(c.function ? int(c.function->op) : -1) +
+         " rounding=" + std::to_string(int(c.rounding));
 }
 
 void check(const Case& c) {
@@ -85,6 +88,8 @@ void check(const Case& c) {
   for (auto& b : bias.span()) b = uniform(rng, -5000, 5000);
   for (auto& x : m.span()) x = static_cast<float>(uniform(rng, 500, 1500)) / 2e6f;
   for (auto& x : cc.span()) x = static_cast<float>(uniform(rng, -300, 300)) / 7.0f;
+  Guarded<float> steps(4 * n16);
+  for (auto& x : steps.span()) x = static_cast<float>(uniform(rng, 500, 1500)) / 997.0f;
   for (auto& x : g_m.span()) x = static_cast<float>(uniform(rng, -500, 1500)) / 1e3f;
   for (auto& x : g_c.span()) x = static_cast<float>(uniform(rng, -300, 300)) / 7.0f;
   if (c.huge_scale) m[0] = 1e6f;
@@ -104,6 +109,7 @@ void check(const Case& c) {
   e.function = c.function;
   e.g_m = g_m.data();
   e.g_c = g_c.data();
+  put_rounding(c.rounding, steps.data(), n16, e);
   e.codes = c.narrow_limits ? CodeLimits{37, 200, 64} : CodeLimits{0, 255, 117};
   e.first = c.narrow_limits ? CodeLimits{3, 250, 3} : CodeLimits{0, 255, 130};
   e.first_ratio = 0.577f;
@@ -253,6 +259,15 @@ TEST(Wino43U8S8, AppliesEveryEpilogue) {
               c.function = UnaryF32{op, 0.3f, 0.5f};
               check(c);
             }
+          for (const Rounding rounding : {Rounding::kApart, Rounding::kSteps})
+            for (const UnaryOp op : kActivations) {
+              if (!is_piecewise(op)) continue;
+              c.residual = Residual::kNone;
+              c.function = UnaryF32{op, 0.3f, 0.5f};
+              c.rounding = rounding;
+              check(c);
+            }
+          c.rounding = Rounding::kOnce;
           c.function.reset();
         }
         c.lut = false;
