@@ -100,6 +100,11 @@ bool is_product_and_sum(const std::vector<ChainEnd::Step>& steps) {
 
 void IntEpilogue::take_steps() {
   if (!base.function || !is_piecewise(base.function->op) || residual_input >= 0) return;
+  // Leaky relu on its own stays in registers, whatever the step of Q: most of it is exact sums,
+  // whose ties the one product keeps (quant/short_scale.h).
+  if (base.function->op == UnaryOp::kLeakyRelu &&
+      std::all_of(end.steps.begin(), end.steps.end(), is_exact))
+    return;
   // Q divides as well.
   const auto scale = static_cast<float>(code.scale);
   end.steps.push_back({FloatSteps::Op::kDiv, {scale}});
