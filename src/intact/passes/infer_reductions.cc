@@ -78,7 +78,9 @@ void matmul(RuleContext& c) {
   const Dims batch_b(b->begin(), b->end() - (column ? 1 : 2));
   Dims out = *broadcast_dims(c, batch_a, batch_b);
   if (!row) out.push_back((*a)[a->size() - 2]);
-  if (!column) out.push_back(b->back());
+  // The weights [N, K] of an intact.QLinear that was a Gemm.
+  const bool turned = c.node.get_int("transB", 0) != 0;
+  if (!column) out.push_back(turned ? (*b)[b->size() - 2] : b->back());
   c.set(0, dtype, std::move(out));
 }
 
