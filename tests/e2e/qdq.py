@@ -22,8 +22,8 @@ class Unsupported(Exception):
 class File:
     """The graph's values, constants and producers."""
 
-    def __init__(self, path: Path) -> None:
-        self.model = onnx.load(path)
+    def __init__(self, path: Path | onnx.ModelProto) -> None:
+        self.model = onnx.load(path) if isinstance(path, Path) else path
         graph = self.model.graph
         self.producer = {o: n for n in graph.node for o in n.output if o}
         self.constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
@@ -54,6 +54,7 @@ class File:
             "Transpose",
             "Flatten",
             "Slice",
+            "Split",
             "Concat",
             "Gather",
             "Unsqueeze",
