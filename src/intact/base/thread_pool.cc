@@ -20,6 +20,7 @@
 #include "base/check.h"
 #include "base/cpu_budget.h"
 #include "base/fp_env.h"
+#include "base/pause.h"
 
 namespace intact {
 namespace {
@@ -29,14 +30,6 @@ constexpr std::chrono::microseconds kSpin{50};
 
 thread_local bool inside_task = false;
 thread_local std::size_t worker_number = 0;
-
-inline void pause() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("isb");
-#endif
-}
 
 // Returns true as soon as done() does, false when it has not for kSpin.
 template <class Done>
@@ -417,5 +410,7 @@ void ThreadPool::run_range(std::size_t count, RangeFn call, const void* task) co
 }
 
 std::size_t ThreadPool::worker() noexcept { return worker_number; }
+
+bool ThreadPool::cores_alike() noexcept { return Crew::instance().capacities.alike(); }
 
 }  // namespace intact

@@ -52,6 +52,9 @@ class ThreadPool {
   // Within a task of run(): the number of the thread, in [0, threads()); for memory of one's own.
   static std::size_t worker() noexcept;
 
+  // False where some cores do more work than others: then shares are not equal.
+  static bool cores_alike() noexcept;
+
   struct Team;
 
  private:

@@ -9,7 +9,9 @@
 
 #include "base/cpu_budget.h"
 #include "base/fp_env.h"
+#include "base/lanes.h"
 #include "kernels/self_check.h"
+#include "runtime/plan_lanes.h"
 
 namespace intact {
 namespace {
@@ -41,17 +43,22 @@ struct Engine::Segment {
   std::shared_ptr<const Plan> plan;
   std::shared_ptr<Buffer> arena;
   std::vector<std::byte*> pointers;  // Of the steps in order: a step's inputs, then its outputs.
+  std::vector<std::size_t> begins;   // By step: where its pointers do.
   std::vector<Patch> patches;        // What depends on the run.
+  Lanes lanes{1};
 
-  void bind(std::shared_ptr<const Plan> to) {
+  void bind(std::shared_ptr<const Plan> to, int threads) {
     plan = std::move(to);
+    if (lanes.count() != threads) lanes = Lanes(threads);
     if (!arena || arena->bytes() < plan->arena_bytes) {
       arena.reset();
       arena = Buffer::allocate_pages(plan->arena_bytes);
     }
     pointers.clear();
+    begins.clear();
     patches.clear();
-    for (const Step& step : plan->steps)
+    for (const Step& step : plan->steps) {
+      begins.push_back(pointers.size());
       for (const auto* places : {&step.in, &step.out})
         for (const Place& place : *places) {
           if (place.kind == Place::Kind::kInput || place.kind == Place::Kind::kOutput ||
@@ -59,6 +66,16 @@ struct Engine::Segment {
             patches.push_back({pointers.size(), place});
           pointers.push_back(fixed(place));
         }
+    }
+  }
+
+  // The arguments of a step, once all pointers are in place.
+  [[nodiscard]] StepArgs args(std::size_t s, ThreadPool& pool, Status& status) const {
+    const Step& step = plan->steps[s];
+    const std::span<std::byte* const> all(pointers.data() + begins[s],
+                                          step.in.size() + step.out.size());
+    return {all.first(step.in.size()), all.subspan(step.in.size()),
+            arena->data() + plan->scratch_offset + step.scratch_offset, pool, status};
   }
 
   // Where a place is that does not depend on the run; null for others.
@@ -242,30 +259,68 @@ std::unique_ptr<Engine::Context> Engine::take_context(std::span<const Tensor> in
 }
 
 // Runs the steps of a segment whose pointers are all in place.
-Status Engine::run_steps(const Segment& segment, ThreadPool& pool, const RunOptions& options) {
+Status Engine::run_steps(Segment& segment, ThreadPool& pool, const RunOptions& options) {
   using Clock = std::chrono::steady_clock;
   ThreadPool caller_alone(1);
-  std::byte* const scratch = segment.arena->data() + segment.plan->scratch_offset;
-  std::byte* const* next = segment.pointers.data();
   Status status;
-  for (const Step& step : segment.plan->steps) {
+  const std::vector<Step>& steps = segment.plan->steps;
+  const bool watched = options.profiler != nullptr || options.observer != nullptr;
+  for (std::size_t s = 0; s < steps.size(); ++s) {
+    const Step& step = steps[s];
+    if (step.in_lanes > 0 && !watched) {
+      INTACT_TRY(run_in_lanes(segment, s, pool, options));
+      s += step.in_lanes - 1;
+      continue;
+    }
     if (options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed))
       return fail(ErrorCode::kInterrupted, "interrupted");
-    const std::span<std::byte* const> in(next, step.in.size());
-    const std::span<std::byte* const> out(next + in.size(), step.out.size());
-    next += in.size() + out.size();
+    const StepArgs args = segment.args(s, step.alone ? caller_alone : pool, status);
     const auto start = options.profiler != nullptr ? Clock::now() : Clock::time_point{};
-    if (step.fn) step.fn(StepArgs{in, out, scratch, step.alone ? caller_alone : pool, status});
+    if (step.fn) step.fn(args);
     if (!status) return fail(status.error().with_context(describe(*step.node)));
     if (options.profiler != nullptr) {
       const std::chrono::duration<double, std::micro> us = Clock::now() - start;
       (*options.profiler)(step, us.count());
     }
     if (options.observer == nullptr) continue;
-    for (std::size_t i = 0; i < out.size(); ++i)
+    for (std::size_t i = 0; i < args.out.size(); ++i)
       if (step.node->outputs[i] != kNoValue)
-        INTACT_TRY((*options.observer)(step.node->outputs[i], step.out_info[i], out[i]));
+        INTACT_TRY((*options.observer)(step.node->outputs[i], step.out_info[i], args.out[i]));
   }
+  return {};
+}
+
+// Runs the steps from `first` on that share one region.
+Status Engine::run_in_lanes(Segment& segment, std::size_t first, const ThreadPool& pool,
+                            const RunOptions& options) {
+  const Step* const steps = segment.plan->steps.data() + first;
+  ThreadPool alone(1);
+  Status status;  // Of steps that run alone; no others set it.
+  std::atomic<bool> stopped{false};
+  const Step* failed = nullptr;
+  segment.lanes.run(
+      pool, static_cast<std::uint32_t>(steps->in_lanes),
+      [&](std::uint32_t s) { return steps[s].waits; },
+      [&](std::uint32_t s, std::uint32_t lane) {
+        const Step& step = steps[s];
+        if (options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed))
+          stopped.store(true, std::memory_order_relaxed);
+        if (stopped.load(std::memory_order_relaxed)) return;
+        const StepArgs args = segment.args(first + s, alone, status);
+        if (!step.alone) {
+          const auto [begin, end] =
+              lane_share(step.tasks.count, static_cast<int>(lane), segment.lanes.count());
+          for (std::size_t t = begin; t < end; ++t) step.tasks.fn(args, t);
+        } else if (lane == 0 && step.fn) {
+          step.fn(args);
+          if (status) return;
+          failed = &step;
+          stopped.store(true, std::memory_order_relaxed);
+        }
+      });
+  if (failed != nullptr) return fail(status.error().with_context(describe(*failed->node)));
+  if (stopped.load(std::memory_order_relaxed))
+    return fail(ErrorCode::kInterrupted, "interrupted");
   return {};
 }
 
@@ -344,7 +399,7 @@ Result<std::vector<Tensor>> Engine::run_plans(Context& context, std::span<const 
       context.carried[static_cast<std::size_t>(id)] = context.locate(segment, place);
     INTACT_ASSIGN(auto next, plan_after(segment.plan, context));
     if (context.segments.size() == k + 1) context.segments.emplace_back();
-    if (context.segments[k + 1].plan != next) context.segments[k + 1].bind(std::move(next));
+    if (context.segments[k + 1].plan != next) context.segments[k + 1].bind(std::move(next), threads_);
   }
 }
 
@@ -355,7 +410,7 @@ Result<std::vector<Tensor>> Engine::run(std::span<const Tensor> inputs, const Ru
   if (context->segments.empty()) context->segments.emplace_back();
   if (context->segments[0].plan == nullptr) {
     INTACT_ASSIGN(auto plan, plan_for(inputs));
-    context->segments[0].bind(std::move(plan));
+    context->segments[0].bind(std::move(plan), threads_);
   }
   auto outputs = run_plans(*context, inputs, options);
   const std::lock_guard lock(mutex_);

@@ -68,7 +68,9 @@ class Engine {
   std::unique_ptr<Context> take_context(std::span<const Tensor> inputs);
   Result<std::shared_ptr<const Plan>> plan_after(const std::shared_ptr<const Plan>& plan,
                                                  const Context& context);
-  Status run_steps(const Segment& segment, ThreadPool& pool, const RunOptions& options);
+  Status run_steps(Segment& segment, ThreadPool& pool, const RunOptions& options);
+  Status run_in_lanes(Segment& segment, std::size_t first, const ThreadPool& pool,
+                      const RunOptions& options);
   Status check_bound(std::span<const Tensor> inputs, std::span<const Tensor> bound) const;
   Result<std::vector<Tensor>> make_outputs(const Plan& plan, std::span<const Tensor> bound) const;
   Result<std::vector<Tensor>> run_plans(Context& context, std::span<const Tensor> inputs,

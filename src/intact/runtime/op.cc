@@ -89,12 +89,33 @@ Status OpContext::view(std::size_t i, std::size_t j, Shape shape, Layout layout)
   return output(i, inputs_[j].dtype, std::move(shape), layout);
 }
 
+bool Extent::covers(const Extent& other) const noexcept {
+  if (other.empty()) return true;
+  if (row == other.row)
+    return begin <= other.begin && other.end <= end && first <= other.first && other.last <= last;
+  // Of whole rows only, both are ranges of elements.
+  const auto whole = [](const Extent& e) { return e.first == 0 && e.last == e.row; };
+  return whole(*this) && whole(other) && begin * row <= other.begin * other.row &&
+         other.end * other.row <= end * row;
+}
+
+void OpContext::run_tasks(std::int64_t count, TaskFn fn) {
+  tasks_.count = static_cast<std::size_t>(std::max<std::int64_t>(0, count));
+  tasks_.fn = std::move(fn);
+  fn_ = [count = tasks_.count, task = tasks_.fn](const StepArgs& args) {
+    args.pool.run(count, [&](std::size_t t) { task(args, t); });
+  };
+}
+
+void OpContext::reads(std::size_t i, ExtentFn extent) {
+  tasks_.reads.resize(std::max(tasks_.reads.size(), i + 1));
+  tasks_.reads[i] = std::move(extent);
+}
+
 std::int64_t OpContext::parts(std::int64_t of) const {
-  constexpr double kTaskUs = 25;
   const double us = step_cost_us(node_, inputs_, outputs_);
   if (threads_ == 1 || us < kLeastSharedUs) return 1;
-  const auto a_thread =
-      std::clamp<std::int64_t>(static_cast<std::int64_t>(us / threads_ / kTaskUs), 1, 4);
+  const std::int64_t a_thread = tasks_a_thread(us, threads_);
   const std::int64_t pieces = std::max<std::int64_t>(1, of);
   return (threads_ * a_thread + pieces - 1) / pieces;
 }

@@ -56,6 +56,27 @@ struct StepArgs {
   }
 };
 using StepFn = std::function<void(const StepArgs&)>;
+using TaskFn = std::function<void(const StepArgs&, std::size_t task)>;
+
+// A rectangle of a tensor's elements, which are seen as rows of `row` elements in memory order.
+struct Extent {
+  std::int64_t row = 1;
+  std::int64_t begin = 0, end = 0;   // Rows.
+  std::int64_t first = 0, last = 0;  // Columns.
+
+  [[nodiscard]] bool empty() const noexcept { return begin >= end || first >= last; }
+  [[nodiscard]] bool covers(const Extent& other) const noexcept;
+};
+using ExtentFn = std::function<Extent(std::size_t task)>;
+
+// A step as independent tasks. Where it is known which elements a task touches, the next step may
+// begin with what a thread has written itself before all others are done (plan.h).
+struct StepTasks {
+  std::size_t count = 0;  // 0: the step is no such tasks.
+  TaskFn fn;
+  ExtentFn writes;              // Of output 0. Null: not known.
+  std::vector<ExtentFn> reads;  // By input; null or missing: not known, unless it is a constant.
+};
 
 // One node being planned.
 class OpContext {
@@ -100,6 +121,11 @@ class OpContext {
   // thread, and some a thread where that is long enough to even out what other programs take.
   [[nodiscard]] std::int64_t parts(std::int64_t of = 1) const;
   void run(StepFn fn) { fn_ = std::move(fn); }
+  // The same for tasks that only read inputs, and write what no other one of them reads or writes.
+  void run_tasks(std::int64_t count, TaskFn fn);
+  // What a task writes of output 0, exactly, and what it reads of input i at most.
+  void writes(ExtentFn extent) { tasks_.writes = std::move(extent); }
+  void reads(std::size_t i, ExtentFn extent);
 
   // Returns the object that `make` returns (Result<std::shared_ptr<T>>), made once a model for this
   // node and tag; once a plan where constants of the node are not the model's but the plan's.
@@ -114,6 +140,7 @@ class OpContext {
   int overwritten_ = -1;    // Input whose place output 0 may take, or -1.
   std::size_t scratch_bytes_ = 0;
   StepFn fn_;
+  StepTasks tasks_;
   ValueId awaited_ = kNoValue;  // What known() did not find.
 
  private:

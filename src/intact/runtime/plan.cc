@@ -8,6 +8,7 @@
 
 #include "base/align.h"
 #include "base/fp_env.h"
+#include "runtime/plan_lanes.h"
 #include "runtime/step_cost.h"
 
 namespace intact {
@@ -64,6 +65,14 @@ std::size_t place_blocks(std::vector<Block>& blocks) {
     placed.insert(at, b);
   }
   return arena;
+}
+
+// What runs at the same time lives at the same time. together: by step.
+void live_together(Block& block, const std::vector<std::int32_t>& together) {
+  const auto group = [&](std::int32_t step) { return together[static_cast<std::size_t>(step)]; };
+  const auto end = static_cast<std::int32_t>(together.size());
+  while (block.first > 0 && group(block.first) == group(block.first - 1)) --block.first;
+  while (block.last + 1 < end && group(block.last) == group(block.last + 1)) ++block.last;
 }
 
 class Planner {
@@ -248,8 +257,9 @@ class Planner {
     step.out_info = context.outputs_;
     step.fn = std::move(context.fn_);
     step.scratch_bytes = context.scratch_bytes_;
-    step.alone = step_cost_us(node, step.in_info, step.out_info) < kLeastSharedUs;
-    plan_->scratch_offset = std::max(plan_->scratch_offset, step.scratch_bytes);
+    const double us = step_cost_us(node, step.in_info, step.out_info);
+    step.alone = us < kLeastSharedUs;
+    if (tasks_a_thread(us, options_.threads) == 1) step.tasks = std::move(context.tasks_);
     step_values_.push_back({node.inputs, node.outputs});
     plan_->steps.push_back(std::move(step));
   }
@@ -265,20 +275,39 @@ class Planner {
 
   // Merges the blocks of takeovers, now that all lives are known. `taken`: not in the arena.
   // Returns the block whose place each block has.
-  std::vector<std::size_t> take_over(const std::vector<std::int32_t>& taken) {
+  std::vector<std::size_t> take_over(const std::vector<std::int32_t>& taken,
+                                     const std::vector<std::int32_t>& together) {
+    // Another step that runs at the same time may read what is to be overwritten.
+    const auto read_beside = [&](const Takeover& t) {
+      for (std::int32_t s = t.step - 1; s >= 0 && together[at(s)] == together[at(t.step)]; --s)
+        for (const ValueId id : step_values_[at(s)].first)
+          if (id != kNoValue && block_[at(id)] == t.from) return true;
+      return false;
+    };
     std::vector<std::size_t> place(blocks_.size());
     std::iota(place.begin(), place.end(), std::size_t{0});
     for (const Takeover& t : takeovers_) {
       const std::size_t from = place[static_cast<std::size_t>(t.from)];
       const auto to = static_cast<std::size_t>(t.to);
       if (taken[from] >= 0 || taken[to] >= 0 || blocks_[from].last != t.step ||
-          blocks_[from].bytes < blocks_[to].bytes)
+          blocks_[from].bytes < blocks_[to].bytes || read_beside(t))
         continue;
       blocks_[from].last = blocks_[to].last;
       blocks_[to].bytes = 0;
       place[to] = from;
     }
     return place;
+  }
+
+  std::vector<StepBlocks> step_blocks() const {
+    const auto blocks_of = [&](const std::vector<ValueId>& values) {
+      std::vector<std::int32_t> blocks;
+      for (const ValueId id : values) blocks.push_back(id == kNoValue ? -1 : block_[at(id)]);
+      return blocks;
+    };
+    std::vector<StepBlocks> all;
+    for (const auto& [in, out] : step_values_) all.push_back({blocks_of(in), blocks_of(out)});
+    return all;
   }
 
   void touch(ValueId id, std::int32_t now) {
@@ -335,8 +364,18 @@ class Planner {
       for (Block& block : blocks_) block.last = end;
     for (std::size_t b = 0; b < blocks_.size(); ++b)
       if (block_output[b] >= 0) blocks_[b].bytes = 0;
-    const std::vector<std::size_t> place = take_over(block_output);
-    const std::size_t scratch_bytes = plan_->scratch_offset;
+    const std::vector<std::int32_t> together =
+        plan_lanes(plan_->steps, options_.threads, step_blocks());
+    const std::vector<std::size_t> place = take_over(block_output, together);
+    for (Block& block : blocks_) live_together(block, together);
+    std::size_t scratch_bytes = 0;
+    for (std::size_t s = 0; s < plan_->steps.size(); ++s) {
+      Step& step = plan_->steps[s];
+      if (s > 0 && together[s] == together[s - 1])
+        step.scratch_offset =
+            align_up(plan_->steps[s - 1].scratch_offset + plan_->steps[s - 1].scratch_bytes);
+      scratch_bytes = std::max(scratch_bytes, step.scratch_offset + step.scratch_bytes);
+    }
     plan_->scratch_offset = place_blocks(blocks_);
     plan_->arena_bytes = plan_->scratch_offset + scratch_bytes;
     const auto place_of = [&](ValueId id) -> Place {

@@ -38,7 +38,16 @@ struct Step {
   std::vector<ValueInfo> out_info;
   StepFn fn;
   std::size_t scratch_bytes = 0;
-  bool alone = false;  // Too short to share (step_cost.h).
+  std::size_t scratch_offset = 0;  // Within the plan's.
+  bool alone = false;              // Too short to share (step_cost.h).
+
+  // Short steps that follow one another run in one parallel region, cut into lanes (base/lanes.h):
+  // how many, on the first of them; 0 on the others, and where a step has a region of its own.
+  std::size_t in_lanes = 0;
+  // In lanes, false when a lane reads nothing that another lane may not have written yet. Memory
+  // is planned as if steps that do not wait ran at the same time as the ones before.
+  bool waits = true;
+  StepTasks tasks;  // In lanes, unless alone. Then it is lane 0's.
 };
 
 struct Plan {

@@ -1,5 +1,7 @@
 #include "runtime/step_cost.h"
 
+#include <algorithm>
+
 #include "runtime/multiply_adds.h"
 
 namespace intact {
@@ -10,6 +12,11 @@ constexpr double kFloatMacsAUs = 25e3;
 constexpr double kBytesAUs = 10e3;
 
 }  // namespace
+
+std::int64_t tasks_a_thread(double us, int threads) {
+  constexpr double kTaskUs = 25;
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(us / threads / kTaskUs), 1, 4);
+}
 
 double step_cost_us(const Node& node, std::span<const ValueInfo> inputs,
                     std::span<const ValueInfo> outputs) {

@@ -17,6 +17,10 @@ namespace intact {
 // Steps below this run on the caller's thread alone.
 inline constexpr double kLeastSharedUs = 1;
 
+// How many tasks a thread a step is cut into: one, and more where that is long enough to even out
+// what other programs take.
+std::int64_t tasks_a_thread(double us, int threads);
+
 double step_cost_us(const Node& node, std::span<const ValueInfo> inputs,
                     std::span<const ValueInfo> outputs);
 

@@ -66,7 +66,7 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
       e.codes_out ? align_up(static_cast<std::size_t>(strip_rows * row_elements) * sizeof(float))
                   : 0;
   c.scratch(strip * static_cast<std::size_t>(c.threads()));
-  c.run([=](const StepArgs& args) {
+  c.run_tasks(batch * cut.parts, [=](const StepArgs& args, std::size_t t) {
     const auto run_rows = [&](std::int64_t image, std::int64_t first, std::int64_t last) {
       const std::int64_t offset = (image * g.out_h + first) * row_elements;
       // Rows that become codes live in scratch until then.
@@ -101,12 +101,10 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
         Chain::store_codes(e.chain.codes_kernel(), e.code, rows, channels, piece.rows, channels,
                            args.output<std::uint8_t>(0) + offset, channels);
     };
-    args.pool.run(static_cast<std::size_t>(batch * cut.parts), [&](std::size_t t) {
       const std::int64_t image = static_cast<std::int64_t>(t) / cut.parts;
       const std::int64_t end = cut.end(static_cast<std::int64_t>(t) % cut.parts);
       std::int64_t row = cut.begin(static_cast<std::int64_t>(t) % cut.parts);
       for (; row < end; row += strip_rows) run_rows(image, row, std::min(end, row + strip_rows));
-    });
   });
   return {};
 }
@@ -486,8 +484,7 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
     }
     const std::size_t scratch = align_up(kernel->scratch_bytes(channels));
     c.scratch(scratch * static_cast<std::size_t>(c.threads()));
-    c.run([=](const StepArgs& args) {
-      args.pool.run(static_cast<std::size_t>(batch * tasks), [&](std::size_t t) {
+    c.run_tasks(batch * tasks, [=](const StepArgs& args, std::size_t t) {
         const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
         const std::int64_t column = static_cast<std::int64_t>(t) % tasks / rows.parts;
         PoolU8Args a = base;
@@ -500,14 +497,13 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
         a.row_end = rows.end(static_cast<std::int64_t>(t) % rows.parts);
         a.scratch = args.scratch + ThreadPool::worker() * scratch;
         kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
-      });
     });
     return {};
   }
   INTACT_TRY(c.require(0, Dtype::kFloat32));
   const auto* kernel = &select_kernel<WindowF32Kernel>(isa);
-  c.run([=, pad_bottom = window.pad_bottom, pad_right = window.pad_right](const StepArgs& args) {
-    args.pool.run(static_cast<std::size_t>(batch * tasks), [&](std::size_t t) {
+  c.run_tasks(batch * tasks, [=, pad_bottom = window.pad_bottom, pad_right = window.pad_right](
+                                 const StepArgs& args, std::size_t t) {
       const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
       const std::int64_t column = static_cast<std::int64_t>(t) % tasks / rows.parts;
       WindowF32Args a;
@@ -524,7 +520,6 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
       a.pad_bottom = pad_bottom;
       a.pad_right = pad_right;
       kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
-    });
   });
   return {};
 }

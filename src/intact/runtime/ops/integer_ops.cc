@@ -57,6 +57,50 @@ Status declare_output(OpContext& c, Shape shape, Layout layout) {
   return c.output(0, codes ? Dtype::kUint8 : Dtype::kFloat32, std::move(shape), layout);
 }
 
+// Tasks that are rows of an image: what they write, and what of the input their windows read.
+void declare_rows(OpContext& c, const IntEpilogue& e, const Cut& rows, std::int64_t out_row,
+                  const WindowGeometry& g, std::int64_t in_row) {
+  const auto image = [parts = rows.parts](std::size_t t) {
+    return static_cast<std::int64_t>(t) / parts;
+  };
+  const auto part = [parts = rows.parts](std::size_t t) {
+    return static_cast<std::int64_t>(t) % parts;
+  };
+  const auto written = [=, height = g.out_h](std::size_t t) {
+    const std::int64_t top = image(t) * height;
+    return Extent{out_row, top + rows.begin(part(t)), top + rows.end(part(t)), 0, out_row};
+  };
+  c.writes(written);
+  if (e.residual_input >= 0) c.reads(static_cast<std::size_t>(e.residual_input), written);
+  c.reads(0, [=](std::size_t t) {
+    const std::int64_t top = image(t) * g.in_h;
+    const std::int64_t first = rows.begin(part(t)) * g.stride_h - g.pad_top;
+    const std::int64_t last = (rows.end(part(t)) - 1) * g.stride_h - g.pad_top +
+                              (g.kernel_h - 1) * g.dilation_h + 1;
+    return Extent{in_row, top + std::max<std::int64_t>(0, first),
+                  top + std::min<std::int64_t>(g.in_h, last), 0, in_row};
+  });
+}
+
+// Tasks that are rows and columns of a product. k: of the rows of A, 0 where they overlap.
+void declare_product(OpContext& c, const IntEpilogue& e, const ProductCut& cut, std::int64_t n,
+                     std::int64_t k) {
+  const auto written = [=](std::size_t t) {
+    const auto task = static_cast<std::int64_t>(t);
+    const auto column = [&](std::int64_t panel) { return std::min(n, panel * kPanelCols); };
+    return Extent{n, cut.rows.begin(cut.row_part(task)), cut.rows.end(cut.row_part(task)),
+                  column(cut.panels.begin(cut.panel_part(task))),
+                  column(cut.panels.end(cut.panel_part(task)))};
+  };
+  c.writes(written);
+  if (e.residual_input >= 0) c.reads(static_cast<std::size_t>(e.residual_input), written);
+  if (k == 0) return;
+  c.reads(0, [=](std::size_t t) {
+    const std::int64_t part = cut.row_part(static_cast<std::int64_t>(t));
+    return Extent{k, cut.rows.begin(part), cut.rows.end(part), 0, k};
+  });
+}
+
 struct PackedDwconv {
   const DwconvU8S8Kernel* kernel = nullptr;
   std::shared_ptr<Buffer> packed;
@@ -114,10 +158,11 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
       through_float ? static_cast<std::size_t>(padded_n(channels) * out_w) * sizeof(float) : 0;
   const std::size_t scratch = kernel_scratch + align_up(strip);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
-  c.run([=, window = window.geometry](const StepArgs& args) {
+  const WindowGeometry& g = window.geometry;
+  declare_rows(c, e, rows, out_w * channels, g, g.in_w * channels);
+  c.run_tasks(batch * rows.parts, [=, window = g](const StepArgs& args, std::size_t t) {
     const auto out_pixel =
         static_cast<std::ptrdiff_t>(channels) * static_cast<std::ptrdiff_t>(e.element_bytes());
-    args.pool.run(static_cast<std::size_t>(batch * rows.parts), [&](std::size_t t) {
       const std::int64_t image = static_cast<std::int64_t>(t) / rows.parts;
       const std::int64_t part = static_cast<std::int64_t>(t) % rows.parts;
       std::byte* own = args.scratch + ThreadPool::worker() * scratch;
@@ -152,7 +197,6 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
         e.finish_pixels(static_cast<float*>(a.out) + first * out_w * channels, image_out, image,
                         first * out_w, step * out_w, out_h * out_w, channels, args);
       }
-    });
   });
   return {};
 }
@@ -246,7 +290,8 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
   const std::size_t slab = align_up(image_rows.scratch_bytes(strip_rows));
   const std::size_t scratch = slab + int_gemm_scratch(*packed, e);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
-  c.run([=, outer = window.geometry](const StepArgs& args) {
+  declare_rows(c, e, cut, outer.out_w * out_channels, outer, outer.in_w * in_channels);
+  c.run_tasks(batch * cut.parts, [=, outer = window.geometry](const StepArgs& args, std::size_t t) {
     const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
     const auto run_strip = [&](std::int64_t image, std::int64_t first, std::int64_t last) {
       std::byte* own = args.scratch + ThreadPool::worker() * scratch;
@@ -273,12 +318,10 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
       out.residual_row_bytes = e.residual_bytes(out_channels);
       run_int_gemm(*packed, e, a, out, args, 0, a.count, 0, panels_of(out_channels), own + slab);
     };
-    args.pool.run(static_cast<std::size_t>(batch * cut.parts), [&](std::size_t t) {
       const std::int64_t image = static_cast<std::int64_t>(t) / cut.parts;
       const std::int64_t end = cut.end(static_cast<std::int64_t>(t) % cut.parts);
       std::int64_t row = cut.begin(static_cast<std::int64_t>(t) % cut.parts);
       for (; row < end; row += strip_rows) run_strip(image, row, std::min(end, row + strip_rows));
-    });
   });
   return {};
 }
@@ -388,9 +431,9 @@ Status plan_qconv(OpContext& c) {
   const std::int64_t spans = one_span ? 1 : batch;
   const std::int64_t rows = one_span ? pixels * batch : pixels;
   const ProductCut cut = cut_int_gemm(*packed[0], rows, c.parts(spans * groups));
-  c.run([=, packed = std::move(packed)](const StepArgs& args) {
+  if (groups == 1 && spans == 1) declare_product(c, e, cut, out_channels, pointwise ? in_channels : 0);
+  c.run_tasks(spans * groups * cut.tasks(), [=, packed = std::move(packed)](const StepArgs& args, std::size_t t) {
     const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
-    args.pool.run(static_cast<std::size_t>(spans * groups * cut.tasks()), [&](std::size_t t) {
       std::byte* own = args.scratch + ThreadPool::worker() * scratch;
       const std::int64_t task = static_cast<std::int64_t>(t) % cut.tasks();
       const std::int64_t product = static_cast<std::int64_t>(t) / cut.tasks();
@@ -422,7 +465,6 @@ Status plan_qconv(OpContext& c) {
       run_int_gemm(*packed[static_cast<std::size_t>(g)], e, a, out, args, cut.rows.begin(row_part),
                    cut.rows.end(row_part), cut.panels.begin(panel_part), cut.panels.end(panel_part),
                    own + edges);
-    });
   });
   return {};
 }
@@ -465,9 +507,9 @@ Status plan_qlinear(OpContext& c) {
   const std::size_t scratch = int_gemm_scratch(*packed, e);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const ProductCut cut = cut_int_gemm(*packed, rows, c.parts());
-  c.run([=](const StepArgs& args) {
+  declare_product(c, e, cut, n, k);
+  c.run_tasks(cut.tasks(), [=](const StepArgs& args, std::size_t t) {
     const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
-    args.pool.run(static_cast<std::size_t>(cut.tasks()), [&](std::size_t t) {
       const std::int64_t row_part = cut.row_part(static_cast<std::int64_t>(t));
       const std::int64_t panel_part = cut.panel_part(static_cast<std::int64_t>(t));
       IntGemmRows a;
@@ -482,7 +524,6 @@ Status plan_qlinear(OpContext& c) {
       run_int_gemm(*packed, e, a, out, args, cut.rows.begin(row_part), cut.rows.end(row_part),
                    cut.panels.begin(panel_part), cut.panels.end(panel_part),
                    args.scratch + ThreadPool::worker() * scratch);
-    });
   });
   return {};
 }

@@ -90,7 +90,7 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const auto pad = zero_line(shape.in_channels, source.x.zero);
   const std::int32_t za = source.x.zero;
-  c.run([=](const StepArgs& args) {
+  c.run_tasks(batch * cut.tasks(), [=](const StepArgs& args, std::size_t t) {
     const WindowGeometry& g = shape.window;
     const auto pixel = shape.out_channels * static_cast<std::ptrdiff_t>(e.element_bytes());
     const auto run_tiles = [&](std::int64_t image, std::int64_t begin, std::int64_t end,
@@ -131,7 +131,6 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
                       first * g.out_w, (last - first) * g.out_w, g.out_h * g.out_w,
                       shape.out_channels, args);
     };
-    args.pool.run(static_cast<std::size_t>(batch * cut.tasks()), [&](std::size_t t) {
       const std::int64_t task = static_cast<std::int64_t>(t) % cut.tasks();
       const std::int64_t end = cut.rows.end(cut.row_part(task));
       std::int64_t tile = cut.rows.begin(cut.row_part(task));
@@ -139,7 +138,6 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
       for (; tile < end; tile += step)
         run_tiles(static_cast<std::int64_t>(t) / cut.tasks(), tile, std::min(end, tile + step),
                   cut.panel_part(task));
-    });
   });
   return true;
 }
