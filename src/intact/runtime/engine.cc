@@ -319,8 +319,7 @@ Status Engine::run_in_lanes(Segment& segment, std::size_t first, const ThreadPoo
         }
       });
   if (failed != nullptr) return fail(status.error().with_context(describe(*failed->node)));
-  if (stopped.load(std::memory_order_relaxed))
-    return fail(ErrorCode::kInterrupted, "interrupted");
+  if (stopped.load(std::memory_order_relaxed)) return fail(ErrorCode::kInterrupted, "interrupted");
   return {};
 }
 
@@ -399,7 +398,8 @@ Result<std::vector<Tensor>> Engine::run_plans(Context& context, std::span<const 
       context.carried[static_cast<std::size_t>(id)] = context.locate(segment, place);
     INTACT_ASSIGN(auto next, plan_after(segment.plan, context));
     if (context.segments.size() == k + 1) context.segments.emplace_back();
-    if (context.segments[k + 1].plan != next) context.segments[k + 1].bind(std::move(next), threads_);
+    if (context.segments[k + 1].plan != next)
+      context.segments[k + 1].bind(std::move(next), threads_);
   }
 }
 

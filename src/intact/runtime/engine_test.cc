@@ -256,6 +256,64 @@ TEST(Engine, AChainOfSumsAndProductsRoundsEachOfThem) {
   }
 }
 
+// Blocks of a 3x3 depthwise convolution that moves lines, a pointwise one that moves channels, and
+// a sum with the block's input, where it may lie: what other threads still read must not be
+// overwritten, and what they have not written yet must not be read.
+TEST(Engine, ThreadsThatDoNotWaitAfterEachStepGiveTheSameCodes) {
+  constexpr int kC = 64, kH = 20, kW = 12, kBlocks = 6;
+  const auto at = [](int c, int y, int x) {
+    return static_cast<std::size_t>((c * kH + y) * kW + x);
+  };
+  std::string text = fmt::format(
+      "graph \"g\" {{\n  opset 17\n  opset intact 1\n"
+      "  input %x: uint8[1,{0},{1},{2}]\n",
+      kC, kH, kW);
+  std::vector<int> up, down, turn;
+  for (int c = 0; c < kC; ++c) {
+    for (int tap = 0; tap < 9; ++tap) up.push_back(tap == 7 ? 1 : 0);
+    for (int tap = 0; tap < 9; ++tap) down.push_back(tap == 1 ? 1 : 0);
+    for (int k = 0; k < kC; ++k) turn.push_back(k == (c + 5) % kC ? 1 : 0);
+  }
+  const std::string q = "quant(scale=[1], zero_point=[0])";
+  const std::string image = fmt::format("uint8[1,{},{},{}] channels_last {}", kC, kH, kW, q);
+  text += fmt::format(
+      "  const %up: int8[{0},1,3,3] {1} = [{2}]\n"
+      "  const %down: int8[{0},1,3,3] {1} = [{3}]\n"
+      "  const %turn: int8[{0},{0},1,1] {1} = [{4}]\n"
+      "  %a0: {5} = intact.ToChannelsLast(%x)\n",
+      kC, q, fmt::join(up, ", "), fmt::join(down, ", "), fmt::join(turn, ", "), image);
+  std::vector<std::uint8_t> x(static_cast<std::size_t>(kC * kH * kW));
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<std::uint8_t>(i * 7 % 13 % 4);
+  std::vector<int> wanted(x.begin(), x.end());
+  for (int b = 0; b < kBlocks; ++b) {
+    const int from = b % 2 == 0 ? 1 : -1;
+    text += fmt::format(
+        "  %t{0}: {2} = intact.QConv(%a{0}, %{3}) {{group = {4}, pads = [1, 1, 1, 1]}}\n"
+        "  %a{1}: {2} = intact.QConv(%t{0}, %turn, _, %a{0}) {{chain = [\"Add\"], "
+        "chain_inputs = [3], chain_alpha = [0.0], chain_beta = [0.0]}}\n",
+        b, b + 1, image, from == 1 ? "up" : "down", kC);
+    const std::vector<int> a = wanted;
+    for (int c = 0; c < kC; ++c)
+      for (int y = 0; y < kH; ++y)
+        for (int i = 0; i < kW; ++i)
+          if (y + from >= 0 && y + from < kH)
+            wanted[at(c, y, i)] += a[at((c + 5) % kC, y + from, i)];
+  }
+  text += fmt::format("  %y: uint8[1,{},{},{}] = intact.ToPlain(%a{})\n  output %y\n}}", kC, kH, kW,
+                      kBlocks);
+  for (const int threads : {1, 2, 3, 5, 16}) {
+    auto engine = engine_of(text.c_str(), threads);
+    for (int again = 0; again < 100; ++again) {
+      const auto y = engine->run(
+          std::vector{Tensor::of<std::uint8_t>({1, kC, kH, kW}, std::span<const std::uint8_t>(x))});
+      ASSERT_TRUE(y.has_value()) << y.error().text();
+      const auto codes = (*y)[0].values<std::uint8_t>();
+      ASSERT_TRUE(std::equal(codes.begin(), codes.end(), wanted.begin(), wanted.end()))
+          << threads << " threads";
+    }
+  }
+}
+
 TEST(Engine, ASumTakesThePlaceOfCodesThatNobodyReadsAgain) {
   // Weights are the identity: %b = 2 x where %c was, %d = 3 x, %e = 4 x where %a was, %f = 8 x.
   const char* text = R"(graph "g" {

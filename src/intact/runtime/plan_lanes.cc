@@ -13,7 +13,9 @@ constexpr int kMaxLanes = 8;
 // What each lane touches of a tensor; nothing where that is not known.
 using LaneExtents = std::optional<std::vector<Extent>>;
 
-std::int64_t area(const Extent& e) { return e.empty() ? 0 : (e.end - e.begin) * (e.last - e.first); }
+std::int64_t area(const Extent& e) {
+  return e.empty() ? 0 : (e.end - e.begin) * (e.last - e.first);
+}
 
 // The least extent around those of a lane's tasks. `exact`: nothing unless they fill it.
 LaneExtents extents(const StepTasks& tasks, const ExtentFn& of, int lanes, bool exact) {
@@ -76,16 +78,14 @@ std::vector<std::int32_t> plan_lanes(std::span<Step> steps, int threads,
   // Whether a lane reads only what it has written itself, or was there for all.
   const auto keeps_to_itself = [&](std::size_t s) {
     for (std::size_t i = 0; i < blocks[s].in.size(); ++i) {
-      const auto at = std::find_if(fresh.begin(), fresh.end(), [&](const auto& f) {
-        return f.first == blocks[s].in[i];
-      });
+      const auto at = std::find_if(fresh.begin(), fresh.end(),
+                                   [&](const auto& f) { return f.first == blocks[s].in[i]; });
       if (blocks[s].in[i] < 0 || at == fresh.end()) continue;
       const Step& step = steps[s];
-      const LaneExtents read =
-          step.alone ? all_on_the_first(step.in_info[i].size(), threads)
-          : i < step.tasks.reads.size()
-              ? extents(step.tasks, step.tasks.reads[i], threads, false)
-              : std::nullopt;
+      const LaneExtents read = step.alone ? all_on_the_first(step.in_info[i].size(), threads)
+                               : i < step.tasks.reads.size()
+                                   ? extents(step.tasks, step.tasks.reads[i], threads, false)
+                                   : std::nullopt;
       if (!covers(at->second, read)) return false;
     }
     return true;

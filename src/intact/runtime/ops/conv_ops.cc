@@ -101,10 +101,10 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
         Chain::store_codes(e.chain.codes_kernel(), e.code, rows, channels, piece.rows, channels,
                            args.output<std::uint8_t>(0) + offset, channels);
     };
-      const std::int64_t image = static_cast<std::int64_t>(t) / cut.parts;
-      const std::int64_t end = cut.end(static_cast<std::int64_t>(t) % cut.parts);
-      std::int64_t row = cut.begin(static_cast<std::int64_t>(t) % cut.parts);
-      for (; row < end; row += strip_rows) run_rows(image, row, std::min(end, row + strip_rows));
+    const std::int64_t image = static_cast<std::int64_t>(t) / cut.parts;
+    const std::int64_t end = cut.end(static_cast<std::int64_t>(t) % cut.parts);
+    std::int64_t row = cut.begin(static_cast<std::int64_t>(t) % cut.parts);
+    for (; row < end; row += strip_rows) run_rows(image, row, std::min(end, row + strip_rows));
   });
   return {};
 }
@@ -485,18 +485,17 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
     const std::size_t scratch = align_up(kernel->scratch_bytes(channels));
     c.scratch(scratch * static_cast<std::size_t>(c.threads()));
     c.run_tasks(batch * tasks, [=](const StepArgs& args, std::size_t t) {
-        const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
-        const std::int64_t column = static_cast<std::int64_t>(t) % tasks / rows.parts;
-        PoolU8Args a = base;
-        a.channels = columns.end(column) - columns.begin(column);
-        a.in =
-            args.input<std::uint8_t>(0) + image * g.in_h * a.in_row_bytes + columns.begin(column);
-        a.out = args.output<std::uint8_t>(0) + image * g.out_h * a.out_row_bytes +
-                columns.begin(column);
-        a.row_begin = rows.begin(static_cast<std::int64_t>(t) % rows.parts);
-        a.row_end = rows.end(static_cast<std::int64_t>(t) % rows.parts);
-        a.scratch = args.scratch + ThreadPool::worker() * scratch;
-        kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
+      const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
+      const std::int64_t column = static_cast<std::int64_t>(t) % tasks / rows.parts;
+      PoolU8Args a = base;
+      a.channels = columns.end(column) - columns.begin(column);
+      a.in = args.input<std::uint8_t>(0) + image * g.in_h * a.in_row_bytes + columns.begin(column);
+      a.out =
+          args.output<std::uint8_t>(0) + image * g.out_h * a.out_row_bytes + columns.begin(column);
+      a.row_begin = rows.begin(static_cast<std::int64_t>(t) % rows.parts);
+      a.row_end = rows.end(static_cast<std::int64_t>(t) % rows.parts);
+      a.scratch = args.scratch + ThreadPool::worker() * scratch;
+      kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
     });
     return {};
   }
@@ -504,22 +503,22 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
   const auto* kernel = &select_kernel<WindowF32Kernel>(isa);
   c.run_tasks(batch * tasks, [=, pad_bottom = window.pad_bottom, pad_right = window.pad_right](
                                  const StepArgs& args, std::size_t t) {
-      const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
-      const std::int64_t column = static_cast<std::int64_t>(t) % tasks / rows.parts;
-      WindowF32Args a;
-      a.channels = columns.end(column) - columns.begin(column);
-      a.window = g;
-      a.in_pixel_stride = a.out_pixel_stride = channels;
-      a.in_row_stride = channels * g.in_w;
-      a.out_row_stride = channels * g.out_w;
-      a.in = args.input<float>(0) + image * g.in_h * a.in_row_stride + columns.begin(column);
-      a.out = args.output<float>(0) + image * g.out_h * a.out_row_stride + columns.begin(column);
-      a.row_begin = rows.begin(static_cast<std::int64_t>(t) % rows.parts);
-      a.row_end = rows.end(static_cast<std::int64_t>(t) % rows.parts);
-      a.include_pad = include_pad;
-      a.pad_bottom = pad_bottom;
-      a.pad_right = pad_right;
-      kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
+    const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
+    const std::int64_t column = static_cast<std::int64_t>(t) % tasks / rows.parts;
+    WindowF32Args a;
+    a.channels = columns.end(column) - columns.begin(column);
+    a.window = g;
+    a.in_pixel_stride = a.out_pixel_stride = channels;
+    a.in_row_stride = channels * g.in_w;
+    a.out_row_stride = channels * g.out_w;
+    a.in = args.input<float>(0) + image * g.in_h * a.in_row_stride + columns.begin(column);
+    a.out = args.output<float>(0) + image * g.out_h * a.out_row_stride + columns.begin(column);
+    a.row_begin = rows.begin(static_cast<std::int64_t>(t) % rows.parts);
+    a.row_end = rows.end(static_cast<std::int64_t>(t) % rows.parts);
+    a.include_pad = include_pad;
+    a.pad_bottom = pad_bottom;
+    a.pad_right = pad_right;
+    kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
   });
   return {};
 }

@@ -13,10 +13,15 @@ double with_tail(std::int64_t rows, std::int64_t tile) {
   return static_cast<double>(rows) + (rows % tile == 0 ? 0 : kTail);
 }
 
-Cut cut_rows(std::int64_t rows, std::int64_t wanted, std::int64_t tile) {
+Cut cut_rows(std::int64_t rows, std::int64_t wanted, std::int64_t tile, std::int64_t line) {
+  // A wait for the other threads takes about as long as so much of a short product.
+  constexpr double kWait = 0.05;
+  const auto cost = [&](const Cut& cut) { return with_tail(cut.largest(), tile); };
   const Cut whole = Cut::of(rows, wanted, tile);
   const Cut even = Cut::of(rows, wanted);
-  return with_tail(whole.largest(), tile) <= with_tail(even.largest(), tile) ? whole : even;
+  const Cut& best = cost(whole) <= cost(even) ? whole : even;
+  const Cut lines = Cut::of(rows, wanted, line);
+  return lines.parts == best.parts && cost(lines) <= (1 + kWait) * cost(best) ? lines : best;
 }
 
 }  // namespace
@@ -28,7 +33,7 @@ ProductCut ProductCut::of(const ProductSize& size, std::int64_t wanted, std::int
   // have written, and the next step does so with their results: as long as 60 multiplications an
   // element, half of which are elsewhere. Tasks of the same rows on one thread share that.
   constexpr double kWeight = 4, kElement = 30;
-  const auto [rows, panels, k, row_elements, threads] = size;
+  const auto [rows, panels, k, row_elements, threads, line] = size;
   const auto cost = [&](const ProductCut& cut) {
     const auto columns = static_cast<double>(kPanelCols * cut.panels.largest());
     const auto height = static_cast<double>(cut.rows.largest());
@@ -40,12 +45,13 @@ ProductCut ProductCut::of(const ProductSize& size, std::int64_t wanted, std::int
         1.0, static_cast<double>(cut.rows.parts * threads) / static_cast<double>(cut.tasks()));
     return own + kElement * height * moved * share;
   };
-  ProductCut best{cut_rows(rows, wanted, tile_rows), Cut::of(panels, 1)};
+  ProductCut best{cut_rows(rows, wanted, tile_rows, line), Cut::of(panels, 1)};
   double least = cost(best);
   for (std::int64_t parts = 2; by_panels && parts <= wanted; ++parts) {
     if (wanted % parts != 0) continue;
     for (const std::int64_t unit : {tile_panels, std::int64_t{1}}) {
-      const ProductCut cut{cut_rows(rows, wanted / parts, tile_rows), Cut::of(panels, parts, unit)};
+      const ProductCut cut{cut_rows(rows, wanted / parts, tile_rows, line),
+                           Cut::of(panels, parts, unit)};
       if (cut.tasks() < best.tasks() || cost(cut) >= least) continue;
       best = cut;
       least = cost(cut);

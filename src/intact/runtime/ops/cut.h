@@ -39,6 +39,8 @@ struct ProductSize {
   std::int64_t k = 0;
   std::int64_t row_elements = 0;  // That a row of A brings: fewer than k where windows overlap.
   std::int64_t threads = 0;       // That share the tasks.
+  std::int64_t line =
+      1;  // Rows of a line of the image: whole ones suit the steps before and after.
 };
 
 // Rows times panels of a product with B constant. Tasks are numbered along the rows.

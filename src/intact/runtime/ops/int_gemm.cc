@@ -97,9 +97,10 @@ std::size_t int_gemm_edge_bytes(const ConvRuns& runs) {
   return align_up(static_cast<std::size_t>(runs.edge_elems(kMaxRows)) + kSlackBytes);
 }
 
-ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t wanted) {
+ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t wanted,
+                        std::int64_t line) {
   const std::int64_t k = b.shape.k();
-  return ProductCut::of({rows, panels_of(b.shape.n), k, k, wanted}, wanted, b.kernel->tile_m,
+  return ProductCut::of({rows, panels_of(b.shape.n), k, k, wanted, line}, wanted, b.kernel->tile_m,
                         b.kernel->tile_panels);
 }
 

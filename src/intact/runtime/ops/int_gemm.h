@@ -113,6 +113,7 @@ class ComputedIntGemm {
 };
 
 // How a call is cut into about `wanted` tasks.
-ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t wanted);
+ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t wanted,
+                        std::int64_t line = 1);
 
 }  // namespace intact

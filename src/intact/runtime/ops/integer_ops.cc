@@ -75,8 +75,8 @@ void declare_rows(OpContext& c, const IntEpilogue& e, const Cut& rows, std::int6
   c.reads(0, [=](std::size_t t) {
     const std::int64_t top = image(t) * g.in_h;
     const std::int64_t first = rows.begin(part(t)) * g.stride_h - g.pad_top;
-    const std::int64_t last = (rows.end(part(t)) - 1) * g.stride_h - g.pad_top +
-                              (g.kernel_h - 1) * g.dilation_h + 1;
+    const std::int64_t last =
+        (rows.end(part(t)) - 1) * g.stride_h - g.pad_top + (g.kernel_h - 1) * g.dilation_h + 1;
     return Extent{in_row, top + std::max<std::int64_t>(0, first),
                   top + std::min<std::int64_t>(g.in_h, last), 0, in_row};
   });
@@ -163,40 +163,40 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
   c.run_tasks(batch * rows.parts, [=, window = g](const StepArgs& args, std::size_t t) {
     const auto out_pixel =
         static_cast<std::ptrdiff_t>(channels) * static_cast<std::ptrdiff_t>(e.element_bytes());
-      const std::int64_t image = static_cast<std::int64_t>(t) / rows.parts;
-      const std::int64_t part = static_cast<std::int64_t>(t) % rows.parts;
-      std::byte* own = args.scratch + ThreadPool::worker() * scratch;
-      DwconvU8S8Args a;
-      a.shape = shape;
-      a.in = args.input<std::uint8_t>(0) + image * window.in_h * window.in_w * channels;
-      a.in_pixel_bytes = channels;
-      a.in_row_bytes = channels * window.in_w;
-      a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
-      a.packed = packed->packed->data();
-      a.epilogue = e.base;
-      packed->maps.put_into(a.epilogue);
-      std::byte* image_out = args.out[0] + image * out_h * out_w * out_pixel;
-      a.out = image_out;
-      a.out_pixel_bytes = out_pixel;
-      a.out_row_bytes = out_pixel * out_w;
-      a.scratch = own;
-      a.epilogue.r = e.residual(args, image * out_h * out_w * channels);
-      a.epilogue.r_row_bytes = e.residual_bytes(channels);
-      auto* floats = reinterpret_cast<float*>(own + kernel_scratch);
-      if (through_float) {
-        a.out_pixel_bytes = channels * static_cast<std::ptrdiff_t>(sizeof(float));
-        a.out_row_bytes = a.out_pixel_bytes * out_w;
-      }
-      // What goes through float stays in a strip of one row.
-      const std::int64_t step = through_float ? 1 : rows.end(part) - rows.begin(part);
-      for (std::int64_t first = rows.begin(part); first < rows.end(part); first += step) {
-        a.row_begin = first;
-        a.row_end = first + step;
-        if (through_float) a.out = reinterpret_cast<std::byte*>(floats) - first * a.out_row_bytes;
-        packed->kernel->run(a);
-        e.finish_pixels(static_cast<float*>(a.out) + first * out_w * channels, image_out, image,
-                        first * out_w, step * out_w, out_h * out_w, channels, args);
-      }
+    const std::int64_t image = static_cast<std::int64_t>(t) / rows.parts;
+    const std::int64_t part = static_cast<std::int64_t>(t) % rows.parts;
+    std::byte* own = args.scratch + ThreadPool::worker() * scratch;
+    DwconvU8S8Args a;
+    a.shape = shape;
+    a.in = args.input<std::uint8_t>(0) + image * window.in_h * window.in_w * channels;
+    a.in_pixel_bytes = channels;
+    a.in_row_bytes = channels * window.in_w;
+    a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
+    a.packed = packed->packed->data();
+    a.epilogue = e.base;
+    packed->maps.put_into(a.epilogue);
+    std::byte* image_out = args.out[0] + image * out_h * out_w * out_pixel;
+    a.out = image_out;
+    a.out_pixel_bytes = out_pixel;
+    a.out_row_bytes = out_pixel * out_w;
+    a.scratch = own;
+    a.epilogue.r = e.residual(args, image * out_h * out_w * channels);
+    a.epilogue.r_row_bytes = e.residual_bytes(channels);
+    auto* floats = reinterpret_cast<float*>(own + kernel_scratch);
+    if (through_float) {
+      a.out_pixel_bytes = channels * static_cast<std::ptrdiff_t>(sizeof(float));
+      a.out_row_bytes = a.out_pixel_bytes * out_w;
+    }
+    // What goes through float stays in a strip of one row.
+    const std::int64_t step = through_float ? 1 : rows.end(part) - rows.begin(part);
+    for (std::int64_t first = rows.begin(part); first < rows.end(part); first += step) {
+      a.row_begin = first;
+      a.row_end = first + step;
+      if (through_float) a.out = reinterpret_cast<std::byte*>(floats) - first * a.out_row_bytes;
+      packed->kernel->run(a);
+      e.finish_pixels(static_cast<float*>(a.out) + first * out_w * channels, image_out, image,
+                      first * out_w, step * out_w, out_h * out_w, channels, args);
+    }
   });
   return {};
 }
@@ -318,10 +318,10 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
       out.residual_row_bytes = e.residual_bytes(out_channels);
       run_int_gemm(*packed, e, a, out, args, 0, a.count, 0, panels_of(out_channels), own + slab);
     };
-      const std::int64_t image = static_cast<std::int64_t>(t) / cut.parts;
-      const std::int64_t end = cut.end(static_cast<std::int64_t>(t) % cut.parts);
-      std::int64_t row = cut.begin(static_cast<std::int64_t>(t) % cut.parts);
-      for (; row < end; row += strip_rows) run_strip(image, row, std::min(end, row + strip_rows));
+    const std::int64_t image = static_cast<std::int64_t>(t) / cut.parts;
+    const std::int64_t end = cut.end(static_cast<std::int64_t>(t) % cut.parts);
+    std::int64_t row = cut.begin(static_cast<std::int64_t>(t) % cut.parts);
+    for (; row < end; row += strip_rows) run_strip(image, row, std::min(end, row + strip_rows));
   });
   return {};
 }
@@ -430,42 +430,44 @@ Status plan_qconv(OpContext& c) {
   const bool one_span = pointwise && e.chain.empty();
   const std::int64_t spans = one_span ? 1 : batch;
   const std::int64_t rows = one_span ? pixels * batch : pixels;
-  const ProductCut cut = cut_int_gemm(*packed[0], rows, c.parts(spans * groups));
-  if (groups == 1 && spans == 1) declare_product(c, e, cut, out_channels, pointwise ? in_channels : 0);
-  c.run_tasks(spans * groups * cut.tasks(), [=, packed = std::move(packed)](const StepArgs& args, std::size_t t) {
-    const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
-      std::byte* own = args.scratch + ThreadPool::worker() * scratch;
-      const std::int64_t task = static_cast<std::int64_t>(t) % cut.tasks();
-      const std::int64_t product = static_cast<std::int64_t>(t) / cut.tasks();
-      const std::int64_t row_part = cut.row_part(task), panel_part = cut.panel_part(task);
-      const std::int64_t g = product % groups, image = product / groups;
-      IntGemmRows a;
-      a.count = rows;
-      a.a = args.input<std::uint8_t>(0) + image * geometry.in_h * geometry.in_w * in_channels +
-            g * group_in;
-      a.row_bytes = in_channels;
-      if (!pointwise) {
-        a.window = &geometry;
-        a.in_pixel_bytes = in_channels;
-        a.in_row_bytes = in_channels * geometry.in_w;
-        a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
-      }
-      if (joined) {
-        a.runs = &runs;
-        a.edges = reinterpret_cast<std::uint8_t*>(own);
-      }
-      IntGemmOut out;
-      out.row_bytes = out_channels * element;
-      out.out = args.out[0] + image * pixels * out.row_bytes + g * group_out * element;
-      out.residual = e.residual(args, image * pixels * out_channels + g * group_out);
-      out.residual_row_bytes = e.residual_bytes(out_channels);
-      out.offset = image * pixels * out_channels + g * group_out;
-      out.image = image;
-      out.channel = g * group_out;
-      run_int_gemm(*packed[static_cast<std::size_t>(g)], e, a, out, args, cut.rows.begin(row_part),
-                   cut.rows.end(row_part), cut.panels.begin(panel_part), cut.panels.end(panel_part),
-                   own + edges);
-  });
+  const ProductCut cut = cut_int_gemm(*packed[0], rows, c.parts(spans * groups), geometry.out_w);
+  if (groups == 1 && spans == 1)
+    declare_product(c, e, cut, out_channels, pointwise ? in_channels : 0);
+  c.run_tasks(spans * groups * cut.tasks(),
+              [=, packed = std::move(packed)](const StepArgs& args, std::size_t t) {
+                const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
+                std::byte* own = args.scratch + ThreadPool::worker() * scratch;
+                const std::int64_t task = static_cast<std::int64_t>(t) % cut.tasks();
+                const std::int64_t product = static_cast<std::int64_t>(t) / cut.tasks();
+                const std::int64_t row_part = cut.row_part(task), panel_part = cut.panel_part(task);
+                const std::int64_t g = product % groups, image = product / groups;
+                IntGemmRows a;
+                a.count = rows;
+                a.a = args.input<std::uint8_t>(0) +
+                      image * geometry.in_h * geometry.in_w * in_channels + g * group_in;
+                a.row_bytes = in_channels;
+                if (!pointwise) {
+                  a.window = &geometry;
+                  a.in_pixel_bytes = in_channels;
+                  a.in_row_bytes = in_channels * geometry.in_w;
+                  a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
+                }
+                if (joined) {
+                  a.runs = &runs;
+                  a.edges = reinterpret_cast<std::uint8_t*>(own);
+                }
+                IntGemmOut out;
+                out.row_bytes = out_channels * element;
+                out.out = args.out[0] + image * pixels * out.row_bytes + g * group_out * element;
+                out.residual = e.residual(args, image * pixels * out_channels + g * group_out);
+                out.residual_row_bytes = e.residual_bytes(out_channels);
+                out.offset = image * pixels * out_channels + g * group_out;
+                out.image = image;
+                out.channel = g * group_out;
+                run_int_gemm(*packed[static_cast<std::size_t>(g)], e, a, out, args,
+                             cut.rows.begin(row_part), cut.rows.end(row_part),
+                             cut.panels.begin(panel_part), cut.panels.end(panel_part), own + edges);
+              });
   return {};
 }
 
@@ -510,20 +512,20 @@ Status plan_qlinear(OpContext& c) {
   declare_product(c, e, cut, n, k);
   c.run_tasks(cut.tasks(), [=](const StepArgs& args, std::size_t t) {
     const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
-      const std::int64_t row_part = cut.row_part(static_cast<std::int64_t>(t));
-      const std::int64_t panel_part = cut.panel_part(static_cast<std::int64_t>(t));
-      IntGemmRows a;
-      a.count = rows;
-      a.a = args.input<std::uint8_t>(0);
-      a.row_bytes = k;
-      IntGemmOut out;
-      out.out = args.out[0];
-      out.row_bytes = n * element;
-      out.residual = e.residual(args, 0);
-      out.residual_row_bytes = e.residual_bytes(n);
-      run_int_gemm(*packed, e, a, out, args, cut.rows.begin(row_part), cut.rows.end(row_part),
-                   cut.panels.begin(panel_part), cut.panels.end(panel_part),
-                   args.scratch + ThreadPool::worker() * scratch);
+    const std::int64_t row_part = cut.row_part(static_cast<std::int64_t>(t));
+    const std::int64_t panel_part = cut.panel_part(static_cast<std::int64_t>(t));
+    IntGemmRows a;
+    a.count = rows;
+    a.a = args.input<std::uint8_t>(0);
+    a.row_bytes = k;
+    IntGemmOut out;
+    out.out = args.out[0];
+    out.row_bytes = n * element;
+    out.residual = e.residual(args, 0);
+    out.residual_row_bytes = e.residual_bytes(n);
+    run_int_gemm(*packed, e, a, out, args, cut.rows.begin(row_part), cut.rows.end(row_part),
+                 cut.panels.begin(panel_part), cut.panels.end(panel_part),
+                 args.scratch + ThreadPool::worker() * scratch);
   });
   return {};
 }

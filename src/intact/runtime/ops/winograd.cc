@@ -131,13 +131,13 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
                       first * g.out_w, (last - first) * g.out_w, g.out_h * g.out_w,
                       shape.out_channels, args);
     };
-      const std::int64_t task = static_cast<std::int64_t>(t) % cut.tasks();
-      const std::int64_t end = cut.rows.end(cut.row_part(task));
-      std::int64_t tile = cut.rows.begin(cut.row_part(task));
-      const std::int64_t step = through_float ? strip_rows / 4 * tiles_x : cut.rows.size;
-      for (; tile < end; tile += step)
-        run_tiles(static_cast<std::int64_t>(t) / cut.tasks(), tile, std::min(end, tile + step),
-                  cut.panel_part(task));
+    const std::int64_t task = static_cast<std::int64_t>(t) % cut.tasks();
+    const std::int64_t end = cut.rows.end(cut.row_part(task));
+    std::int64_t tile = cut.rows.begin(cut.row_part(task));
+    const std::int64_t step = through_float ? strip_rows / 4 * tiles_x : cut.rows.size;
+    for (; tile < end; tile += step)
+      run_tiles(static_cast<std::int64_t>(t) / cut.tasks(), tile, std::min(end, tile + step),
+                cut.panel_part(task));
   });
   return true;
 }
