@@ -315,12 +315,14 @@ struct Wino43U8S8 {
       if (g.tiles_x - tx < run) run = g.tiles_x - tx;
       const std::int64_t row_stride = run * 4 * kCols;
       for (std::int64_t i = 0; i < run; ++i)
-        for (int v = 0; v < NP * kPV; ++v)
+        for (int v = 0; v < NP * kPV; ++v) {
+          std::int32_t* const to = g.acc + i * 4 * kCols + v * Isa::kLanes;
           tile_out(g.m + (t + i) * kCols + v * Isa::kLanes, g.m_stride,
-                   Isa::load_i32(a.bias + g.n + v * Isa::kLanes), [&](int y, const I32(&acc)[4]) {
-                     std::int32_t* to = g.acc + y * row_stride + i * 4 * kCols + v * Isa::kLanes;
-                     for (int x = 0; x < 4; ++x) Isa::store_i32(to + x * kCols, acc[x]);
+                   Isa::load_i32(a.bias + g.n + v * Isa::kLanes), [=](int y, const I32(&acc)[4]) {
+                     for (int x = 0; x < 4; ++x)
+                       Isa::store_i32(to + y * row_stride + x * kCols, acc[x]);
                    });
+        }
       t += run;
       r.rows = out_w - ox < run * 4 ? out_w - ox : run * 4;
       for (std::int64_t y = 0; y < height; ++y) {
