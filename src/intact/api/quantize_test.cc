@@ -576,5 +576,25 @@ TEST_F(Calibrate, ATensorWithoutALineKeepsItsReaderFloatBesideData) {
   EXPECT_EQ(run(without->model, 77), run(asked->model, 77));
 }
 
+// Two names of one value, which fusions make one: both are looked at.
+TEST(Quantize, LooksAtValuesThatTurnsGiveSeveralNames) {
+  const auto g = parse_graph(R"(graph "turns" {
+    opset 13
+    input %x: float32[1,3,8,8]
+    const %w: float32[5,3,1,1] = random(1)
+    %s = Softmax(%x) {axis=-1} @share
+    %t = Transpose(%s) {perm=[0, 1, 3, 2]}
+    %u = Transpose(%t) {perm=[0, 1, 3, 2]}
+    %p = MatMul(%s, %t) @pair
+    %y = Conv(%u, %w) @conv
+    output %p
+    output %y
+  })");
+  ASSERT_TRUE(g) << g.error().text();
+  const auto r = quantize(bytes_of_text(*export_onnx(*g)), "", images(12));
+  ASSERT_TRUE(r) << r.error().text();
+  for (const NodeReport& n : r->nodes) EXPECT_TRUE(n.integer) << n.name;
+}
+
 }  // namespace
 }  // namespace intact

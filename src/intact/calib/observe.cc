@@ -134,28 +134,17 @@ class Network {
   static Result<Network> make(const Graph& graph, const Placement& placement,
                               std::span<const Tensor> sample, int threads) {
     Network n(graph, placement);
-    INTACT_TRY(n.attach(threads));
-    INTACT_ASSIGN(auto plan, n.engine->plan_for(sample));
-    std::vector<bool> seen(n.watched.size(), false);
-    const auto see = [&](ValueId v) {
-      if (v == kNoValue) return;
-      if (const int i = n.index_of[static_cast<std::size_t>(v)]; i >= 0)
-        seen[static_cast<std::size_t>(i)] = true;
-    };
-    for (const ValueId v : n.engine->graph().inputs) see(v);
-    for (const Step& step : plan->steps)
-      for (const ValueId v : step.node->outputs) see(v);
-    for (std::size_t i = 0; i < seen.size(); ++i)
-      if (!seen[i]) n.hidden.push_back(i);
-    if (!n.hidden.empty()) {
+    for (;;) {
       INTACT_TRY(n.attach(threads));
-      INTACT_ASSIGN(plan, n.engine->plan_for(sample));
+      INTACT_ASSIGN(const auto plan, n.engine->plan_for(sample));
+      // An output may take the place of what was there before: until nothing more vanishes.
+      if (n.hide_missing(*plan)) continue;
+      n.run_bytes = plan->arena_bytes;
+      for (const ValueInfo& info : plan->output_info)
+        n.run_bytes += bytes_of(info.dtype, info.size());
+      for (const Tensor& t : sample) n.run_bytes += t.bytes();
+      return n;
     }
-    n.run_bytes = plan->arena_bytes;
-    for (const ValueInfo& info : plan->output_info)
-      n.run_bytes += bytes_of(info.dtype, info.size());
-    for (const Tensor& t : sample) n.run_bytes += t.bytes();
-    return n;
   }
 
   const Graph& graph;
@@ -169,6 +158,24 @@ class Network {
  private:
   Network(const Graph& g, const Placement& p)
       : graph(g), placement(p), watched(watched_values(p)) {}
+
+  // Adds to `hidden` what is neither there nor an input, nor made by a step; false: nothing.
+  bool hide_missing(const Plan& plan) {
+    std::vector<bool> seen(watched.size(), false);
+    const auto see = [&](ValueId v) {
+      if (v == kNoValue) return;
+      if (const int i = index_of[static_cast<std::size_t>(v)]; i >= 0)
+        seen[static_cast<std::size_t>(i)] = true;
+    };
+    for (const ValueId v : engine->graph().inputs) see(v);
+    for (const Step& step : plan.steps)
+      for (const ValueId v : step.node->outputs) see(v);
+    const std::size_t before = hidden.size();
+    for (std::size_t i = 0; i < seen.size(); ++i)
+      if (!seen[i] && std::find(hidden.begin(), hidden.end(), i) == hidden.end())
+        hidden.push_back(i);
+    return hidden.size() > before;
+  }
 
   Status attach(int threads) {
     std::vector<ValueId> outputs;
