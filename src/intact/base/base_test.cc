@@ -1,12 +1,16 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cfenv>
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <set>
+#include <vector>
 
 #include "base/fp_env.h"
 #include "base/half.h"
+#include "base/hash.h"
 #include "base/round.h"
 #include "base/shape.h"
 #include "base/tensor.h"
@@ -87,6 +91,30 @@ TEST(ScopedFpEnv, RestoresTheCallersMode) {
   }
   EXPECT_EQ(std::fegetround(), FE_UPWARD);
   std::fesetround(FE_TONEAREST);
+}
+
+// Every byte, its place, the number of bytes and the seed count; over whole blocks and the rest.
+TEST(Hash, OfLargeDataDependsOnEveryByteAndItsPlace) {
+  std::vector<std::byte> data(32 * 3 + 13);
+  for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 7 + 1);
+  std::set<std::uint64_t> seen{hash_large(data)};
+  std::size_t count = 1;
+  const auto is_new = [&](std::span<const std::byte> bytes, std::uint64_t seed) {
+    seen.insert(hash_large(bytes, seed));
+    EXPECT_EQ(seen.size(), ++count);
+  };
+  is_new(data, 1);
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    is_new(std::span(data).first(i), 0);
+    data[i] ^= std::byte{1};
+    is_new(data, 0);
+    data[i] ^= std::byte{1};
+  }
+  for (const std::size_t apart : {8, 16, 32}) {  // Words that change places.
+    std::swap_ranges(data.begin(), data.begin() + 8,
+                     data.begin() + static_cast<std::ptrdiff_t>(apart));
+    is_new(data, 0);
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "base/hash.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -16,6 +17,10 @@ std::uint64_t scramble(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
+std::uint64_t next(std::uint64_t h, std::uint64_t word) {
+  return scramble((h ^ word) * 0x9E3779B97F4A7C15u + 0xD1B54A32D192ED03u);
+}
+
 }  // namespace
 
 std::uint64_t hash_bytes(std::span<const std::byte> bytes, std::uint64_t seed) {
@@ -23,9 +28,23 @@ std::uint64_t hash_bytes(std::span<const std::byte> bytes, std::uint64_t seed) {
   for (std::size_t i = 0; i < bytes.size(); i += 8) {
     std::uint64_t word = 0;
     std::memcpy(&word, bytes.data() + i, std::min<std::size_t>(8, bytes.size() - i));
-    h = scramble((h ^ word) * 0x9E3779B97F4A7C15u + 0xD1B54A32D192ED03u);
+    h = next(h, word);
   }
   return h;
+}
+
+std::uint64_t hash_large(std::span<const std::byte> bytes, std::uint64_t seed) {
+  constexpr std::size_t kChains = 4;
+  std::array<std::uint64_t, kChains> chains;
+  for (std::size_t j = 0; j < kChains; ++j) chains[j] = scramble(seed + j);
+  std::size_t i = 0;
+  for (; i + sizeof chains <= bytes.size(); i += sizeof chains) {
+    std::array<std::uint64_t, kChains> words;
+    std::memcpy(words.data(), bytes.data() + i, sizeof words);
+    for (std::size_t j = 0; j < kChains; ++j) chains[j] = next(chains[j], words[j]);
+  }
+  const std::uint64_t rest = hash_bytes(bytes.subspan(i), seed + bytes.size());
+  return hash_bytes(std::as_bytes(std::span(chains)), rest);
 }
 
 }  // namespace intact

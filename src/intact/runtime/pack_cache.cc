@@ -31,11 +31,11 @@ static_assert(sizeof(Header) == kAlignBytes);
 
 std::uint64_t hash_file(Header header, std::span<const std::byte> body) {
   header.hash = 0;
-  return hash_bytes(body, hash_bytes(std::as_bytes(std::span(&header, 1))));
+  return hash_large(body, hash_bytes(std::as_bytes(std::span(&header, 1))));
 }
 
 // Counts changes of what packed types hold and of how kernels lay weights out.
-constexpr std::string_view kLayoutVersion = "4";
+constexpr std::string_view kLayoutVersion = "5";
 
 constexpr std::size_t kLargeBytes = 4096;
 
@@ -62,7 +62,7 @@ std::uint64_t hash_model(const Graph& graph, std::string_view isa) {
   std::uint64_t h = text_hash(fmt::format("{} {} {}", kVersion, kLayoutVersion, isa), 0);
   for (Value& value : small.values) {
     if (!value.constant || value.constant->bytes() < kLargeBytes) continue;
-    h = hash_bytes({value.constant->raw(), value.constant->bytes()}, h);
+    h = hash_large({value.constant->raw(), value.constant->bytes()}, h);
     value.constant->buffer()->drop_pages();
     value.constant.reset();
   }
