@@ -34,15 +34,15 @@ Result<std::unique_ptr<Metric>> metric_of(const EvaluateOptions& o) {
   return make_score_metric(scorer, std::move(info), std::move(options));
 }
 
-// Runs a model; outputs of codes become reals, as the metric of a float model has them.
+// Runs a model; outputs of codes become `reals`, as the metric of a float model has them.
 // `maps`: of the inputs that some of the models take as bytes.
 Result<std::vector<NamedTensor>> run(const Session& session, const ByteMaps& maps,
+                                     const std::map<std::string, Affine>& reals,
                                      const SampleInputs& sample, const std::atomic<bool>* cancel) {
   INTACT_ASSIGN(const auto inputs, SampleReader(session.engine().graph(), maps).read(sample));
   RunOptions options;
   options.cancel = cancel;
   INTACT_ASSIGN(auto outputs, session.engine().run(inputs, options));
-  const auto reals = output_maps_of(session.metadata());
   std::vector<NamedTensor> named;
   for (std::size_t i = 0; i < outputs.size(); ++i)
     named.emplace_back(session.outputs()[i].name, std::move(outputs[i]));
@@ -82,7 +82,11 @@ Result<std::vector<Evaluation>> evaluate(const std::vector<Session>& models,
   }
   if (models.empty()) return fail(ErrorCode::kInvalidArgument, "there is no model to evaluate");
   ByteMaps maps;
-  for (const Session& model : models) maps.merge(byte_maps_of(model.metadata()));
+  std::vector<std::map<std::string, Affine>> reals;
+  for (const Session& model : models) {
+    maps.merge(byte_maps_of(model.metadata()));
+    reals.push_back(output_maps_of(model.metadata()));
+  }
   if (samples.restart) INTACT_TRY(samples.restart());
   std::int64_t count = 0;
   for (;; ++count) {
@@ -93,7 +97,7 @@ Result<std::vector<Evaluation>> evaluate(const std::vector<Session>& models,
     const Target target = target_of(*sample, models[0]);
     std::vector<NamedTensor> reference;
     for (std::size_t i = 0; i < models.size(); ++i) {
-      auto outputs = run(models[i], maps, *sample, options.cancel);
+      auto outputs = run(models[i], maps, reals[i], *sample, options.cancel);
       if (!outputs) return fail(outputs.error().with_context(name));
       if (i == 0) reference = *outputs;
       const bool needed = metrics[i]->info().needs_reference;

@@ -258,27 +258,7 @@ TEST(DwconvU8S8, AppliesEveryEpilogue) {
         for (const bool lut : {false, true}) {
           c.lut = lut;
           c.huge_scale = lut == narrow;
-          for (const auto r : {Residual::kNone, Residual::kAfterCode, Residual::kBeforeCode,
-                               Residual::kBeforeMap, Residual::kReal}) {
-            c.residual = r;
-            check(c);
-          }
-          for (const auto r : {Residual::kNone, Residual::kBeforeCode})
-            for (const UnaryOp op : kActivations) {
-              c.residual = r;
-              c.function = UnaryF32{op, 0.3f, 0.5f};
-              check(c);
-            }
-          for (const Rounding rounding : {Rounding::kApart, Rounding::kSteps})
-            for (const UnaryOp op : kActivations) {
-              if (!is_piecewise(op)) continue;
-              c.residual = Residual::kNone;
-              c.function = UnaryF32{op, 0.3f, 0.5f};
-              c.rounding = rounding;
-              check(c);
-            }
-          c.rounding = Rounding::kOnce;
-          c.function.reset();
+          for_each_ending(c, check);
         }
         c.lut = false;
         c.residual = Residual::kNone;
