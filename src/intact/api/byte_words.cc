@@ -71,21 +71,26 @@ ByteMaps byte_maps_of(const std::map<std::string, std::string>& metadata) {
   return maps;
 }
 
-Status take_byte_input(Graph& graph, const std::string& name, const ByteMap& map) {
-  const std::string context = fmt::format("input type of '{}'", name);
+Result<std::size_t> find_named(const Graph& graph, std::span<const ValueId> values,
+                               std::string_view kind, const std::string& name) {
   std::string names;
-  for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
-    const std::string& other = graph.value(graph.inputs[i]).name;
-    if (other == name) {
-      if (auto status = take_bytes(graph, i, map); !status)
-        return fail(status.error().with_context(context));
-      graph.metadata[std::string(kPrefix) + name] = to_text(map);
-      return {};
-    }
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::string& other = graph.value(values[i]).name;
+    if (other == name) return i;
     names += (i == 0 ? "'" : ", '") + other + "'";
   }
   return fail(ErrorCode::kInvalidArgument,
-              fmt::format("{}: the model has no such input; it has {}", context, names));
+              fmt::format("the model has no such {}; it has {}", kind, names));
+}
+
+Status take_byte_input(Graph& graph, const std::string& name, const ByteMap& map) {
+  const std::string context = fmt::format("input type of '{}'", name);
+  const auto input = find_named(graph, graph.inputs, "input", name);
+  if (!input) return fail(input.error().with_context(context));
+  if (auto status = take_bytes(graph, *input, map); !status)
+    return fail(status.error().with_context(context));
+  graph.metadata[std::string(kPrefix) + name] = to_text(map);
+  return {};
 }
 
 }  // namespace intact

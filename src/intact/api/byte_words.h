@@ -5,7 +5,9 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "ir/graph.h"
 #include "quant/byte_map.h"
@@ -22,6 +24,11 @@ std::string to_text(const ByteMap& map);
 
 // The maps that a file's metadata holds; what is not readable is left out.
 ByteMaps byte_maps_of(const std::map<std::string, std::string>& metadata);
+
+// Returns which of `values`, the graph's inputs or outputs as `kind` says, has that name. Errors:
+// kInvalidArgument, with the names there are.
+Result<std::size_t> find_named(const Graph& graph, std::span<const ValueId> values,
+                               std::string_view kind, const std::string& name);
 
 // Makes that input bytes (calib/byte_inputs.h), and keeps the words. Errors: kInvalidArgument when
 // there is no such input, or it can't be bytes.

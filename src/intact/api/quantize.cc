@@ -165,17 +165,11 @@ Result<std::vector<std::size_t>> byte_outputs_of(const Graph& graph,
     if (options.target == "tensorrt")
       return bad("uint8 outputs are for target any; TensorRT takes int8 codes only");
     if (type != "uint8") return bad(fmt::format("'{}' is not known; a type is uint8", type));
-    std::string names;
-    std::size_t i = 0;
-    for (; i < graph.outputs.size(); ++i) {
-      const std::string& other = graph.value(graph.outputs[i]).name;
-      if (other == name) break;
-      names += (i == 0 ? "'" : ", '") + other + "'";
-    }
-    if (i == graph.outputs.size()) return bad("the model has no such output; it has " + names);
-    if (const Dtype dtype = graph.value(graph.outputs[i]).type.dtype; dtype != Dtype::kFloat32)
+    const auto found = find_named(graph, graph.outputs, "output", name);
+    if (!found) return bad(found.error().message);
+    if (const Dtype dtype = graph.value(graph.outputs[*found]).type.dtype; dtype != Dtype::kFloat32)
       return bad(fmt::format("it is {}; only float32 outputs become codes", name_of(dtype)));
-    outputs.push_back(i);
+    outputs.push_back(*found);
   }
   return outputs;
 }
