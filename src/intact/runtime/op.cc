@@ -113,10 +113,11 @@ void OpContext::reads(std::size_t i, ExtentFn extent) {
 }
 
 std::int64_t OpContext::parts(std::int64_t of) const {
+  const std::int64_t pieces = std::max<std::int64_t>(1, of);
+  if (wanted_parts_ > 0) return (wanted_parts_ + pieces - 1) / pieces;
   const double us = step_cost_us(node_, inputs_, outputs_);
   if (threads_ == 1 || us < kLeastSharedUs) return 1;
   const std::int64_t a_thread = tasks_a_thread(us, threads_);
-  const std::int64_t pieces = std::max<std::int64_t>(1, of);
   return (threads_ * a_thread + pieces - 1) / pieces;
 }
 

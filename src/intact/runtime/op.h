@@ -141,7 +141,8 @@ class OpContext {
   std::size_t scratch_bytes_ = 0;
   StepFn fn_;
   StepTasks tasks_;
-  ValueId awaited_ = kNoValue;  // What known() did not find.
+  ValueId awaited_ = kNoValue;     // What known() did not find.
+  std::int64_t wanted_parts_ = 0;  // For tests: how many parts() asks for, whatever that costs.
 
  private:
   const Graph& graph_;

@@ -11,7 +11,6 @@
 #include <span>
 #include <vector>
 
-#include "base/thread_pool.h"
 #include "runtime/op.h"
 
 namespace intact {
@@ -44,39 +43,25 @@ class Broadcast {
   }
 
   // Calls row(out_offset, operand_offsets, count, operand_strides) for pieces of rows that together
-  // cover the output, in parallel. Offsets and strides are in elements.
+  // are the output's elements [begin, end). Offsets and strides are in elements.
   template <class Row>
-  void run(ThreadPool& pool, const Row& row) const {
+  void run(std::int64_t begin, std::int64_t end, const Row& row) const {
     if (empty_) return;
-    constexpr std::int64_t kTaskElements = 16384;
     const Axis& inner = axes_.back();
-    std::int64_t rows = 1;
-    for (std::size_t d = 0; d + 1 < axes_.size(); ++d) rows *= axes_[d].size;
-    const std::int64_t pieces =
-        rows == 1 ? std::max<std::int64_t>(1, inner.size / kTaskElements) : 1;
-    const std::int64_t rows_a_task = std::max<std::int64_t>(1, kTaskElements / inner.size);
-    const std::int64_t tasks = rows == 1 ? pieces : (rows + rows_a_task - 1) / rows_a_task;
-    pool.run(static_cast<std::size_t>(tasks), [&](std::size_t task) {
-      const auto t = static_cast<std::int64_t>(task);
-      if (rows == 1) {
-        const std::int64_t begin = inner.size * t / pieces;
-        const std::int64_t end = inner.size * (t + 1) / pieces;
-        std::array<std::int64_t, N> at{};
-        for (std::size_t k = 0; k < N; ++k) at[k] = begin * inner.stride[k];
-        row(begin, at, end - begin, inner.stride);
-        return;
+    while (begin < end) {
+      const std::int64_t first = begin % inner.size;
+      const std::int64_t count = std::min(inner.size - first, end - begin);
+      std::array<std::int64_t, N> at{};
+      for (std::size_t k = 0; k < N; ++k) at[k] = first * inner.stride[k];
+      std::int64_t rest = begin / inner.size;
+      for (std::size_t d = axes_.size() - 1; d-- > 0;) {
+        const std::int64_t i = rest % axes_[d].size;
+        rest /= axes_[d].size;
+        for (std::size_t k = 0; k < N; ++k) at[k] += i * axes_[d].stride[k];
       }
-      for (std::int64_t r = t * rows_a_task; r < std::min(rows, (t + 1) * rows_a_task); ++r) {
-        std::array<std::int64_t, N> at{};
-        std::int64_t rest = r;
-        for (std::size_t d = axes_.size() - 1; d-- > 0;) {
-          const std::int64_t i = rest % axes_[d].size;
-          rest /= axes_[d].size;
-          for (std::size_t k = 0; k < N; ++k) at[k] += i * axes_[d].stride[k];
-        }
-        row(r * inner.size, at, inner.size, inner.stride);
-      }
-    });
+      row(begin, at, count, inner.stride);
+      begin += count;
+    }
   }
 
  private:

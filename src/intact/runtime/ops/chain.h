@@ -160,6 +160,7 @@ class Chain {
                           const float* factor = nullptr);
 
   [[nodiscard]] const CodesU8Kernel& codes_kernel() const { return *codes_; }
+  [[nodiscard]] const ElementwiseF32Kernel& math_kernel() const { return *math_; }
 
   // Applies them and then `end`; the codes of piece (0, 0) go to `out`.
   void run(const ChainPiece& piece, const StepArgs& args, const ChainEnd& end, std::uint8_t* out,
@@ -167,7 +168,6 @@ class Chain {
 
  private:
   friend Result<Chain> read_chain(const OpContext& c, const ValueInfo& out);
-  friend Status plan_chain(OpContext& c);
 
   std::vector<Op> ops_;
   std::int64_t channels_ = 1;  // Innermost memory size of the output.

@@ -9,6 +9,7 @@
 #include "kernels/gemm_bf16.h"
 #include "kernels/pool_u8.h"
 #include "kernels/window_f32.h"
+#include "runtime/ops/extents.h"
 #include "runtime/ops/float_epilogue.h"
 #include "runtime/ops/int_epilogue.h"
 #include "runtime/ops/tables.h"
@@ -459,9 +460,9 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
   INTACT_TRY(c.output(0, x.dtype, window.out_shape(batch, channels), Layout::kChannelsLast));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   // One row, as in a global pool, is cut by channels.
-  const Cut rows = Cut::of(g.out_h, c.parts(batch));
-  const Cut columns = Cut::of(channels, g.out_h == 1 ? c.parts(batch) : 1, codes ? 64 : 16);
-  const std::int64_t tasks = rows.parts * columns.parts;
+  const WindowCut cut{Cut::of(g.out_h, c.parts(batch)),
+                      Cut::of(channels, g.out_h == 1 ? c.parts(batch) : 1, codes ? 64 : 16)};
+  declare_windows(c, cut, g);
   if (codes) {
     const auto* kernel = &select_kernel<PoolU8Kernel>(isa);
     PoolU8Args base;
@@ -484,16 +485,14 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
     }
     const std::size_t scratch = align_up(kernel->scratch_bytes(channels));
     c.scratch(scratch * static_cast<std::size_t>(c.threads()));
-    c.run_tasks(batch * tasks, [=](const StepArgs& args, std::size_t t) {
-      const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
-      const std::int64_t column = static_cast<std::int64_t>(t) % tasks / rows.parts;
+    c.run_tasks(batch * cut.tasks(), [=](const StepArgs& args, std::size_t t) {
+      const std::int64_t image = cut.image(t), first = cut.columns.begin(cut.column_part(t));
       PoolU8Args a = base;
-      a.channels = columns.end(column) - columns.begin(column);
-      a.in = args.input<std::uint8_t>(0) + image * g.in_h * a.in_row_bytes + columns.begin(column);
-      a.out =
-          args.output<std::uint8_t>(0) + image * g.out_h * a.out_row_bytes + columns.begin(column);
-      a.row_begin = rows.begin(static_cast<std::int64_t>(t) % rows.parts);
-      a.row_end = rows.end(static_cast<std::int64_t>(t) % rows.parts);
+      a.channels = cut.columns.end(cut.column_part(t)) - first;
+      a.in = args.input<std::uint8_t>(0) + image * g.in_h * a.in_row_bytes + first;
+      a.out = args.output<std::uint8_t>(0) + image * g.out_h * a.out_row_bytes + first;
+      a.row_begin = cut.rows.begin(cut.row_part(t));
+      a.row_end = cut.rows.end(cut.row_part(t));
       a.scratch = args.scratch + ThreadPool::worker() * scratch;
       kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
     });
@@ -501,25 +500,25 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
   }
   INTACT_TRY(c.require(0, Dtype::kFloat32));
   const auto* kernel = &select_kernel<WindowF32Kernel>(isa);
-  c.run_tasks(batch * tasks, [=, pad_bottom = window.pad_bottom, pad_right = window.pad_right](
-                                 const StepArgs& args, std::size_t t) {
-    const std::int64_t image = static_cast<std::int64_t>(t) / tasks;
-    const std::int64_t column = static_cast<std::int64_t>(t) % tasks / rows.parts;
-    WindowF32Args a;
-    a.channels = columns.end(column) - columns.begin(column);
-    a.window = g;
-    a.in_pixel_stride = a.out_pixel_stride = channels;
-    a.in_row_stride = channels * g.in_w;
-    a.out_row_stride = channels * g.out_w;
-    a.in = args.input<float>(0) + image * g.in_h * a.in_row_stride + columns.begin(column);
-    a.out = args.output<float>(0) + image * g.out_h * a.out_row_stride + columns.begin(column);
-    a.row_begin = rows.begin(static_cast<std::int64_t>(t) % rows.parts);
-    a.row_end = rows.end(static_cast<std::int64_t>(t) % rows.parts);
-    a.include_pad = include_pad;
-    a.pad_bottom = pad_bottom;
-    a.pad_right = pad_right;
-    kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
-  });
+  c.run_tasks(
+      batch * cut.tasks(), [=, pad_bottom = window.pad_bottom, pad_right = window.pad_right](
+                               const StepArgs& args, std::size_t t) {
+        const std::int64_t image = cut.image(t), first = cut.columns.begin(cut.column_part(t));
+        WindowF32Args a;
+        a.channels = cut.columns.end(cut.column_part(t)) - first;
+        a.window = g;
+        a.in_pixel_stride = a.out_pixel_stride = channels;
+        a.in_row_stride = channels * g.in_w;
+        a.out_row_stride = channels * g.out_w;
+        a.in = args.input<float>(0) + image * g.in_h * a.in_row_stride + first;
+        a.out = args.output<float>(0) + image * g.out_h * a.out_row_stride + first;
+        a.row_begin = cut.rows.begin(cut.row_part(t));
+        a.row_end = cut.rows.end(cut.row_part(t));
+        a.include_pad = include_pad;
+        a.pad_bottom = pad_bottom;
+        a.pad_right = pad_right;
+        kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
+      });
   return {};
 }
 

@@ -67,7 +67,8 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
   const std::size_t scratch = kernel_scratch + align_up(strip);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const WindowGeometry& g = window.geometry;
-  declare_rows(c, e, rows, out_w * channels, g, g.in_w * channels);
+  declare_windows(c, {rows, {}}, g);
+  declare_operands(c, e);
   c.run_tasks(batch * rows.parts, [=, window = g](const StepArgs& args, std::size_t t) {
     const auto out_pixel =
         static_cast<std::ptrdiff_t>(channels) * static_cast<std::ptrdiff_t>(e.element_bytes());

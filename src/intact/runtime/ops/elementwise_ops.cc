@@ -9,6 +9,7 @@
 
 #include "kernels/elementwise_f32.h"
 #include "runtime/ops/broadcast.h"
+#include "runtime/ops/extents.h"
 #include "runtime/ops/tables.h"
 
 namespace intact {
@@ -17,27 +18,31 @@ namespace {
 // Plans fn(a, b) for operands of type T and a result of type Out.
 template <class T, class Out, class Fn>
 Status plan_typed(OpContext& c, const Broadcast<2>& loops, Fn fn) {
-  c.run([loops, fn](const StepArgs& args) {
+  const ElementCut cut = ElementCut::of(c);
+  declare_elements(c, cut);
+  c.run_tasks(cut.tasks(), [loops, fn, cut](const StepArgs& args, std::size_t t) {
     const T* a = args.input<T>(0);
     const T* b = args.input<T>(1);
     Out* y = args.output<Out>(0);
-    loops.run(args.pool, [&](std::int64_t at, const std::array<std::int64_t, 2>& from,
-                             std::int64_t count, const std::array<std::int64_t, 2>& stride) {
-      const T* pa = a + from[0];
-      const T* pb = b + from[1];
-      Out* py = y + at;
-      if (stride[0] == 1 && stride[1] == 1) {
-        for (std::int64_t i = 0; i < count; ++i) py[i] = fn(pa[i], pb[i]);
-      } else if (stride[0] == 1 && stride[1] == 0) {
-        const T vb = *pb;
-        for (std::int64_t i = 0; i < count; ++i) py[i] = fn(pa[i], vb);
-      } else if (stride[0] == 0 && stride[1] == 1) {
-        const T va = *pa;
-        for (std::int64_t i = 0; i < count; ++i) py[i] = fn(va, pb[i]);
-      } else {
-        for (std::int64_t i = 0; i < count; ++i) py[i] = fn(pa[i * stride[0]], pb[i * stride[1]]);
-      }
-    });
+    loops.run(cut.begin(t), cut.end(t),
+              [&](std::int64_t at, const std::array<std::int64_t, 2>& from, std::int64_t count,
+                  const std::array<std::int64_t, 2>& stride) {
+                const T* pa = a + from[0];
+                const T* pb = b + from[1];
+                Out* py = y + at;
+                if (stride[0] == 1 && stride[1] == 1) {
+                  for (std::int64_t i = 0; i < count; ++i) py[i] = fn(pa[i], pb[i]);
+                } else if (stride[0] == 1 && stride[1] == 0) {
+                  const T vb = *pb;
+                  for (std::int64_t i = 0; i < count; ++i) py[i] = fn(pa[i], vb);
+                } else if (stride[0] == 0 && stride[1] == 1) {
+                  const T va = *pa;
+                  for (std::int64_t i = 0; i < count; ++i) py[i] = fn(va, pb[i]);
+                } else {
+                  for (std::int64_t i = 0; i < count; ++i)
+                    py[i] = fn(pa[i * stride[0]], pb[i * stride[1]]);
+                }
+              });
   });
   return {};
 }
@@ -137,27 +142,30 @@ struct ModFn {
 Status plan_float(OpContext& c, const Broadcast<2>& loops, BinaryOp op) {
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   const auto* kernel = &select_kernel<ElementwiseF32Kernel>(isa);
-  c.run([loops, op, kernel](const StepArgs& args) {
-    loops.run(args.pool, [&](std::int64_t at, const std::array<std::int64_t, 2>& from,
-                             std::int64_t count, const std::array<std::int64_t, 2>& stride) {
-      BinaryF32Args b;
-      b.op = op;
-      b.a = args.input<float>(0) + from[0];
-      b.b = args.input<float>(1) + from[1];
-      b.y = args.output<float>(0) + at;
-      if ((stride[0] == 0 || stride[0] == 1) && (stride[1] == 0 || stride[1] == 1)) {
-        b.cols = count;
-        b.a_col = stride[0];
-        b.b_col = stride[1];
-      } else {
-        b.rows = count;
-        b.cols = 1;
-        b.a_row = stride[0];
-        b.b_row = stride[1];
-        b.y_row = 1;
-      }
-      kernel->binary(b);
-    });
+  const ElementCut cut = ElementCut::of(c);
+  declare_elements(c, cut);
+  c.run_tasks(cut.tasks(), [loops, op, kernel, cut](const StepArgs& args, std::size_t t) {
+    loops.run(cut.begin(t), cut.end(t),
+              [&](std::int64_t at, const std::array<std::int64_t, 2>& from, std::int64_t count,
+                  const std::array<std::int64_t, 2>& stride) {
+                BinaryF32Args b;
+                b.op = op;
+                b.a = args.input<float>(0) + from[0];
+                b.b = args.input<float>(1) + from[1];
+                b.y = args.output<float>(0) + at;
+                if ((stride[0] == 0 || stride[0] == 1) && (stride[1] == 0 || stride[1] == 1)) {
+                  b.cols = count;
+                  b.a_col = stride[0];
+                  b.b_col = stride[1];
+                } else {
+                  b.rows = count;
+                  b.cols = 1;
+                  b.a_row = stride[0];
+                  b.b_row = stride[1];
+                  b.y_row = 1;
+                }
+                kernel->binary(b);
+              });
   });
   return {};
 }
@@ -277,8 +285,11 @@ Status plan_not(OpContext& c) {
   INTACT_TRY(c.require(0, Dtype::kBool));
   const ValueInfo x = c.input(0);
   INTACT_TRY(c.output(0, Dtype::kBool, x.shape, x.layout));
-  c.run([n = x.size()](const StepArgs& args) {
-    for (std::int64_t i = 0; i < n; ++i) args.output<bool>(0)[i] = !args.input<bool>(0)[i];
+  const ElementCut cut = ElementCut::of(c);
+  declare_elements(c, cut);
+  c.run_tasks(cut.tasks(), [cut](const StepArgs& args, std::size_t t) {
+    for (std::int64_t i = cut.begin(t); i < cut.end(t); ++i)
+      args.output<bool>(0)[i] = !args.input<bool>(0)[i];
   });
   return {};
 }
@@ -298,17 +309,20 @@ Status plan_fold(OpContext& c) {
   std::vector<Broadcast<1>> loops;
   for (std::size_t i = 0; i < c.input_count(); ++i)
     loops.emplace_back(c.outputs_[0], std::array<const ValueInfo*, 1>{&c.input(i)});
-  c.run([loops](const StepArgs& args) {
+  const ElementCut cut = ElementCut::of(c);
+  declare_elements(c, cut);
+  c.run_tasks(cut.tasks(), [loops, cut](const StepArgs& args, std::size_t t) {
     float* y = args.output<float>(0);
     for (std::size_t k = 0; k < loops.size(); ++k) {
       const float* x = args.input<float>(k);
-      loops[k].run(args.pool, [&](std::int64_t at, const std::array<std::int64_t, 1>& from,
-                                  std::int64_t count, const std::array<std::int64_t, 1>& stride) {
-        for (std::int64_t i = 0; i < count; ++i) {
-          const float v = x[from[0] + i * stride[0]];
-          y[at + i] = k == 0 ? v : Fn()(y[at + i], v);
-        }
-      });
+      loops[k].run(cut.begin(t), cut.end(t),
+                   [&](std::int64_t at, const std::array<std::int64_t, 1>& from, std::int64_t count,
+                       const std::array<std::int64_t, 1>& stride) {
+                     for (std::int64_t i = 0; i < count; ++i) {
+                       const float v = x[from[0] + i * stride[0]];
+                       y[at + i] = k == 0 ? v : Fn()(y[at + i], v);
+                     }
+                   });
     }
   });
   return {};
@@ -317,17 +331,20 @@ Status plan_fold(OpContext& c) {
 template <class T>
 Status plan_where_typed(OpContext& c) {
   const Broadcast<3> loops(c.outputs_[0], {&c.input(0), &c.input(1), &c.input(2)});
-  c.run([loops](const StepArgs& args) {
+  const ElementCut cut = ElementCut::of(c);
+  declare_elements(c, cut);
+  c.run_tasks(cut.tasks(), [loops, cut](const StepArgs& args, std::size_t t) {
     const bool* condition = args.input<bool>(0);
     const T* a = args.input<T>(1);
     const T* b = args.input<T>(2);
     T* y = args.output<T>(0);
-    loops.run(args.pool, [&](std::int64_t at, const std::array<std::int64_t, 3>& from,
-                             std::int64_t count, const std::array<std::int64_t, 3>& stride) {
-      for (std::int64_t i = 0; i < count; ++i)
-        y[at + i] = condition[from[0] + i * stride[0]] ? a[from[1] + i * stride[1]]
-                                                       : b[from[2] + i * stride[2]];
-    });
+    loops.run(cut.begin(t), cut.end(t),
+              [&](std::int64_t at, const std::array<std::int64_t, 3>& from, std::int64_t count,
+                  const std::array<std::int64_t, 3>& stride) {
+                for (std::int64_t i = 0; i < count; ++i)
+                  y[at + i] = condition[from[0] + i * stride[0]] ? a[from[1] + i * stride[1]]
+                                                                 : b[from[2] + i * stride[2]];
+              });
   });
   return {};
 }

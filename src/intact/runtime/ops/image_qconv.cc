@@ -62,7 +62,8 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
   const std::size_t slab = align_up(image_rows.scratch_bytes(strip_rows));
   const std::size_t scratch = slab + int_gemm_scratch(*packed, e);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
-  declare_rows(c, e, cut, outer.out_w * out_channels, outer, outer.in_w * in_channels);
+  declare_windows(c, {cut, {}}, outer);
+  declare_operands(c, e);
   c.run_tasks(batch * cut.parts, [=, outer = window.geometry](const StepArgs& args, std::size_t t) {
     const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
     const auto run_strip = [&](std::int64_t image, std::int64_t first, std::int64_t last) {

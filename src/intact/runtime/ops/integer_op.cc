@@ -28,28 +28,18 @@ Status declare_output(OpContext& c, Shape shape, Layout layout) {
   return c.output(0, codes ? Dtype::kUint8 : Dtype::kFloat32, std::move(shape), layout);
 }
 
-void declare_rows(OpContext& c, const IntEpilogue& e, const Cut& rows, std::int64_t out_row,
-                  const WindowGeometry& g, std::int64_t in_row) {
-  const auto image = [parts = rows.parts](std::size_t t) {
-    return static_cast<std::int64_t>(t) / parts;
-  };
-  const auto part = [parts = rows.parts](std::size_t t) {
-    return static_cast<std::int64_t>(t) % parts;
-  };
-  const auto written = [=, height = g.out_h](std::size_t t) {
-    const std::int64_t top = image(t) * height;
-    return Extent{out_row, top + rows.begin(part(t)), top + rows.end(part(t)), 0, out_row};
-  };
-  c.writes(written);
-  if (e.residual_input >= 0) c.reads(static_cast<std::size_t>(e.residual_input), written);
-  c.reads(0, [=](std::size_t t) {
-    const std::int64_t top = image(t) * g.in_h;
-    const std::int64_t first = rows.begin(part(t)) * g.stride_h - g.pad_top;
-    const std::int64_t last =
-        (rows.end(part(t)) - 1) * g.stride_h - g.pad_top + (g.kernel_h - 1) * g.dilation_h + 1;
-    return Extent{in_row, top + std::max<std::int64_t>(0, first),
-                  top + std::min<std::int64_t>(g.in_h, last), 0, in_row};
-  });
+void declare_operands(OpContext& c, const IntEpilogue& e) {
+  const ExtentFn& written = c.tasks_.writes;
+  for (const int input : {e.residual_input, e.end.residual_input})
+    if (input >= 0) c.reads(static_cast<std::size_t>(input), written);
+  for (const Chain::Op& op : e.chain.ops()) {
+    if (op.is_unary) continue;
+    const auto input = static_cast<std::size_t>(op.input);
+    if (op.operand == Chain::Layout::kSame)
+      c.reads(input, written);
+    else
+      c.reads(input, [all = element_range(0, c.input(input).size())](std::size_t) { return all; });
+  }
 }
 
 Tensor channels_innermost(const Tensor& w) {

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "runtime/ops/extents.h"
 #include "runtime/ops/int_epilogue.h"
 #include "runtime/ops/int_gemm.h"
 #include "runtime/ops/window.h"
@@ -21,9 +22,8 @@ Result<Bias> read_bias(const OpContext& c, std::int64_t channels);
 // Codes when the output value carries a map of them.
 Status declare_output(OpContext& c, Shape shape, Layout layout);
 
-// Tasks that are rows of an image: what they write, and what of the input their windows read.
-void declare_rows(OpContext& c, const IntEpilogue& e, const Cut& rows, std::int64_t out_row,
-                  const WindowGeometry& g, std::int64_t in_row);
+// What tasks, for which it is declared what they write, read of what is added and multiplied.
+void declare_operands(OpContext& c, const IntEpilogue& e);
 
 // An image's codes: one scale, and a zero point for each channel.
 struct ImageMap {

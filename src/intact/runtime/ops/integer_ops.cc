@@ -28,15 +28,14 @@ namespace {
 // Tasks that are rows and columns of a product. k: of the rows of A, 0 where they overlap.
 void declare_product(OpContext& c, const IntEpilogue& e, const ProductCut& cut, std::int64_t n,
                      std::int64_t k) {
-  const auto written = [=](std::size_t t) {
+  c.writes([=](std::size_t t) {
     const auto task = static_cast<std::int64_t>(t);
     const auto column = [&](std::int64_t panel) { return std::min(n, panel * kPanelCols); };
     return Extent{n, cut.rows.begin(cut.row_part(task)), cut.rows.end(cut.row_part(task)),
                   column(cut.panels.begin(cut.panel_part(task))),
                   column(cut.panels.end(cut.panel_part(task)))};
-  };
-  c.writes(written);
-  if (e.residual_input >= 0) c.reads(static_cast<std::size_t>(e.residual_input), written);
+  });
+  declare_operands(c, e);
   if (k == 0) return;
   c.reads(0, [=](std::size_t t) {
     const std::int64_t part = cut.row_part(static_cast<std::int64_t>(t));

@@ -14,6 +14,7 @@
 #include "kernels/codes_u8.h"
 #include "kernels/exact_inverse.h"
 #include "runtime/ops/column_quantizer.h"
+#include "runtime/ops/extents.h"
 #include "runtime/ops/tables.h"
 
 namespace intact {
@@ -145,15 +146,13 @@ Status plan_quantize(OpContext& c) {
     const auto* kernel = &select_kernel<CodesU8Kernel>(isa);
     const Tensor* scale = c.input(1).constant;
     const float inverse = scale == nullptr ? 0.0f : exact_inverse(*scale->values<float>().data());
-    c.run([=](const StepArgs& args) {
+    const ElementCut cut = ElementCut::of(c);
+    declare_elements(c, cut);
+    c.run_tasks(cut.tasks(), [=](const StepArgs& args, std::size_t t) {
       const std::int32_t zero = has_zero ? *args.input<std::uint8_t>(2) : 0;
       const QuantParams p{args.input<float>(1), &zero, false, 0, 255, inverse};
-      constexpr std::int64_t kChunk = 16384;
-      args.pool.run(static_cast<std::size_t>((n + kChunk - 1) / kChunk), [&](std::size_t t) {
-        const auto begin = static_cast<std::int64_t>(t) * kChunk;
-        kernel->quantize(args.input<float>(0) + begin, 1, std::min(kChunk, n - begin), p,
-                         args.output<std::uint8_t>(0) + begin);
-      });
+      kernel->quantize(args.input<float>(0) + cut.begin(t), 1, cut.end(t) - cut.begin(t), p,
+                       args.output<std::uint8_t>(0) + cut.begin(t));
     });
     return {};
   }
@@ -166,18 +165,13 @@ Status plan_quantize(OpContext& c) {
     const ColumnQuantizer columns(scales->values<float>(), zero);
     INTACT_ASSIGN(const IsaLevel isa, host_isa());
     const auto* kernel = &select_kernel<CodesU8Kernel>(isa);
-    const std::int64_t cols = g.size;
-    const std::int64_t rows = cols == 0 ? 0 : n / cols;
-    const std::int64_t rows_a_task =
-        std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, cols));
-    c.run([=](const StepArgs& args) {
-      args.pool.run(static_cast<std::size_t>((rows + rows_a_task - 1) / rows_a_task),
-                    [&](std::size_t t) {
-                      const std::int64_t first = static_cast<std::int64_t>(t) * rows_a_task;
-                      columns.run(*kernel, args.input<float>(0) + first * cols, cols,
-                                  std::min(rows_a_task, rows - first), cols, 0,
-                                  args.output<std::uint8_t>(0) + first * cols, cols);
-                    });
+    const std::int64_t cols = std::max<std::int64_t>(1, g.size);
+    const ElementCut cut = ElementCut::of(c, cols);
+    declare_elements(c, cut);
+    c.run_tasks(cut.tasks(), [=](const StepArgs& args, std::size_t t) {
+      columns.run(*kernel, args.input<float>(0) + cut.begin(t), cols,
+                  (cut.end(t) - cut.begin(t)) / cols, cols, 0,
+                  args.output<std::uint8_t>(0) + cut.begin(t), cols);
     });
     return {};
   }
@@ -210,15 +204,13 @@ Status plan_dequantize(OpContext& c) {
   if (x.dtype == Dtype::kUint8 && g.one) {
     INTACT_ASSIGN(const IsaLevel isa, host_isa());
     const auto* kernel = &select_kernel<CodesU8Kernel>(isa);
-    c.run([=](const StepArgs& args) {
+    const ElementCut cut = ElementCut::of(c);
+    declare_elements(c, cut);
+    c.run_tasks(cut.tasks(), [=](const StepArgs& args, std::size_t t) {
       const std::int32_t zero = has_zero ? *args.input<std::uint8_t>(2) : 0;
       const QuantParams p{args.input<float>(1), &zero, false, 0, 255};
-      constexpr std::int64_t kChunk = 16384;
-      args.pool.run(static_cast<std::size_t>((n + kChunk - 1) / kChunk), [&](std::size_t t) {
-        const auto begin = static_cast<std::int64_t>(t) * kChunk;
-        kernel->dequantize(args.input<std::uint8_t>(0) + begin, 1, std::min(kChunk, n - begin), p,
-                           args.output<float>(0) + begin);
-      });
+      kernel->dequantize(args.input<std::uint8_t>(0) + cut.begin(t), 1, cut.end(t) - cut.begin(t),
+                         p, args.output<float>(0) + cut.begin(t));
     });
     return {};
   }
@@ -238,8 +230,11 @@ Status plan_recode(OpContext& c) {
   const ValueInfo x = c.input(0);
   const Dtype to = x.dtype == Dtype::kInt8 ? Dtype::kUint8 : Dtype::kInt8;
   INTACT_TRY(c.output(0, to, x.shape, x.layout));
-  c.run([n = x.size()](const StepArgs& args) {
-    for (std::int64_t i = 0; i < n; ++i) args.out[0][i] = args.in[0][i] ^ std::byte{0x80};
+  const ElementCut cut = ElementCut::of(c);
+  declare_elements(c, cut);
+  c.run_tasks(cut.tasks(), [cut](const StepArgs& args, std::size_t t) {
+    for (std::int64_t i = cut.begin(t); i < cut.end(t); ++i)
+      args.out[0][i] = args.in[0][i] ^ std::byte{0x80};
   });
   return {};
 }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "runtime/ops/extents.h"
 #include "runtime/ops/tables.h"
 #include "runtime/ops/unary.h"
 
@@ -46,12 +47,13 @@ constexpr std::array kNamed{
     Named{"Cos", UnaryOp::kCos, 0, 0},
 };
 
-void run_unary(const UnaryF32& f, const ElementwiseF32Kernel* kernel, const float* x, float* y,
-               std::int64_t n, ThreadPool& pool) {
-  constexpr std::int64_t kChunk = 8192;
-  pool.run(static_cast<std::size_t>((n + kChunk - 1) / kChunk), [&](std::size_t t) {
-    const auto begin = static_cast<std::int64_t>(t) * kChunk;
-    kernel->unary(f, x + begin, y + begin, std::min(kChunk, n - begin));
+void plan_function(OpContext& c, const UnaryF32& f, const ElementwiseF32Kernel& kernel) {
+  const ElementCut cut = ElementCut::of(c);
+  declare_elements(c, cut);
+  c.run_tasks(cut.tasks(), [f, &kernel, cut](const StepArgs& args, std::size_t t) {
+    const std::int64_t begin = cut.begin(t);
+    kernel.unary(f, args.input<float>(0) + begin, args.output<float>(0) + begin,
+                 cut.end(t) - begin);
   });
 }
 
@@ -79,11 +81,8 @@ Status plan_unary(OpContext& c) {
   }
   INTACT_TRY(c.require(0, Dtype::kFloat32));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
-  const auto* kernel = &select_kernel<ElementwiseF32Kernel>(isa);
   INTACT_TRY(c.output(0, x.dtype, x.shape, x.layout));
-  c.run([f = *f, kernel, n = x.size()](const StepArgs& args) {
-    run_unary(f, kernel, args.input<float>(0), args.output<float>(0), n, args.pool);
-  });
+  plan_function(c, *f, select_kernel<ElementwiseF32Kernel>(isa));
   return {};
 }
 
@@ -136,11 +135,8 @@ Status plan_clip(OpContext& c) {
       return c.require(0, Dtype::kFloat32);
   }
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
-  const auto* kernel = &select_kernel<ElementwiseF32Kernel>(isa);
-  const UnaryF32 f{UnaryOp::kClip, static_cast<float>(lo), static_cast<float>(hi)};
-  c.run([f, kernel, n = x.size()](const StepArgs& args) {
-    run_unary(f, kernel, args.input<float>(0), args.output<float>(0), n, args.pool);
-  });
+  plan_function(c, {UnaryOp::kClip, static_cast<float>(lo), static_cast<float>(hi)},
+                select_kernel<ElementwiseF32Kernel>(isa));
   return {};
 }
 

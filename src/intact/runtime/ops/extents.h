@@ -1,0 +1,65 @@
+// extents.h: how steps of common kinds are cut into tasks, and what those touch (op.h).
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/conv_rows.h"
+#include "runtime/op.h"
+#include "runtime/ops/cut.h"
+
+namespace intact {
+
+// Elements [begin, end) in memory order.
+inline Extent element_range(std::int64_t begin, std::int64_t end) { return {1, begin, end, 0, 1}; }
+
+// The elements of output 0 in memory order, cut for a step that goes over them one after another:
+// at lines of an image or rows of a matrix, as products and windows are, where those are many
+// enough, else at pixels, else anywhere.
+struct ElementCut {
+  std::int64_t images = 1;
+  Cut cut;  // Of an image's elements.
+
+  // At multiples of `unit` elements.
+  static ElementCut of(const OpContext& c, std::int64_t unit = 1);
+
+  [[nodiscard]] std::int64_t tasks() const { return images * cut.parts; }
+  [[nodiscard]] std::int64_t image(std::size_t task) const {
+    return static_cast<std::int64_t>(task) / cut.parts;
+  }
+  [[nodiscard]] std::int64_t begin(std::size_t task) const {
+    const auto t = static_cast<std::int64_t>(task);
+    return t / cut.parts * cut.size + cut.begin(t % cut.parts);
+  }
+  [[nodiscard]] std::int64_t end(std::size_t task) const {
+    const auto t = static_cast<std::int64_t>(task);
+    return t / cut.parts * cut.size + cut.end(t % cut.parts);
+  }
+};
+
+// Such tasks read the elements of inputs at their own places where an input lies as the output
+// does, and of others what they like.
+void declare_elements(OpContext& c, const ElementCut& cut);
+
+// Rows of an image's output times columns of its channels. Tasks are numbered along the rows, then
+// the columns, then the images.
+struct WindowCut {
+  Cut rows;
+  Cut columns;
+
+  [[nodiscard]] std::int64_t tasks() const { return rows.parts * columns.parts; }
+  [[nodiscard]] std::int64_t image(std::size_t task) const {
+    return static_cast<std::int64_t>(task) / tasks();
+  }
+  [[nodiscard]] std::int64_t row_part(std::size_t task) const {
+    return static_cast<std::int64_t>(task) % rows.parts;
+  }
+  [[nodiscard]] std::int64_t column_part(std::size_t task) const {
+    return static_cast<std::int64_t>(task) % tasks() / rows.parts;
+  }
+};
+
+// What such tasks write; and what they read of input 0, an image, through windows of it: the same
+// channels, or all of them where the cut has one column.
+void declare_windows(OpContext& c, const WindowCut& cut, const WindowGeometry& g);
+
+}  // namespace intact

@@ -1,0 +1,296 @@
+// check_tasks.cc: MODEL.onnx [-v] [NAME=DIMS...]: holds the steps of a model to what they promise
+// of their tasks (runtime/op.h), one task at a time, on random inputs:
+//
+//   a task writes of output 0 what `writes` says, all of it and nothing else;
+//   what it writes does not depend on elements outside of what `reads` says;
+//   all tasks write what one task writes when the step is not cut at all.
+//
+// NAME=1x3x64x64 gives an input's sizes, which are those of the model, or else 2, without it. -v
+// lists the steps.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/fp_env.h"
+#include "onnx/import.h"
+#include "passes/pass.h"
+#include "passes/pipeline.h"
+#include "runtime/op.h"
+#include "runtime/plan.h"
+
+namespace intact {
+namespace {
+
+// Counts of tasks that steps are cut into, however short they are.
+constexpr int kCuts[] = {2, 3, 8};
+
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed) {}
+
+  std::uint32_t next() {
+    state_ = state_ * 6364136223846793005U + 1442695040888963407U;
+    return static_cast<std::uint32_t>(state_ >> 32);
+  }
+  // Elements that any step takes.
+  void fill(Dtype dtype, std::byte* data, std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i) switch (dtype) {
+        case Dtype::kFloat32:
+          reinterpret_cast<float*>(data)[i] =
+              static_cast<float>(static_cast<std::int32_t>(next() >> 8) - (1 << 23)) / (1 << 21);
+          break;
+        case Dtype::kUint8:
+        case Dtype::kInt8:
+          data[i] = static_cast<std::byte>(next() >> 24);
+          break;
+        case Dtype::kBool:
+          data[i] = static_cast<std::byte>(next() >> 31);
+          break;
+        case Dtype::kInt64:
+          reinterpret_cast<std::int64_t*>(data)[i] = next() >> 31;
+          break;
+        case Dtype::kInt32:
+          reinterpret_cast<std::int32_t*>(data)[i] = static_cast<std::int32_t>(next() >> 31);
+          break;
+        default:
+          break;
+      }
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+// Which elements are in an extent.
+std::vector<bool> elements_of(const Extent& e, std::int64_t size) {
+  std::vector<bool> in(static_cast<std::size_t>(size), false);
+  for (std::int64_t r = e.begin; r < e.end; ++r)
+    for (std::int64_t i = r * e.row + e.first; i < r * e.row + e.last; ++i)
+      if (i >= 0 && i < size) in[static_cast<std::size_t>(i)] = true;
+  return in;
+}
+
+std::string text_of(const Extent& e) {
+  return fmt::format("rows [{}, {}) of {}, columns [{}, {})", e.begin, e.end, e.row, e.first,
+                     e.last);
+}
+
+class Checker {
+ public:
+  Checker(Graph graph, bool verbose) : graph_(std::move(graph)), verbose_(verbose) {}
+
+  Status run(std::span<const ValueInfo> inputs) {
+    const ScopedFpEnv fp;
+    INTACT_ASSIGN(const auto plan, make_plan(graph_, inputs, {.threads = 2}, packs_));
+    if (verbose_)
+      for (const Step& s : plan->steps) {
+        const StepTasks& t = s.tasks;
+        std::string reads;
+        for (std::size_t i = 0; i < s.in.size(); ++i)
+          reads += i < t.reads.size() && t.reads[i] ? 'r' : s.in_info[i].constant ? 'c' : '-';
+        std::printf("%-18s %-22s %3zu %s%s%s in %zu\n", s.node->op.c_str(),
+                    to_string(s.out_info[0].shape).c_str(), t.count, t.writes ? "w" : "-",
+                    reads.c_str(),
+                    s.alone   ? " alone"
+                    : s.waits ? " waits"
+                              : "",
+                    s.in_lanes);
+      }
+    for (const int cut : kCuts) {
+      infos_.clear();
+      for (const Step& step : plan->steps) check(step, cut);
+    }
+    return {};
+  }
+
+  [[nodiscard]] int steps() const { return steps_; }
+  [[nodiscard]] int wrong() const { return wrong_; }
+
+ private:
+  struct Values {
+    std::vector<Tensor> in, out;
+  };
+
+  // Memory of a layout is memory of another: only its size matters here.
+  static Tensor memory_of(const ValueInfo& info) {
+    return Tensor(info.dtype, info.shape, Buffer::allocate(bytes_of(info.dtype, info.size())));
+  }
+
+  OpContext planned(const Step& step, std::span<const ValueInfo> in, int cut) {
+    OpContext context(graph_, *step.node, in, cut, packs_);
+    context.wanted_parts_ = cut;
+    const OpRow* row = find_op(step.node->domain == "ai.onnx" ? "" : step.node->domain,
+                               step.node->op, graph_.opset(step.node->domain));
+    const Status status = row->plan(context);
+    INTACT_CHECK(status.has_value(), "{} could be planned before", describe(*step.node));
+    return context;
+  }
+
+  static void run_task(const OpContext& context, const Values& v, std::optional<std::size_t> task) {
+    std::vector<std::byte*> in, out;
+    for (const Tensor& t : v.in) in.push_back(t.defined() ? t.raw() : nullptr);
+    for (const Tensor& t : v.out) out.push_back(t.defined() ? t.raw() : nullptr);
+    const auto scratch = Buffer::allocate(context.scratch_bytes_);
+    ThreadPool alone(1);
+    Status status;
+    const StepArgs args{in, out, scratch->data(), alone, status};
+    if (task)
+      context.tasks_.fn(args, *task);
+    else
+      context.fn_(args);
+  }
+
+  void complain(const Step& step, int cut, std::size_t task, const std::string& what) {
+    ++wrong_;
+    std::printf("%s, task %zu of a cut into %d: %s\n", describe(*step.node).c_str(), task, cut,
+                what.c_str());
+  }
+
+  void check(const Step& step, int cut) {
+    std::vector<ValueInfo> in = step.in_info;
+    for (std::size_t i = 0; i < in.size(); ++i)
+      if (const auto it = infos_.find(step.node->in(i)); it != infos_.end()) in[i] = it->second;
+    const OpContext context = planned(step, in, cut);
+    for (std::size_t k = 0; k < step.node->outputs.size(); ++k)
+      infos_[step.node->outputs[k]] = context.outputs_[k];
+    const StepTasks& tasks = context.tasks_;
+    if (tasks.count == 0) return;
+    ++steps_;
+
+    Values v;
+    Random random(static_cast<std::uint64_t>(steps_));
+    for (const ValueInfo& info : in) {
+      if (info.dtype == Dtype::kUndefined) {
+        v.in.emplace_back();
+      } else if (info.constant != nullptr) {
+        v.in.push_back(*info.constant);
+      } else {
+        v.in.push_back(memory_of(info));
+        random.fill(info.dtype, v.in.back().raw(), 0, info.size());
+      }
+    }
+    for (std::size_t k = 0; k < context.outputs_.size(); ++k)
+      v.out.push_back(step.node->out(k) == kNoValue ? Tensor() : memory_of(context.outputs_[k]));
+    run_task(context, v, std::nullopt);
+    const Tensor whole = v.out[0].clone();
+    const OpContext uncut = planned(step, in, 1);
+    run_task(uncut, v, std::nullopt);
+    if (std::memcmp(v.out[0].raw(), whole.raw(), whole.bytes()) != 0)
+      return complain(step, cut, 0, "other results than those of the whole");
+    for (std::size_t t = 0; t < tasks.count; ++t) check_task(step, context, v, whole, cut, t);
+  }
+
+  void check_task(const Step& step, const OpContext& context, Values v, const Tensor& whole,
+                  int cut, std::size_t task) {
+    const StepTasks& tasks = context.tasks_;
+    Random random(task);
+    for (std::size_t i = 0; i < v.in.size(); ++i) {
+      const ValueInfo& info = context.input(i);
+      if (i >= tasks.reads.size() || !tasks.reads[i] || info.constant != nullptr) continue;
+      const Extent e = tasks.reads[i](task);
+      const auto in = elements_of(e, info.size());
+      v.in[i] = v.in[i].clone();
+      // Kernels read past the end of codes; what they find there is of no meaning.
+      for (std::int64_t k = 0; k < info.size(); ++k)
+        if (!in[static_cast<std::size_t>(k)]) random.fill(info.dtype, v.in[i].raw(), k, k + 1);
+    }
+    const std::size_t width =
+        whole.bytes() / std::max<std::size_t>(1, static_cast<std::size_t>(whole.size()));
+    const Extent e = tasks.writes ? tasks.writes(task) : Extent{};
+    const auto in = elements_of(e, whole.size());
+    for (const int before : {0, 255}) {
+      std::memset(v.out[0].raw(), before, whole.bytes());
+      run_task(context, v, task);
+      if (!tasks.writes) continue;
+      for (std::size_t k = 0; k < in.size(); ++k) {
+        const std::byte* got = v.out[0].raw() + k * width;
+        const std::byte* wanted = whole.raw() + k * width;
+        const bool same = in[k] ? std::memcmp(got, wanted, width) == 0
+                                : std::all_of(got, got + width, [&](std::byte b) {
+                                    return b == static_cast<std::byte>(before);
+                                  });
+        if (!same)
+          return complain(
+              step, cut, task,
+              fmt::format("element {} of {} {}", k, to_string(context.outputs_[0].shape),
+                          (in[k] ? "is not what it should be; it writes "
+                                 : "is written; it should write ") +
+                              text_of(e)));
+      }
+    }
+  }
+
+  Graph graph_;
+  bool verbose_;
+  PackCache packs_;
+  std::map<ValueId, ValueInfo> infos_;  // As planned with this cut.
+  int steps_ = 0, wrong_ = 0;
+};
+
+Result<int> check(const std::string& path, const std::map<std::string, Shape>& shapes,
+                  bool verbose) {
+  INTACT_ASSIGN(Graph graph, import_onnx_file(path));
+  PassContext context;
+  context.evaluate = [](const Node& node, std::span<const Tensor> inputs, const Graph& g) {
+    return evaluate_node(g, node, inputs);
+  };
+  INTACT_TRY(run_passes(graph, session_pipeline(), context));
+  graph.compact();
+  std::vector<ValueInfo> inputs;
+  for (const ValueId id : graph.inputs) {
+    const Value& value = graph.value(id);
+    ValueInfo info;
+    info.dtype = value.type.dtype;
+    if (const auto it = shapes.find(value.name); it != shapes.end())
+      info.shape = it->second;
+    else if (value.type.shape)
+      for (const Dim& d : *value.type.shape) info.shape.push_back(d.known() ? d.size : 2);
+    else
+      return fail(ErrorCode::kUnsupported, fmt::format("input '{}' needs sizes", value.name));
+    inputs.push_back(std::move(info));
+  }
+  Checker checker(std::move(graph), verbose);
+  INTACT_TRY(checker.run(inputs));
+  std::printf("%s: %d steps, %d wrong\n", path.c_str(), checker.steps(), checker.wrong());
+  return checker.wrong();
+}
+
+Shape shape_of(const std::string& text) {
+  Shape shape;
+  for (std::size_t at = 0; at < text.size();) {
+    std::size_t used = 0;
+    shape.push_back(std::stoll(text.substr(at), &used));
+    at += used + 1;
+  }
+  return shape;
+}
+
+}  // namespace
+}  // namespace intact
+
+int main(int argc, char** argv) {
+  std::map<std::string, intact::Shape> shapes;
+  std::string path;
+  bool verbose = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const std::size_t equals = argument.find('=');
+    if (argument == "-v")
+      verbose = true;
+    else if (equals != std::string::npos)
+      shapes[argument.substr(0, equals)] = intact::shape_of(argument.substr(equals + 1));
+    else
+      path = argument;
+  }
+  const auto wrong = intact::check(path, shapes, verbose);
+  if (!wrong) {
+    std::fprintf(stderr, "%s\n", wrong.error().text().c_str());
+    return 2;
+  }
+  return *wrong == 0 ? 0 : 1;
+}
