@@ -95,7 +95,7 @@ TEST(ScopedFpEnv, RestoresTheCallersMode) {
 
 // Every byte, its place, the number of bytes and the seed count; over whole blocks and the rest.
 TEST(Hash, OfLargeDataDependsOnEveryByteAndItsPlace) {
-  std::vector<std::byte> data(32 * 3 + 13);
+  std::vector<std::byte> data(128 * 2 + 13);
   for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 7 + 1);
   std::set<std::uint64_t> seen{hash_large(data)};
   std::size_t count = 1;
@@ -110,7 +110,7 @@ TEST(Hash, OfLargeDataDependsOnEveryByteAndItsPlace) {
     is_new(data, 0);
     data[i] ^= std::byte{1};
   }
-  for (const std::size_t apart : {8, 16, 32}) {  // Words that change places.
+  for (const std::size_t apart : {8, 16, 128}) {  // Words that change places.
     std::swap_ranges(data.begin(), data.begin() + 8,
                      data.begin() + static_cast<std::ptrdiff_t>(apart));
     is_new(data, 0);

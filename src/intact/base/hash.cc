@@ -21,6 +21,13 @@ std::uint64_t next(std::uint64_t h, std::uint64_t word) {
   return scramble((h ^ word) * 0x9E3779B97F4A7C15u + 0xD1B54A32D192ED03u);
 }
 
+// The halves of the 128-bit product, one over the other.
+std::uint64_t folded_product(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = Wide{a} * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
 }  // namespace
 
 std::uint64_t hash_bytes(std::span<const std::byte> bytes, std::uint64_t seed) {
@@ -34,14 +41,19 @@ std::uint64_t hash_bytes(std::span<const std::byte> bytes, std::uint64_t seed) {
 }
 
 std::uint64_t hash_large(std::span<const std::byte> bytes, std::uint64_t seed) {
-  constexpr std::size_t kChains = 4;
+  constexpr std::size_t kChains = 8;
+  std::array<std::uint64_t, kChains> keys;
   std::array<std::uint64_t, kChains> chains;
-  for (std::size_t j = 0; j < kChains; ++j) chains[j] = scramble(seed + j);
+  for (std::size_t j = 0; j < kChains; ++j) {
+    keys[j] = scramble(j + 1);
+    chains[j] = scramble(seed + kChains + j + 1);
+  }
   std::size_t i = 0;
-  for (; i + sizeof chains <= bytes.size(); i += sizeof chains) {
-    std::array<std::uint64_t, kChains> words;
+  for (; i + 2 * sizeof chains <= bytes.size(); i += 2 * sizeof chains) {
+    std::array<std::uint64_t, 2 * kChains> words;
     std::memcpy(words.data(), bytes.data() + i, sizeof words);
-    for (std::size_t j = 0; j < kChains; ++j) chains[j] = next(chains[j], words[j]);
+    for (std::size_t j = 0; j < kChains; ++j)
+      chains[j] = folded_product(words[2 * j] ^ keys[j], words[2 * j + 1] ^ chains[j]);
   }
   const std::uint64_t rest = hash_bytes(bytes.subspan(i), seed + bytes.size());
   return hash_bytes(std::as_bytes(std::span(chains)), rest);

@@ -34,61 +34,61 @@ std::optional<std::pair<std::int64_t, std::int64_t>> code_range(Dtype dtype) {
 
 Status check_quant(const Value& v) {
   const Quant& q = *v.quant;
-  const std::string name = printable(v.name);
+  const auto name = [&] { return printable(v.name); };
   const auto codes = code_range(v.type.dtype);
   if (!codes)
     return wrong(
         fmt::format("value '{}' has scales but its type is {}, not an integer of 32 bits "
                     "or less",
-                    name, name_of(v.type.dtype)));
+                    name(), name_of(v.type.dtype)));
   if (q.scale.empty() || q.scale.size() != q.zero_point.size())
-    return wrong(fmt::format("value '{}' has {} scales and {} zero points", name, q.scale.size(),
+    return wrong(fmt::format("value '{}' has {} scales and {} zero points", name(), q.scale.size(),
                              q.zero_point.size()));
   if (q.axis == -1 && q.scale.size() != 1)
-    return wrong(fmt::format("value '{}' has {} scales and no axis", name, q.scale.size()));
-  if (q.axis < -1) return wrong(fmt::format("value '{}' has scales on axis {}", name, q.axis));
+    return wrong(fmt::format("value '{}' has {} scales and no axis", name(), q.scale.size()));
+  if (q.axis < -1) return wrong(fmt::format("value '{}' has scales on axis {}", name(), q.axis));
   if (q.axis >= 0 && v.type.shape) {
     const auto axis = static_cast<std::size_t>(q.axis);
     if (axis >= v.type.shape->size())
-      return wrong(fmt::format("value '{}' has scales on axis {} but rank {}", name, q.axis,
+      return wrong(fmt::format("value '{}' has scales on axis {} but rank {}", name(), q.axis,
                                v.type.shape->size()));
     const Dim& dim = (*v.type.shape)[axis];
     if (dim.known() && static_cast<std::size_t>(dim.size) != q.scale.size())
-      return wrong(fmt::format("value '{}' has {} scales on axis {} of size {}", name,
+      return wrong(fmt::format("value '{}' has {} scales on axis {} of size {}", name(),
                                q.scale.size(), q.axis, dim.size));
   }
   for (const float s : q.scale)
     if (!std::isfinite(s) || s <= 0)
-      return wrong(fmt::format("value '{}' has the scale {}", name, s));
+      return wrong(fmt::format("value '{}' has the scale {}", name(), s));
   for (const std::int32_t z : q.zero_point)
     if (z < codes->first || z > codes->second)
-      return wrong(fmt::format("value '{}' has the zero point {}, not a code of {}", name, z,
+      return wrong(fmt::format("value '{}' has the zero point {}, not a code of {}", name(), z,
                                name_of(v.type.dtype)));
   return {};
 }
 
 Status check_value(const Value& v) {
-  const std::string name = printable(v.name);
+  const auto name = [&] { return printable(v.name); };
   if (v.name.empty()) return wrong("a value has no name");
   if (v.type.shape) {
     if (v.type.shape->size() > kMaxRank)
-      return wrong(fmt::format("value '{}' has rank {}; the limit is {}", name,
+      return wrong(fmt::format("value '{}' has rank {}; the limit is {}", name(),
                                v.type.shape->size(), kMaxRank));
     for (const Dim& dim : *v.type.shape)
       if (dim.size < -1 || (dim.known() && !dim.symbol.empty()))
-        return wrong(fmt::format("value '{}' has a size of {} with the symbol '{}'", name, dim.size,
-                                 printable(dim.symbol)));
+        return wrong(fmt::format("value '{}' has a size of {} with the symbol '{}'", name(),
+                                 dim.size, printable(dim.symbol)));
   }
   if (v.type.layout == Layout::kChannelsLast && (!v.type.shape || v.type.shape->size() < 3))
-    return wrong(fmt::format("value '{}' is channels-last without a rank of 3 or more", name));
+    return wrong(fmt::format("value '{}' is channels-last without a rank of 3 or more", name()));
   if (v.constant) {
     const Tensor& t = *v.constant;
-    if (!t.defined()) return wrong(fmt::format("constant '{}' has no tensor", name));
+    if (!t.defined()) return wrong(fmt::format("constant '{}' has no tensor", name()));
     if (v.type.layout != Layout::kPlain)
-      return wrong(fmt::format("constant '{}' is not in plain layout", name));
+      return wrong(fmt::format("constant '{}' is not in plain layout", name()));
     const std::vector<Dim> shape(t.shape().begin(), t.shape().end());
     if (t.dtype() != v.type.dtype || !v.type.shape || *v.type.shape != shape)
-      return wrong(fmt::format("constant '{}' holds {}{} but its value says otherwise", name,
+      return wrong(fmt::format("constant '{}' holds {}{} but its value says otherwise", name(),
                                name_of(t.dtype()), to_string(t.shape())));
   }
   if (v.quant) return check_quant(v);

@@ -128,7 +128,7 @@ Engine::Engine(Graph graph, EngineOptions options)
       threads_(options.threads > 0 ? options.threads : default_threads()),
       pool_(threads_),
       packs_(options.cache_dir, graph_) {
-  packs_.take_constants(graph_);
+  packs_.take_constants(graph_, pool_);
 }
 
 Engine::~Engine() = default;
@@ -208,7 +208,7 @@ Status Engine::warm_up() {
   INTACT_TRY(self_check(isa));
   pack_ahead(graph_, {.threads = threads_, .keep_all = false}, pool_, packs_);
   packs_.put_constants(graph_);
-  if (packs_.save()) packs_.take_constants(graph_);
+  if (packs_.save()) packs_.take_constants(graph_, pool_);
   std::vector<ValueInfo> inputs;
   for (const ValueId id : graph_.inputs) {
     auto info = declared_info(graph_, id);

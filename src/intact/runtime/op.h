@@ -170,9 +170,12 @@ Result<std::shared_ptr<const T>> OpContext::packed(std::string_view tag, Make&& 
   if (!constants_are_the_models()) return make();
   // Outputs are unique in a graph, so an output's name identifies the node.
   const std::string key = graph_.value(node_.outputs[0]).name + '\0' + std::string(tag);
-  if (auto found = packs_.find<T>(key)) return found;
+  PackCache::Sources sources;
+  for (const ValueInfo& input : inputs_)
+    if (input.constant != nullptr) sources.push_back(input.constant);
+  if (auto found = packs_.find<T>(key, sources)) return found;
   INTACT_ASSIGN(std::shared_ptr<const T> made, make());
-  return packs_.put<T>(key, std::move(made));
+  return packs_.put<T>(key, std::move(made), sources);
 }
 
 }  // namespace intact

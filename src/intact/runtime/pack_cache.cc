@@ -12,30 +12,31 @@
 #include "base/atomic_file.h"
 #include "base/hash.h"
 #include "intact/version.h"
-#include "ir/print.h"
+#include "ir/structure_hash.h"
 #include "kernels/cpu_features.h"
 
 namespace intact {
 namespace {
 
-// The file: this header, the objects, and the index, which begins at `index`.
+// The file: this header, the objects, each on a cache line and with slack, and the index, which
+// begins at `index`.
 struct Header {
   char magic[8] = {'i', 'n', 't', 'a', 'c', 't', 'P', 'K'};
   std::uint64_t model = 0;
   std::uint64_t bytes = 0;  // Of the file.
   std::uint64_t index = 0;
-  std::uint64_t hash = 0;  // Of everything else.
+  std::uint64_t hash = 0;  // Of the header and the index; objects have their own.
   std::uint64_t reserved[3] = {};
 };
 static_assert(sizeof(Header) == kAlignBytes);
 
-std::uint64_t hash_file(Header header, std::span<const std::byte> body) {
+std::uint64_t hash_frame(Header header, std::span<const std::byte> index) {
   header.hash = 0;
-  return hash_large(body, hash_bytes(std::as_bytes(std::span(&header, 1))));
+  return hash_large(index, hash_bytes(std::as_bytes(std::span(&header, 1))));
 }
 
 // Counts changes of what packed types hold and of how kernels lay weights out.
-constexpr std::string_view kLayoutVersion = "5";
+constexpr std::string_view kLayoutVersion = "6";
 
 constexpr std::size_t kLargeBytes = 4096;
 
@@ -52,21 +53,19 @@ bool is_alone(const Value& value) {
          !value.constant->buffer()->is_mapping();
 }
 
-// What packing depends on.
+bool is_large(const Tensor& t) { return t.bytes() >= kLargeBytes; }
+
+// Names the file of a model: what packing depends on beside the elements of large constants. Some
+// of those too, so that models of one structure have a file each.
 std::uint64_t hash_model(const Graph& graph, std::string_view isa) {
-  // Large constants by a fast hash of their bytes, the rest as text.
-  Graph small = graph;
-  const auto text_hash = [](const std::string& text, std::uint64_t seed) {
-    return hash_bytes(std::as_bytes(std::span(text)), seed);
-  };
-  std::uint64_t h = text_hash(fmt::format("{} {} {}", kVersion, kLayoutVersion, isa), 0);
-  for (Value& value : small.values) {
-    if (!value.constant || value.constant->bytes() < kLargeBytes) continue;
-    h = hash_large({value.constant->raw(), value.constant->bytes()}, h);
-    value.constant->buffer()->drop_pages();
-    value.constant.reset();
-  }
-  return text_hash(print_graph(small), h);
+  constexpr std::size_t kSampleBytes = 64;
+  const std::string made_by = fmt::format("{} {} {}", kVersion, kLayoutVersion, isa);
+  std::uint64_t h =
+      hash_structure(graph, kLargeBytes, hash_bytes(std::as_bytes(std::span(made_by))));
+  for (const Value& value : graph.values)
+    if (value.constant && is_large(*value.constant))
+      h = hash_bytes({value.constant->raw() + value.constant->bytes() / 2, kSampleBytes}, h);
+  return h;
 }
 
 }  // namespace
@@ -79,25 +78,59 @@ PackCache::PackCache(const std::string& folder, const Graph& graph) {
   map_file();
 }
 
+std::uint64_t PackCache::hash_of(const Sources& sources) const {
+  std::uint64_t h = 0;
+  if (path_.empty()) return h;
+  for (const Tensor* t : sources)
+    if (is_large(*t)) h = hash_large({t->raw(), t->bytes()}, h);
+  return h;
+}
+
+std::optional<PackReader> PackCache::checked(const std::string& key, const Sources& sources) {
+  std::unique_lock lock(mutex_);
+  const auto it = index_.find(key);
+  if (it == index_.end()) return std::nullopt;
+  const Place place = it->second;
+  const std::shared_ptr<MappedFile> file = file_;
+  lock.unlock();
+  const auto bytes = file->bytes().subspan(place.begin, place.end - place.begin);
+  if (hash_of(sources) == place.source && hash_large(bytes) == place.hash) {
+    // Hardly anything will read them again.
+    for (const Tensor* t : sources) t->buffer()->drop_pages();
+    return PackReader(file, place.begin, place.end);
+  }
+  lock.lock();
+  if (file == file_) index_.erase(key);
+  return std::nullopt;
+}
+
 void PackCache::put_constants(const Graph& graph) {
-  const std::lock_guard lock(mutex_);
   if (path_.empty() || !unsaved_) return;
   for (const Value& value : graph.values) {
     if (!is_alone(value)) continue;
-    std::string key = key_of(value);
-    if (!index_.contains(key))
-      keep<PackedConstant>(key, std::make_shared<PackedConstant>(value.constant->buffer()));
+    const std::string key = key_of(value);
+    {
+      const std::lock_guard lock(mutex_);
+      if (objects_.contains(key) || index_.contains(key)) continue;
+    }
+    keep<PackedConstant>(key, std::make_shared<PackedConstant>(value.constant->buffer()),
+                         hash_of({&*value.constant}));
   }
 }
 
-void PackCache::take_constants(Graph& graph) {
+void PackCache::take_constants(Graph& graph, const ThreadPool& pool) {
   if (file_ == nullptr) return;
-  for (Value& value : graph.values) {
-    if (!is_alone(value)) continue;
-    const auto kept = find<PackedConstant>(key_of(value));
-    if (kept == nullptr || kept->bytes->bytes() != value.constant->bytes()) continue;
-    value.constant = Tensor(value.constant->dtype(), value.constant->shape(), kept->bytes);
-  }
+  std::vector<Value*> alone;
+  for (Value& value : graph.values)
+    if (is_alone(value)) alone.push_back(&value);
+  pool.run(alone.size(), [&](std::size_t i) {
+    Tensor& constant = *alone[i]->constant;
+    const auto kept = find<PackedConstant>(key_of(*alone[i]), {&constant});
+    if (kept == nullptr || kept->bytes->bytes() != constant.bytes()) return;
+    // They have been read to be compared; runs may read little.
+    kept->bytes->drop_pages();
+    constant = Tensor(constant.dtype(), constant.shape(), kept->bytes);
+  });
 }
 
 bool PackCache::map_file() {
@@ -118,23 +151,22 @@ bool PackCache::map_file() {
   std::memcpy(&header, bytes.data(), sizeof header);
   if (std::memcmp(header.magic, expected.magic, sizeof header.magic) != 0 ||
       header.model != model_ || header.bytes != bytes.size() || header.index > bytes.size() ||
-      header.hash != hash_file(header, bytes.subspan(sizeof header)))
+      header.hash != hash_frame(header, bytes.subspan(header.index)))
     return false;
   std::uint64_t count = 0;
   PackReader reader(file, header.index, bytes.size());
   if (!reader.read(count)) return false;
+  std::map<std::string, Place> index;
   for (std::uint64_t i = 0; i < count; ++i) {
     std::string key;
-    std::uint64_t begin = 0;
-    std::uint64_t end = 0;
-    if (!reader.read(key) || !reader.read(begin) || !reader.read(end) || begin > end ||
-        end > header.index)
+    Place place;
+    if (!reader.read(key) || !reader.read(place) || place.begin > place.end ||
+        place.end > header.index)
       return false;
-    index_.emplace(std::move(key), std::pair(begin, end));
+    index.emplace(std::move(key), place);
   }
+  index_ = std::move(index);
   file_ = std::move(file);
-  // All of it has been read to hash it; runs may read little.
-  file_->part(0, bytes.size())->drop_pages();
   return true;
 }
 
@@ -146,32 +178,34 @@ bool PackCache::save() {
   PackWriter index;
   PackWriter entries;
   std::uint64_t count = 0;
-  const auto add = [&](const std::string& key, std::string_view bytes) {
-    body.resize(align_up(body.size()));
-    const std::uint64_t begin = sizeof(Header) + body.size();
+  const auto add = [&](const std::string& key, std::string_view bytes, Place place) {
+    place.begin = sizeof(Header) + body.size();
+    place.end = place.begin + bytes.size();
     body += bytes;
     entries.write(key);
-    entries.write(begin);
-    entries.write(begin + bytes.size());
+    entries.write(place);
     ++count;
   };
   for (const auto& [key, entry] : objects_) {
     PackWriter writer;
-    if (entry.write && entry.write(writer)) add(key, std::move(writer).take());
+    if (!entry.write || index_.contains(key) || !entry.write(writer)) continue;
+    std::string bytes = std::move(writer).take();
+    bytes.resize(align_up(bytes.size() + kSlackBytes));  // Kernels may read past the end.
+    add(key, bytes, {0, 0, entry.source, hash_large(std::as_bytes(std::span(bytes)))});
   }
   for (const auto& [key, place] : index_)
-    if (!objects_.contains(key))
-      add(key, {reinterpret_cast<const char*>(file_->bytes().data()) + place.first,
-                place.second - place.first});
-  // Kernels may read past the end of the last object.
-  body.resize(align_up(body.size() + kSlackBytes));
+    add(key,
+        {reinterpret_cast<const char*>(file_->bytes().data()) + place.begin,
+         place.end - place.begin},
+        place);
   Header header;
   header.model = model_;
   header.index = sizeof(Header) + body.size();
   index.write(count);
-  body += std::move(index).take() + std::move(entries).take();
+  const std::string frame = std::move(index).take() + std::move(entries).take();
+  body += frame;
   header.bytes = sizeof(Header) + body.size();
-  header.hash = hash_file(header, std::as_bytes(std::span(body)));
+  header.hash = hash_frame(header, std::as_bytes(std::span(frame)));
 
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), ignored);

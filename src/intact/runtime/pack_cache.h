@@ -1,18 +1,25 @@
 // pack_cache.h: weights in the form that kernels want, made once a model and shared by all plans.
 //
 // With a folder they are kept in a file there, which later sessions and other processes map: they
-// pack nothing, and all hold one copy. The file is named after everything that packing depends on:
-// the prepared graph with its constants, the ISA level, and the version of intact; so it is never
-// stale. A file that is damaged or another's is packed anew and replaced, in one step.
+// pack nothing, and all hold one copy. Opening reads the file's header and index only. An object is
+// checked when it is first asked for, by whoever asks: against a hash of its own bytes, and one of
+// the constants that it was made of. What packing depends on beside those (the graph's structure,
+// the ISA level, the version of intact) is in the header. So an object is used only where packing
+// would make the same; one that is stale, damaged or another model's is packed anew, and the file
+// replaced in one step.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "base/thread_pool.h"
 #include "ir/graph.h"
 #include "runtime/pack_archive.h"
 
@@ -20,39 +27,44 @@ namespace intact {
 
 class PackCache {
  public:
+  // Constants that an object is made of.
+  using Sources = std::vector<const Tensor*>;
+
   PackCache() = default;
   // Maps the file of this model in `folder` if there is one; nothing is kept without a folder.
   PackCache(const std::string& folder, const Graph& graph);
 
-  // The object of a key; null when there is none.
+  // The object of a key, made of these constants (and of what the structure of the graph says);
+  // null when there is none.
   template <class T>
-  std::shared_ptr<const T> find(const std::string& key) {
-    const std::lock_guard lock(mutex_);
-    if (const auto it = objects_.find(key); it != objects_.end())
-      return std::static_pointer_cast<const T>(it->second.object);
+  std::shared_ptr<const T> find(const std::string& key, const Sources& sources) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto it = objects_.find(key); it != objects_.end())
+        return std::static_pointer_cast<const T>(it->second.object);
+    }
     if constexpr (Packable<T>) {
-      const auto it = index_.find(key);
-      if (it == index_.end()) return nullptr;
-      auto object = std::make_shared<T>();
-      if (PackReader(file_, it->second.first, it->second.second).read(*object))
-        return keep<T>(key, std::move(object));
+      if (auto reader = checked(key, sources)) {
+        auto object = std::make_shared<T>();
+        if (reader->read(*object)) return keep<T>(key, std::move(object), 0);
+      }
     }
     return nullptr;
   }
 
   // Keeps the first object given for a key, and returns the one kept.
   template <class T>
-  std::shared_ptr<const T> put(const std::string& key, std::shared_ptr<const T> object) {
-    const std::lock_guard lock(mutex_);
-    unsaved_ |= Packable<T>;
-    return keep<T>(key, std::move(object));
+  std::shared_ptr<const T> put(const std::string& key, std::shared_ptr<const T> object,
+                               const Sources& sources) {
+    if constexpr (Packable<T>) unsaved_ = true;
+    return keep<T>(key, std::move(object), Packable<T> ? hash_of(sources) : 0);
   }
 
   // Puts what goes into the file with the next save, if there is one: large constants that this
   // process holds alone, because the model's file has them at an odd place or a pass computed them.
   void put_constants(const Graph& graph);
   // Lets the file's take their place where it has them.
-  void take_constants(Graph& graph);
+  void take_constants(Graph& graph, const ThreadPool& pool);
 
   // Writes what was made since the file was mapped, if there is a folder. Returns true when the
   // objects have been let go, so that the file's take their place. A folder that cannot be written
@@ -63,26 +75,39 @@ class PackCache {
   struct Entry {
     std::shared_ptr<const void> object;
     std::function<bool(PackWriter&)> write;  // Empty: not for the file.
+    std::uint64_t source = 0;                // Hash of what it was made of, where that is new.
+  };
+  // Where the file has an object.
+  struct Place {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    std::uint64_t source = 0;  // Hash of what it was made of.
+    std::uint64_t hash = 0;    // Of its bytes.
   };
 
   template <class T>
-  std::shared_ptr<const T> keep(const std::string& key, std::shared_ptr<const T> object) {
-    Entry entry{object, {}};
+  std::shared_ptr<const T> keep(const std::string& key, std::shared_ptr<const T> object,
+                                std::uint64_t source) {
+    Entry entry{object, {}, source};
     if constexpr (Packable<T>)
       entry.write = [object](PackWriter& writer) { return writer.write(*object); };
+    const std::lock_guard lock(mutex_);
     return std::static_pointer_cast<const T>(
         objects_.emplace(key, std::move(entry)).first->second.object);
   }
+  [[nodiscard]] std::uint64_t hash_of(const Sources& sources) const;
+  // A reader of the file's object, if it has it and everything agrees.
+  std::optional<PackReader> checked(const std::string& key, const Sources& sources);
   bool map_file();
 
   std::mutex mutex_;
   std::map<std::string, Entry> objects_;
-  bool unsaved_ = false;
+  std::atomic<bool> unsaved_ = false;
 
   std::string path_;  // Empty: no file.
   std::uint64_t model_ = 0;
   std::shared_ptr<MappedFile> file_;
-  std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> index_;  // Begin and end.
+  std::map<std::string, Place> index_;
 };
 
 }  // namespace intact
