@@ -1,6 +1,9 @@
 #include "runtime/ops/extents.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "kernels/epilogue.h"
 
 namespace intact {
 
@@ -38,6 +41,18 @@ void declare_elements(OpContext& c, const ElementCut& cut) {
   }
 }
 
+namespace {
+
+// The lines of an image that the output lines [first, last) see.
+std::pair<std::int64_t, std::int64_t> lines_seen(const WindowGeometry& g, std::int64_t first,
+                                                 std::int64_t last) {
+  const std::int64_t end =
+      (last - 1) * g.stride_h - g.pad_top + (g.kernel_h - 1) * g.dilation_h + 1;
+  return {std::max<std::int64_t>(0, first * g.stride_h - g.pad_top), std::min(g.in_h, end)};
+}
+
+}  // namespace
+
 void declare_windows(OpContext& c, const WindowCut& cut, const WindowGeometry& g) {
   const auto columns = [cut](std::size_t t, std::int64_t channels) {
     const std::int64_t part = cut.column_part(t);
@@ -53,11 +68,8 @@ void declare_windows(OpContext& c, const WindowCut& cut, const WindowGeometry& g
   const ValueInfo& x = c.input(0);
   const bool pixels = x.layout == Layout::kChannelsLast || x.shape[1] == 1;
   c.reads(0, [=, channels = x.shape[1]](std::size_t t) {
-    const std::int64_t begin = cut.rows.begin(cut.row_part(t)) * g.stride_h - g.pad_top;
-    const std::int64_t end = (cut.rows.end(cut.row_part(t)) - 1) * g.stride_h - g.pad_top +
-                             (g.kernel_h - 1) * g.dilation_h + 1;
-    const std::int64_t top = std::max<std::int64_t>(0, begin);
-    const std::int64_t bottom = std::min(g.in_h, end);
+    const auto [top, bottom] =
+        lines_seen(g, cut.rows.begin(cut.row_part(t)), cut.rows.end(cut.row_part(t)));
     if (pixels) {
       const auto [first, last] = columns(t, channels);
       const std::int64_t image = cut.image(t) * g.in_h;
@@ -66,6 +78,63 @@ void declare_windows(OpContext& c, const WindowCut& cut, const WindowGeometry& g
     // Planes: all from the first row of the first to the last row of the last.
     const std::int64_t image = cut.image(t) * channels * g.in_h;
     return Extent{g.in_w, image + top, image + (channels - 1) * g.in_h + bottom, 0, g.in_w};
+  });
+}
+
+void declare_products(OpContext& c, const ProductTasks& tasks, std::int64_t k,
+                      const WindowGeometry* window) {
+  c.writes([=](std::size_t t) {
+    const std::int64_t task = tasks.task(t), top = tasks.image(t) * tasks.rows;
+    const std::int64_t left = tasks.group(t) * tasks.columns;
+    const ProductCut& cut = tasks.cut;
+    const auto column = [&](std::int64_t panel) {
+      return left + std::min(tasks.columns, panel * kPanelCols);
+    };
+    return Extent{tasks.groups * tasks.columns, top + cut.rows.begin(cut.row_part(task)),
+                  top + cut.rows.end(cut.row_part(task)),
+                  column(cut.panels.begin(cut.panel_part(task))),
+                  column(cut.panels.end(cut.panel_part(task)))};
+  });
+  c.reads(0, [=, windows = window != nullptr,
+              g = window != nullptr ? *window : WindowGeometry{}](std::size_t t) {
+    const std::int64_t part = tasks.cut.row_part(tasks.task(t)), left = tasks.group(t) * k;
+    std::int64_t first = tasks.cut.rows.begin(part), last = tasks.cut.rows.end(part);
+    std::int64_t rows = tasks.rows;
+    if (windows) {
+      const auto [top, bottom] = lines_seen(g, first / g.out_w, (last + g.out_w - 1) / g.out_w);
+      first = top * g.in_w;
+      last = bottom * g.in_w;
+      rows = g.in_h * g.in_w;
+    }
+    const std::int64_t top = tasks.image(t) * rows;
+    return Extent{tasks.groups * k, top + first, top + last, left, left + k};
+  });
+}
+
+void declare_phases(OpContext& c, const TransposedWindow& window, const Cut& rows) {
+  const Shape out = c.outputs_[0].memory_shape();
+  c.writes([=, stride = window.stride_h, lines = window.out_h,
+            line = window.out_w * out.back()](std::size_t t) {
+    const auto task = static_cast<std::int64_t>(t);
+    const std::int64_t top = task / rows.parts * lines, part = task % rows.parts;
+    return Extent{line, top + rows.begin(part) * stride,
+                  top + std::min(lines, rows.end(part) * stride), 0, line};
+  });
+  const ValueInfo& x = c.input(0);
+  c.reads(0, [=, phases = window.phases, channels = x.shape[1]](std::size_t t) {
+    const auto task = static_cast<std::int64_t>(t);
+    const std::int64_t part = task % rows.parts;
+    const WindowGeometry& any = phases[0].window;
+    std::int64_t top = any.in_h, bottom = 0;
+    for (const TransposedPhase& phase : phases) {
+      const auto [first, last] =
+          lines_seen(phase.window, rows.begin(part), std::min(rows.end(part), phase.window.out_h));
+      if (first >= last) continue;
+      top = std::min(top, first);
+      bottom = std::max(bottom, last);
+    }
+    const std::int64_t line = any.in_w * channels, image = task / rows.parts * any.in_h;
+    return Extent{line, image + top, image + bottom, 0, line};
   });
 }
 

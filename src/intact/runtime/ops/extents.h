@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-#include "kernels/conv_rows.h"
 #include "runtime/op.h"
 #include "runtime/ops/cut.h"
+#include "runtime/ops/window.h"
 
 namespace intact {
 
@@ -61,5 +61,33 @@ struct WindowCut {
 // What such tasks write; and what they read of input 0, an image, through windows of it: the same
 // channels, or all of them where the cut has one column.
 void declare_windows(OpContext& c, const WindowCut& cut, const WindowGeometry& g);
+
+// Tasks that are rows and columns of products with a constant right side: one an image and group of
+// columns, numbered along the groups.
+struct ProductTasks {
+  ProductCut cut;
+  std::int64_t rows = 0;     // Of one product.
+  std::int64_t columns = 0;  // Of one group.
+  std::int64_t groups = 1;
+
+  [[nodiscard]] std::int64_t task(std::size_t t) const {
+    return static_cast<std::int64_t>(t) % cut.tasks();
+  }
+  [[nodiscard]] std::int64_t image(std::size_t t) const {
+    return static_cast<std::int64_t>(t) / cut.tasks() / groups;
+  }
+  [[nodiscard]] std::int64_t group(std::size_t t) const {
+    return static_cast<std::int64_t>(t) / cut.tasks() % groups;
+  }
+};
+
+// What such tasks write; and what they read of input 0, whose rows have k elements a group: their
+// own rows, or, with windows of a channels-last image whose pixels are such rows, what those see.
+void declare_products(OpContext& c, const ProductTasks& tasks, std::int64_t k,
+                      const WindowGeometry* window = nullptr);
+
+// Tasks that are rows of all phases of a transposed convolution, of one image each, numbered along
+// the rows.
+void declare_phases(OpContext& c, const TransposedWindow& window, const Cut& rows);
 
 }  // namespace intact

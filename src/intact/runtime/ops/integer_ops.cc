@@ -25,24 +25,6 @@
 namespace intact {
 namespace {
 
-// Tasks that are rows and columns of a product. k: of the rows of A, 0 where they overlap.
-void declare_product(OpContext& c, const IntEpilogue& e, const ProductCut& cut, std::int64_t n,
-                     std::int64_t k) {
-  c.writes([=](std::size_t t) {
-    const auto task = static_cast<std::int64_t>(t);
-    const auto column = [&](std::int64_t panel) { return std::min(n, panel * kPanelCols); };
-    return Extent{n, cut.rows.begin(cut.row_part(task)), cut.rows.end(cut.row_part(task)),
-                  column(cut.panels.begin(cut.panel_part(task))),
-                  column(cut.panels.end(cut.panel_part(task)))};
-  });
-  declare_operands(c, e);
-  if (k == 0) return;
-  c.reads(0, [=](std::size_t t) {
-    const std::int64_t part = cut.row_part(static_cast<std::int64_t>(t));
-    return Extent{k, cut.rows.begin(part), cut.rows.end(part), 0, k};
-  });
-}
-
 Result<ImageMap> image_map(const Node& node, const ValueInfo& x) {
   const auto channels = static_cast<std::size_t>(x.shape[1]);
   const auto all = [&](const TensorMap& map) {
@@ -148,16 +130,16 @@ Status plan_qconv(OpContext& c) {
   const std::int64_t spans = one_span ? 1 : batch;
   const std::int64_t rows = one_span ? pixels * batch : pixels;
   const ProductCut cut = cut_int_gemm(*packed[0], rows, c.parts(spans * groups), geometry.out_w);
-  if (groups == 1 && spans == 1)
-    declare_product(c, e, cut, out_channels, pointwise ? in_channels : 0);
+  const ProductTasks tasks{cut, rows, group_out, groups};
+  declare_products(c, tasks, group_in, pointwise ? nullptr : &geometry);
+  declare_operands(c, e);
   c.run_tasks(spans * groups * cut.tasks(),
               [=, packed = std::move(packed)](const StepArgs& args, std::size_t t) {
                 const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
                 std::byte* own = args.scratch + ThreadPool::worker() * scratch;
-                const std::int64_t task = static_cast<std::int64_t>(t) % cut.tasks();
-                const std::int64_t product = static_cast<std::int64_t>(t) / cut.tasks();
+                const std::int64_t task = tasks.task(t);
                 const std::int64_t row_part = cut.row_part(task), panel_part = cut.panel_part(task);
-                const std::int64_t g = product % groups, image = product / groups;
+                const std::int64_t g = tasks.group(t), image = tasks.image(t);
                 IntGemmRows a;
                 a.count = rows;
                 a.a = args.input<std::uint8_t>(0) +
@@ -226,7 +208,8 @@ Status plan_qlinear(OpContext& c) {
   const std::size_t scratch = int_gemm_scratch(*packed, e);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const ProductCut cut = cut_int_gemm(*packed, rows, c.parts());
-  declare_product(c, e, cut, n, k);
+  declare_products(c, {cut, rows, n}, k);
+  declare_operands(c, e);
   c.run_tasks(cut.tasks(), [=](const StepArgs& args, std::size_t t) {
     const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
     const std::int64_t row_part = cut.row_part(static_cast<std::int64_t>(t));

@@ -45,6 +45,8 @@ struct TransposedWindow {
   std::int64_t kernel_size = 1;  // kh kw
   int spatial = 2;
   [[nodiscard]] Shape out_shape(std::int64_t batch, std::int64_t channels) const;
+  // Rows of phases: row y of all of them is the lines [y stride_h, (y + 1) stride_h) of the output.
+  [[nodiscard]] std::int64_t rows() const { return (out_h + stride_h - 1) / stride_h; }
 };
 
 // Reads the attributes of ConvTranspose for weights [in, out / group, kh, kw].

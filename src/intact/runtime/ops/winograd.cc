@@ -7,6 +7,7 @@
 #include "kernels/wino43_u8s8.h"
 #include "runtime/ops/cut.h"
 #include "runtime/ops/int_gemm.h"
+#include "runtime/ops/integer_op.h"
 
 namespace intact {
 namespace {
@@ -56,7 +57,18 @@ ProductCut cut_image(const Wino43U8S8Kernel& kernel, const Wino43Shape& shape, s
   const std::int64_t panels = panels_of(shape.out_channels);
   if (whole_rows) return {Cut::of(tiles, wanted, wino43_tiles_x(shape.window)), Cut::of(panels, 1)};
   const std::int64_t k = shape.in_channels * 36 / 16;
-  return ProductCut::of({tiles, panels, k, k, wanted}, wanted, kernel.tile_m, kernel.tile_panels);
+  return ProductCut::of({tiles, panels, k, k, wanted, wino43_tiles_x(shape.window)}, wanted,
+                        kernel.tile_m, kernel.tile_panels);
+}
+
+// What tasks of whole lines of tiles touch. Tasks that end within one touch no rectangle.
+void declare_tiles(OpContext& c, const IntEpilogue& e, const ProductCut& cut,
+                   const Wino43Shape& shape) {
+  if (cut.rows.parts > 1 && cut.rows.unit != wino43_tiles_x(shape.window)) return;
+  const WindowGeometry& g = shape.window;
+  const ProductCut pixels{{g.out_h * g.out_w, 4 * g.out_w, cut.rows.parts}, cut.panels};
+  declare_products(c, {pixels, g.out_h * g.out_w, shape.out_channels}, shape.in_channels, &g);
+  declare_operands(c, e);
 }
 
 }  // namespace
@@ -90,6 +102,7 @@ Result<bool> plan_winograd(OpContext& c, const IntEpilogue& e, const Window& win
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const auto pad = zero_line(shape.in_channels, source.x.zero);
   const std::int32_t za = source.x.zero;
+  declare_tiles(c, e, cut, shape);
   c.run_tasks(batch * cut.tasks(), [=](const StepArgs& args, std::size_t t) {
     const WindowGeometry& g = shape.window;
     const auto pixel = shape.out_channels * static_cast<std::ptrdiff_t>(e.element_bytes());
