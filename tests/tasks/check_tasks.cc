@@ -1,7 +1,7 @@
 // check_tasks.cc: MODEL.onnx [-v] [NAME=DIMS...]: holds the steps of a model to what they promise
 // of their tasks (runtime/op.h), one task at a time, on random inputs:
 //
-//   a task writes of output 0 what `writes` says, all of it and nothing else;
+//   a task writes of an output what `writes` says, all of it and nothing else;
 //   what it writes does not depend on elements outside of what `reads` says;
 //   all tasks write what one task writes when the step is not cut at all.
 //
@@ -177,16 +177,18 @@ class Checker {
     for (std::size_t k = 0; k < context.outputs_.size(); ++k)
       v.out.push_back(step.node->out(k) == kNoValue ? Tensor() : memory_of(context.outputs_[k]));
     run_task(context, v, std::nullopt);
-    const Tensor whole = v.out[0].clone();
+    std::vector<Tensor> whole;
+    for (const Tensor& t : v.out) whole.push_back(t.defined() ? t.clone() : Tensor());
     const OpContext uncut = planned(step, in, 1);
     run_task(uncut, v, std::nullopt);
-    if (std::memcmp(v.out[0].raw(), whole.raw(), whole.bytes()) != 0)
-      return complain(step, cut, 0, "other results than those of the whole");
+    for (std::size_t k = 0; k < whole.size(); ++k)
+      if (whole[k].defined() && std::memcmp(v.out[k].raw(), whole[k].raw(), whole[k].bytes()) != 0)
+        return complain(step, cut, 0, "other results than those of the whole");
     for (std::size_t t = 0; t < tasks.count; ++t) check_task(step, context, v, whole, cut, t);
   }
 
-  void check_task(const Step& step, const OpContext& context, Values v, const Tensor& whole,
-                  int cut, std::size_t task) {
+  void check_task(const Step& step, const OpContext& context, Values v,
+                  const std::vector<Tensor>& whole, int cut, std::size_t task) {
     const StepTasks& tasks = context.tasks_;
     Random random(task);
     for (std::size_t i = 0; i < v.in.size(); ++i) {
@@ -199,29 +201,32 @@ class Checker {
       for (std::int64_t k = 0; k < info.size(); ++k)
         if (!in[static_cast<std::size_t>(k)]) random.fill(info.dtype, v.in[i].raw(), k, k + 1);
     }
-    const std::size_t width =
-        whole.bytes() / std::max<std::size_t>(1, static_cast<std::size_t>(whole.size()));
-    const Extent e = tasks.writes ? tasks.writes(task) : Extent{};
-    const auto in = elements_of(e, whole.size());
     for (const int before : {0, 255}) {
-      std::memset(v.out[0].raw(), before, whole.bytes());
+      for (const Tensor& t : v.out)
+        if (t.defined()) std::memset(t.raw(), before, t.bytes());
       run_task(context, v, task);
-      if (!tasks.writes) continue;
-      for (std::size_t k = 0; k < in.size(); ++k) {
-        const std::byte* got = v.out[0].raw() + k * width;
-        const std::byte* wanted = whole.raw() + k * width;
-        const bool same = in[k] ? std::memcmp(got, wanted, width) == 0
-                                : std::all_of(got, got + width, [&](std::byte b) {
-                                    return b == static_cast<std::byte>(before);
-                                  });
-        if (!same)
-          return complain(
-              step, cut, task,
-              fmt::format("element {} of {} {}", k, to_string(context.outputs_[0].shape),
-                          (in[k] ? "is not what it should be; it writes "
-                                 : "is written; it should write ") +
-                              text_of(e)));
-      }
+      for (std::size_t k = 0; k < whole.size(); ++k)
+        if (whole[k].defined() && tasks.written(k))
+          check_output(step, tasks.written(k)(task), v.out[k], whole[k], before, cut, task);
+    }
+  }
+
+  void check_output(const Step& step, const Extent& e, const Tensor& out, const Tensor& whole,
+                    int before, int cut, std::size_t task) {
+    const auto in = elements_of(e, whole.size());
+    const std::size_t width = whole.bytes() / std::max<std::size_t>(1, in.size());
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      const std::byte* got = out.raw() + i * width;
+      const bool same = in[i] ? std::memcmp(got, whole.raw() + i * width, width) == 0
+                              : std::all_of(got, got + width, [&](std::byte b) {
+                                  return b == static_cast<std::byte>(before);
+                                });
+      if (!same)
+        return complain(step, cut, task,
+                        fmt::format("element {} of {} {}", i, to_string(whole.shape()),
+                                    (in[i] ? "is not what it should be; it writes "
+                                           : "is written; it should write ") +
+                                        text_of(e)));
     }
   }
 

@@ -107,6 +107,18 @@ void OpContext::run_tasks(std::int64_t count, TaskFn fn) {
   };
 }
 
+const ExtentFn& StepTasks::written(std::size_t output) const noexcept {
+  static const ExtentFn kUnknown;
+  if (output == 0) return writes;
+  return output <= others.size() ? others[output - 1] : kUnknown;
+}
+
+void OpContext::writes(std::size_t i, ExtentFn extent) {
+  if (i == 0) return writes(std::move(extent));
+  tasks_.others.resize(std::max(tasks_.others.size(), i));
+  tasks_.others[i - 1] = std::move(extent);
+}
+
 void OpContext::reads(std::size_t i, ExtentFn extent) {
   tasks_.reads.resize(std::max(tasks_.reads.size(), i + 1));
   tasks_.reads[i] = std::move(extent);

@@ -74,8 +74,12 @@ using ExtentFn = std::function<Extent(std::size_t task)>;
 struct StepTasks {
   std::size_t count = 0;  // 0: the step is no such tasks.
   TaskFn fn;
-  ExtentFn writes;              // Of output 0. Null: not known.
-  std::vector<ExtentFn> reads;  // By input; null or missing: not known, unless it is a constant.
+  ExtentFn writes;               // Of output 0. Null: not known.
+  std::vector<ExtentFn> others;  // Of the outputs from 1 on; null or missing: not known.
+  std::vector<ExtentFn> reads;   // By input; null or missing: not known, unless it is a constant.
+
+  // What is written of an output; null: not known.
+  [[nodiscard]] const ExtentFn& written(std::size_t output) const noexcept;
 };
 
 // One node being planned.
@@ -123,8 +127,9 @@ class OpContext {
   void run(StepFn fn) { fn_ = std::move(fn); }
   // The same for tasks that only read inputs, and write what no other one of them reads or writes.
   void run_tasks(std::int64_t count, TaskFn fn);
-  // What a task writes of output 0, exactly, and what it reads of input i at most.
+  // What a task writes of output 0 or i, exactly, and what it reads of input i at most.
   void writes(ExtentFn extent) { tasks_.writes = std::move(extent); }
+  void writes(std::size_t i, ExtentFn extent);
   void reads(std::size_t i, ExtentFn extent);
 
   // Returns the object that `make` returns (Result<std::shared_ptr<T>>), made once a model for this

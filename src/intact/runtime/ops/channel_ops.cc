@@ -19,14 +19,15 @@
 
 #include "kernels/channels_u8.h"
 #include "runtime/ops/chain.h"
-#include "runtime/ops/strided.h"
+#include "runtime/ops/extents.h"
+#include "runtime/ops/moves.h"
 #include "runtime/ops/tables.h"
 
 namespace intact {
 namespace {
 
-// Bytes a task moves: enough to be worth a thread, few enough to stay in the nearer caches.
-constexpr std::int64_t kTaskBytes = 32768;
+// Bytes that are moved at a time: few enough to stay in the nearer caches.
+constexpr std::int64_t kBlockBytes = 32768;
 
 struct Source {
   std::int32_t input;
@@ -64,8 +65,33 @@ class Tables {
   std::vector<std::uint8_t> bytes_;
 };
 
+// Pixels of the inputs, cut into tasks.
+struct PixelCut {
+  ElementCut elements;  // Of input 0.
+  std::int64_t channels = 1;
+
+  [[nodiscard]] std::int64_t tasks() const { return elements.tasks(); }
+  [[nodiscard]] std::int64_t begin(std::size_t t) const { return elements.begin(t) / channels; }
+  [[nodiscard]] std::int64_t end(std::size_t t) const { return elements.end(t) / channels; }
+};
+
+PixelCut declare_pixels(OpContext& c) {
+  PixelCut cut;
+  cut.channels = std::max<std::int64_t>(1, c.input(0).memory_shape().back());
+  cut.elements = ElementCut::of(c, c.input(0), cut.channels);
+  const auto pixels = [&](const ValueInfo& info) {
+    return [cut, channels = info.memory_shape().back()](std::size_t t) {
+      return Extent{channels, cut.begin(t), cut.end(t), 0, channels};
+    };
+  };
+  for (std::size_t k = 0; k < c.outputs_.size(); ++k)
+    if (c.node().out(k) != kNoValue) c.writes(k, pixels(c.outputs_[k]));
+  for (std::size_t i = 0; i < c.input_count(); ++i) c.reads(i, pixels(c.input(i)));
+  return cut;
+}
+
 void run_bytes(OpContext& c, const std::vector<std::vector<Source>>& sources,
-               const ChannelsU8Kernel& kernel, std::int64_t pixels) {
+               const ChannelsU8Kernel& kernel) {
   struct Output {
     std::size_t at;
     ChannelProgram program;
@@ -88,15 +114,14 @@ void run_bytes(OpContext& c, const std::vector<std::vector<Source>>& sources,
     pixel_bytes += 2 * static_cast<std::int64_t>(picks.size());
     outputs.push_back({k, make_channel_program(picks, kernel.width)});
   }
-  const std::int64_t pixels_a_task = std::max<std::int64_t>(1, kTaskBytes / pixel_bytes);
-  const std::int64_t tasks = (pixels + pixels_a_task - 1) / pixels_a_task;
-  c.run([=, &kernel, tables = tables.bytes(), outputs = std::move(outputs),
-         in_pixel = std::move(in_pixel)](const StepArgs& args) {
-    args.pool.run(static_cast<std::size_t>(tasks), [&](std::size_t t) {
-      const std::int64_t first = static_cast<std::int64_t>(t) * pixels_a_task;
-      std::vector<const std::uint8_t*> in;
-      for (std::size_t i = 0; i < in_pixel.size(); ++i)
-        in.push_back(args.input<std::uint8_t>(i) + first * in_pixel[i]);
+  const std::int64_t block = std::max<std::int64_t>(1, kBlockBytes / pixel_bytes);
+  const PixelCut cut = declare_pixels(c);
+  c.run_tasks(cut.tasks(), [=, &kernel, tables = tables.bytes(), outputs = std::move(outputs),
+                            in_pixel = std::move(in_pixel)](const StepArgs& args, std::size_t t) {
+    std::vector<const std::uint8_t*> in(in_pixel.size());
+    for (std::int64_t first = cut.begin(t); first < cut.end(t); first += block) {
+      for (std::size_t i = 0; i < in.size(); ++i)
+        in[i] = args.input<std::uint8_t>(i) + first * in_pixel[i];
       for (const Output& output : outputs) {
         ChannelsU8Args a;
         a.program = &output.program;
@@ -105,10 +130,10 @@ void run_bytes(OpContext& c, const std::vector<std::vector<Source>>& sources,
         a.tables = tables.data();
         a.y_pixel_bytes = output.program.channels;
         a.y = args.output<std::uint8_t>(output.at) + first * a.y_pixel_bytes;
-        a.pixels = std::min(pixels_a_task, pixels - first);
+        a.pixels = std::min(block, cut.end(t) - first);
         kernel.run(a);
       }
-    });
+    }
   });
 }
 
@@ -138,14 +163,14 @@ Grid longest_grid(const std::vector<Source>& from, std::size_t first) {
   return g;
 }
 
-// Elements of more bytes: a strided copy for every such matrix.
-void run_copies(OpContext& c, const std::vector<std::vector<Source>>& sources, std::size_t width,
-                std::int64_t pixels) {
-  struct Copy {
-    std::size_t input, output;
-    StridedCopy copy;
-  };
-  std::vector<Copy> copies;
+// Elements of more bytes: a move for every such matrix.
+void run_moves(OpContext& c, const std::vector<std::vector<Source>>& sources, std::size_t width) {
+  // Pixels as lines, so that a cut is one of lines where they are many enough.
+  const Shape memory = c.input(0).memory_shape();
+  const std::int64_t line = memory.size() < 2 ? 1 : memory[memory.size() - 2];
+  const std::int64_t lines =
+      num_elements(std::span(memory).first(memory.size() < 2 ? 0 : memory.size() - 2));
+  std::vector<Move> moves;
   for (std::size_t k = 0; k < sources.size(); ++k) {
     const auto& from = sources[k];
     const auto out_channels = static_cast<std::int64_t>(from.size());
@@ -153,18 +178,17 @@ void run_copies(OpContext& c, const std::vector<std::vector<Source>>& sources, s
       const Grid g = longest_grid(from, first);
       const auto input = static_cast<std::size_t>(from[first].input);
       const std::int64_t in_channels = c.input(input).memory_shape().back();
-      copies.push_back({input, k,
-                        StridedCopy({pixels, g.rows, g.cols}, {in_channels, g.row_step, g.col_step},
-                                    {out_channels, g.cols, 1}, width, from[first].channel,
-                                    static_cast<std::int64_t>(first))});
+      moves.push_back({input,
+                       k,
+                       {lines, line, g.rows, g.cols},
+                       {line * in_channels, in_channels, g.row_step, g.col_step},
+                       {line * out_channels, out_channels, g.cols, 1},
+                       from[first].channel,
+                       static_cast<std::int64_t>(first)});
       first += static_cast<std::size_t>(g.rows * g.cols);
     }
   }
-  c.run([copies = std::move(copies)](const StepArgs& args) {
-    for (const Copy& m : copies)
-      if (args.out[m.output] != nullptr)
-        m.copy.run(args.in[m.input], args.out[m.output], args.pool);
-  });
+  plan_moves(c, moves, width);
 }
 
 Status plan_channels(OpContext& c) {
@@ -204,14 +228,12 @@ Status plan_channels(OpContext& c) {
     INTACT_TRY(c.output(k, first.dtype, std::move(shape), first.layout));
     sources.push_back(std::move(from));
   }
-  const std::int64_t pixels =
-      first.shape[axis] == 0 ? 0 : num_elements(first.shape) / first.shape[axis];
   const int bits = bits_of(first.dtype);
   if (bits == 8) {
     INTACT_ASSIGN(const IsaLevel isa, host_isa());
-    run_bytes(c, sources, select_kernel<ChannelsU8Kernel>(isa), pixels);
+    run_bytes(c, sources, select_kernel<ChannelsU8Kernel>(isa));
   } else if (bits > 8) {
-    run_copies(c, sources, static_cast<std::size_t>(bits / 8), pixels);
+    run_moves(c, sources, static_cast<std::size_t>(bits / 8));
   } else {
     return fail(ErrorCode::kUnsupported, fmt::format("moving {} elements", name_of(first.dtype)));
   }

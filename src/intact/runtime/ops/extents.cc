@@ -7,11 +7,10 @@
 
 namespace intact {
 
-ElementCut ElementCut::of(const OpContext& c, std::int64_t unit) {
+ElementCut ElementCut::of(const OpContext& c, const ValueInfo& y, std::int64_t unit) {
   // What a wait for another thread's elements takes, against a short step's own time.
   constexpr double kWait = 0.15;
   constexpr std::int64_t kCacheLine = 64;
-  const ValueInfo& y = c.outputs_[0];
   const Shape memory = y.memory_shape();
   ElementCut cut;
   if (y.layout == Layout::kChannelsLast) cut.images = std::max<std::int64_t>(1, memory[0]);

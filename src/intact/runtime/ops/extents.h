@@ -12,7 +12,7 @@ namespace intact {
 // Elements [begin, end) in memory order.
 inline Extent element_range(std::int64_t begin, std::int64_t end) { return {1, begin, end, 0, 1}; }
 
-// The elements of output 0 in memory order, cut for a step that goes over them one after another:
+// The elements of a value in memory order, cut for a step that goes over them one after another:
 // at lines of an image or rows of a matrix, as products and windows are, where those are many
 // enough, else at pixels, else anywhere.
 struct ElementCut {
@@ -20,7 +20,11 @@ struct ElementCut {
   Cut cut;  // Of an image's elements.
 
   // At multiples of `unit` elements.
-  static ElementCut of(const OpContext& c, std::int64_t unit = 1);
+  static ElementCut of(const OpContext& c, const ValueInfo& value, std::int64_t unit = 1);
+  // Of output 0.
+  static ElementCut of(const OpContext& c, std::int64_t unit = 1) {
+    return of(c, c.outputs_[0], unit);
+  }
 
   [[nodiscard]] std::int64_t tasks() const { return images * cut.parts; }
   [[nodiscard]] std::int64_t image(std::size_t task) const {
@@ -36,8 +40,8 @@ struct ElementCut {
   }
 };
 
-// Such tasks read the elements of inputs at their own places where an input lies as the output
-// does, and of others what they like.
+// Tasks that are those of output 0 read the elements of inputs at their own places where an input
+// lies as the output does, and of others what they like.
 void declare_elements(OpContext& c, const ElementCut& cut);
 
 // Rows of an image's output times columns of its channels. Tasks are numbered along the rows, then

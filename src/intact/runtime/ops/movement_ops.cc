@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "runtime/ops/moves.h"
 #include "runtime/ops/strided.h"
 #include "runtime/ops/tables.h"
 
@@ -26,10 +27,13 @@ std::vector<std::int64_t> permuted(const std::vector<std::int64_t>& v,
   return out;
 }
 
-StepFn copy_step(StridedCopy copy) {
-  return [copy = std::move(copy)](const StepArgs& args) {
-    copy.run(args.in[0], args.out[0], args.pool);
-  };
+// Input 0 to output 0.
+void plan_move(OpContext& c, std::size_t width, std::vector<std::int64_t> sizes,
+               std::vector<std::int64_t> in_strides, std::vector<std::int64_t> out_strides,
+               std::int64_t in_offset = 0) {
+  plan_moves(c,
+             {{0, 0, std::move(sizes), std::move(in_strides), std::move(out_strides), in_offset}},
+             width);
 }
 
 Status plan_transpose(OpContext& c) {
@@ -55,7 +59,7 @@ Status plan_transpose(OpContext& c) {
   const auto in_strides = permuted(x.strides(), perm);
   const auto out_strides = row_major_strides(out);
   INTACT_TRY(c.output(0, x.dtype, out));
-  c.run(copy_step(StridedCopy(out, in_strides, out_strides, width)));
+  plan_move(c, width, out, in_strides, out_strides);
   return {};
 }
 
@@ -69,7 +73,7 @@ Status plan_layout(OpContext& c, Layout to) {
     return c.view(0, 0, x.shape, to);
   INTACT_ASSIGN(const std::size_t width, element_bytes(x.dtype));
   INTACT_TRY(c.output(0, x.dtype, x.shape, to));
-  c.run(copy_step(StridedCopy(x.shape, x.strides(), y.strides(), width)));
+  plan_move(c, width, x.shape, x.strides(), y.strides());
   return {};
 }
 Status plan_to_channels_last(OpContext& c) { return plan_layout(c, Layout::kChannelsLast); }
@@ -96,17 +100,14 @@ Status plan_concat(OpContext& c) {
   INTACT_ASSIGN(const std::size_t width, element_bytes(first.dtype));
   INTACT_TRY(c.output(0, first.dtype, out, first.layout));
   const auto out_strides = c.outputs_[0].strides();
-  std::vector<StridedCopy> copies;
+  std::vector<Move> moves;
   std::int64_t offset = 0;
   for (std::size_t i = 0; i < c.input_count(); ++i) {
     const ValueInfo& x = c.input(i);
-    copies.emplace_back(x.shape, x.strides(), out_strides, width, 0, offset * out_strides[a]);
+    moves.push_back({i, 0, x.shape, x.strides(), out_strides, 0, offset * out_strides[a]});
     offset += x.shape[a];
   }
-  c.run([copies = std::move(copies)](const StepArgs& args) {
-    for (std::size_t i = 0; i < copies.size(); ++i)
-      copies[i].run(args.in[i], args.out[0], args.pool);
-  });
+  plan_moves(c, moves, width);
   return {};
 }
 
@@ -131,7 +132,7 @@ Status plan_split(OpContext& c) {
     return fail(ErrorCode::kInvalidModel, fmt::format("sizes {} do not split axis {} of {}",
                                                       to_string(sizes), axis, to_string(x.shape)));
   INTACT_ASSIGN(const std::size_t width, element_bytes(x.dtype));
-  std::vector<StridedCopy> copies;
+  std::vector<Move> moves;
   std::int64_t offset = 0;
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     Shape out = x.shape;
@@ -139,13 +140,10 @@ Status plan_split(OpContext& c) {
     INTACT_TRY(c.output(i, x.dtype, out, x.layout));
     ValueInfo y = x;
     y.shape = out;
-    copies.emplace_back(out, x.strides(), y.strides(), width, offset * x.strides()[a], 0);
+    moves.push_back({0, i, out, x.strides(), y.strides(), offset * x.strides()[a], 0});
     offset += sizes[i];
   }
-  c.run([copies = std::move(copies)](const StepArgs& args) {
-    for (std::size_t i = 0; i < copies.size(); ++i)
-      if (args.out[i] != nullptr) copies[i].run(args.in[0], args.out[i], args.pool);
-  });
+  plan_moves(c, moves, width);
   return {};
 }
 
@@ -198,8 +196,7 @@ Status plan_slice(OpContext& c) {
     return c.view(0, 0, out, x.layout);
   INTACT_ASSIGN(const std::size_t width, element_bytes(x.dtype));
   INTACT_TRY(c.output(0, x.dtype, out, x.layout));
-  c.run(copy_step(StridedCopy(out, in_strides, c.outputs_[0].strides(), width,
-                              num_elements(out) == 0 ? 0 : offset)));
+  plan_move(c, width, out, in_strides, c.outputs_[0].strides(), offset);
   return {};
 }
 
@@ -213,7 +210,7 @@ Status plan_expand_to(OpContext& c, const Shape& out) {
   for (std::size_t i = 0; i < x.rank(); ++i)
     if (x.shape[i] != 1) in_strides[out.size() - x.rank() + i] = strides[i];
   INTACT_TRY(c.output(0, x.dtype, out));
-  c.run(copy_step(StridedCopy(out, in_strides, row_major_strides(out), width)));
+  plan_move(c, width, out, in_strides, row_major_strides(out));
   return {};
 }
 
@@ -245,7 +242,7 @@ Status plan_tile(OpContext& c) {
     in_strides.insert(in_strides.end(), {0, from[i]});
     out_strides.insert(out_strides.end(), {to[i] * x.shape[i], to[i]});
   }
-  c.run(copy_step(StridedCopy(sizes, in_strides, out_strides, width)));
+  plan_move(c, width, sizes, in_strides, out_strides);
   return {};
 }
 
@@ -418,9 +415,9 @@ Status plan_depth_to_space(OpContext& c) {
   const std::int64_t row_in = dcr ? depth * b * i[1] : b * i[1];
   const std::int64_t col_in = dcr ? depth * i[1] : i[1];
   const std::int64_t depth_in = dcr ? i[1] : b * b * i[1];
-  c.run(copy_step(StridedCopy({x.shape[0], depth, x.shape[2], b, x.shape[3], b},
-                              {i[0], depth_in, i[2], row_in, i[3], col_in},
-                              {o[0], o[1], o[2] * b, o[2], o[3] * b, o[3]}, width)));
+  plan_move(c, width, {x.shape[0], depth, x.shape[2], b, x.shape[3], b},
+            {i[0], depth_in, i[2], row_in, i[3], col_in},
+            {o[0], o[1], o[2] * b, o[2], o[3] * b, o[3]});
   return {};
 }
 
@@ -437,9 +434,9 @@ Status plan_space_to_depth(OpContext& c) {
       c.output(0, x.dtype, {x.shape[0], depth * b * b, x.shape[2] / b, x.shape[3] / b}, x.layout));
   const auto i = x.strides();
   const auto o = c.outputs_[0].strides();
-  c.run(copy_step(StridedCopy({x.shape[0], depth, x.shape[2] / b, b, x.shape[3] / b, b},
-                              {i[0], i[1], i[2] * b, i[2], i[3] * b, i[3]},
-                              {o[0], o[1], o[2], depth * b * o[1], o[3], depth * o[1]}, width)));
+  plan_move(c, width, {x.shape[0], depth, x.shape[2] / b, b, x.shape[3] / b, b},
+            {i[0], i[1], i[2] * b, i[2], i[3] * b, i[3]},
+            {o[0], o[1], o[2], depth * b * o[1], o[3], depth * o[1]});
   return {};
 }
 

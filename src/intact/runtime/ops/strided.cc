@@ -162,7 +162,9 @@ StridedCopy::StridedCopy(std::vector<std::int64_t> sizes, std::vector<std::int64
   }
 }
 
-void StridedCopy::run(const std::byte* in, std::byte* out, ThreadPool& pool) const {
+void StridedCopy::run(const std::byte* in, std::byte* out) const { run(in, out, ThreadPool(1)); }
+
+void StridedCopy::run(const std::byte* in, std::byte* out, const ThreadPool& pool) const {
   if (empty_) return;
   const auto go = [&]<class T>(T) {
     run_typed(reinterpret_cast<const T*>(in), reinterpret_cast<T*>(out), pool);
@@ -185,7 +187,7 @@ void StridedCopy::run(const std::byte* in, std::byte* out, ThreadPool& pool) con
 
 // The axes but the last two are counted in one flat index of planes.
 template <class T>
-void StridedCopy::run_typed(const T* in, T* out, ThreadPool& pool) const {
+void StridedCopy::run_typed(const T* in, T* out, const ThreadPool& pool) const {
   std::int64_t planes = 1;
   for (std::size_t d = 0; d + 2 < axes_.size(); ++d) planes *= axes_[d].size;
   const Axis& row = axes_[axes_.size() - 2];

@@ -31,7 +31,8 @@ class StridedCopy {
               std::vector<std::int64_t> out_strides, std::size_t element_bytes,
               std::int64_t in_offset = 0, std::int64_t out_offset = 0);
 
-  void run(const std::byte* in, std::byte* out, ThreadPool& pool) const;
+  void run(const std::byte* in, std::byte* out) const;
+  void run(const std::byte* in, std::byte* out, const ThreadPool& pool) const;
 
  private:
   struct Axis {
@@ -40,7 +41,7 @@ class StridedCopy {
     std::int64_t out;
   };
   template <class T>
-  void run_typed(const T* in, T* out, ThreadPool& pool) const;
+  void run_typed(const T* in, T* out, const ThreadPool& pool) const;
   template <class T>
   void copy_rows(const T* from, T* to, std::int64_t rows) const;
 
