@@ -49,11 +49,12 @@ template <class Isa, int MR, int NV>
   for (int i = 1; i < MR; i += 2) acc[i][NV - 1] = Isa::second_half(acc[i - 1][NV - 1]);
 }
 
-// acc[i][jp, v] += the products of row i, `bytes` of it (4 a step), and panel jp of B. Panels lie
-// panel_bytes apart. Returns the end of the first panel's run. Call between two keep_all: g++ 12
-// sends accumulators through the stack otherwise. kAhead: what lies `ahead` bytes behind the first
-// panel is brought nearer, a line a step.
-template <class Isa, class Words, int MR, int NP, bool kAhead = false, bool kHalf = false>
+// acc[i][jp, v] += the products of row i, `bytes` of it (kBytes a step), and panel jp of B. Panels
+// lie panel_bytes apart. Returns the end of the first panel's run. Call between two keep_all: g++
+// 12 sends accumulators through the stack otherwise. kAhead: what lies `ahead` bytes behind the
+// first panel is brought nearer, a line a step.
+template <class Isa, class Words, int MR, int NP, bool kAhead = false, bool kHalf = false,
+          int kBytes = 4>
 [[gnu::always_inline]] inline const std::int8_t* multiply_run(
     typename Isa::I32 (&acc)[MR][NP * Isa::kPanelVecs], const std::uint8_t* const (&p)[MR],
     const std::int8_t* b, std::ptrdiff_t panel_bytes, std::int64_t bytes,
@@ -61,7 +62,7 @@ template <class Isa, class Words, int MR, int NP, bool kAhead = false, bool kHal
   constexpr int kPV = Isa::kPanelVecs;
   constexpr int kFull = kHalf ? NP - 1 : NP;
 #pragma GCC unroll 1
-  for (std::int64_t k = 0; k < bytes; k += 4) {
+  for (std::int64_t k = 0; k < bytes; k += kBytes) {
     if constexpr (kAhead) __builtin_prefetch(b + ahead, 0, 2);
     decltype(Words::load_w(b)) w[NP * kPV];
 #pragma GCC unroll 4

@@ -9,9 +9,9 @@ constinit const GemmU8S8Kernel kGemmU8S8Avx512Dot = {
     .isa = IsaLevel::kAvx512Dot,
     .tile_m = Avx512Dot::kTileM[Avx512Dot::kMaxPanels],
     .tile_panels = Avx512Dot::kMaxPanels,
-    .packed_bytes = &GemmU8S8<Avx512Dot>::packed_bytes,
-    .pack_b = &GemmU8S8<Avx512Dot>::pack_b,
-    .make_init = &GemmU8S8<Avx512Dot>::make_init,
+    .packed_bytes = &GemmPack<Avx512Dot>::packed_bytes,
+    .pack_b = &GemmPack<Avx512Dot>::pack_b,
+    .make_init = &GemmPack<Avx512Dot>::make_init,
     .scratch_bytes = &GemmU8S8<Avx512Dot>::scratch_bytes,
     .run = &GemmU8S8<Avx512Dot>::run};
 

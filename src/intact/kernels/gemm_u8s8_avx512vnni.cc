@@ -9,9 +9,9 @@ constinit const GemmU8S8Kernel kGemmU8S8Avx512Vnni = {
     .isa = IsaLevel::kAvx512Vnni,
     .tile_m = Avx512Vnni::kTileM[Avx512Vnni::kMaxPanels],
     .tile_panels = Avx512Vnni::kMaxPanels,
-    .packed_bytes = &GemmU8S8<Avx512Vnni>::packed_bytes,
-    .pack_b = &GemmU8S8<Avx512Vnni>::pack_b,
-    .make_init = &GemmU8S8<Avx512Vnni>::make_init,
+    .packed_bytes = &GemmPack<Avx512Vnni>::packed_bytes,
+    .pack_b = &GemmPack<Avx512Vnni>::pack_b,
+    .make_init = &GemmPack<Avx512Vnni>::make_init,
     .scratch_bytes = &GemmU8S8<Avx512Vnni>::scratch_bytes,
     .run = &GemmU8S8<Avx512Vnni>::run};
 

@@ -9,9 +9,9 @@ constinit const GemmU8S8Kernel kGemmU8S8AvxVnni = {
     .isa = IsaLevel::kAvxVnni,
     .tile_m = AvxVnni::kTileM[AvxVnni::kMaxPanels],
     .tile_panels = AvxVnni::kMaxPanels,
-    .packed_bytes = &GemmU8S8<AvxVnni>::packed_bytes,
-    .pack_b = &GemmU8S8<AvxVnni>::pack_b,
-    .make_init = &GemmU8S8<AvxVnni>::make_init,
+    .packed_bytes = &GemmPack<AvxVnni>::packed_bytes,
+    .pack_b = &GemmPack<AvxVnni>::pack_b,
+    .make_init = &GemmPack<AvxVnni>::make_init,
     .scratch_bytes = &GemmU8S8<AvxVnni>::scratch_bytes,
     .run = &GemmU8S8<AvxVnni>::run};
 

@@ -9,9 +9,9 @@ constinit const GemmU8S8Kernel kGemmU8S8NeonDot = {
     .isa = IsaLevel::kNeonDot,
     .tile_m = NeonDot::kTileM[NeonDot::kMaxPanels],
     .tile_panels = NeonDot::kMaxPanels,
-    .packed_bytes = &GemmU8S8<NeonDot>::packed_bytes,
-    .pack_b = &GemmU8S8<NeonDot>::pack_b,
-    .make_init = &GemmU8S8<NeonDot>::make_init,
+    .packed_bytes = &GemmPack<NeonDot>::packed_bytes,
+    .pack_b = &GemmPack<NeonDot>::pack_b,
+    .make_init = &GemmPack<NeonDot>::make_init,
     .scratch_bytes = &GemmU8S8<NeonDot>::scratch_bytes,
     .run = &GemmU8S8<NeonDot>::run};
 

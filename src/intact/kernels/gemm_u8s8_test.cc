@@ -276,6 +276,43 @@ TEST(GemmU8S8, ReadsRowsThroughTapPointers) {
                .seed = 5});
 }
 
+// Few columns of a long K have a layout of their own.
+TEST(GemmU8S8, EqualsReferenceForFewColumns) {
+  for (const std::int64_t n : {1, 7, 8, 9, 15, 16, 17, 23, 24, 25})
+    for (const std::int64_t m : {1, 5, 7, 9, 12, 13, 25, 53})
+      for (const std::int64_t k : {127, 128, 129, 133, 260}) {
+        check({.m = m, .shape = {.n = n, .taps = 1, .k_per_tap = k}, .za = 121, .seed = 7});
+        check({.m = m,
+               .shape = {.n = n, .taps = 1, .k_per_tap = k},
+               .za = 9,
+               .b_unsigned = true,
+               .zb = 131,
+               .zb_per_col = true,
+               .b_n_contiguous = true,
+               .seed = 8});
+      }
+  for (const std::int64_t n : {5, 16, 24})
+    for (const std::int64_t taps : {3, 9, 49})
+      for (const std::int64_t k : {3, 15, 16, 21, 43, 44})
+        for (const bool b_unsigned : {false, true})
+          check({.m = 31,
+                 .shape = {.n = n, .taps = taps, .k_per_tap = k},
+                 .za = 77,
+                 .indirect = true,
+                 .b_unsigned = b_unsigned,
+                 .zb = b_unsigned ? 120 : 0,
+                 .seed = 9});
+  for (const auto kind : {EpilogueKind::kCodes, EpilogueKind::kFloat, EpilogueKind::kRaw})
+    for (const std::int64_t n : {8, 24})
+      check({.m = 37,
+             .shape = {.n = n, .taps = 1, .k_per_tap = 300},
+             .za = 50,
+             .kind = kind,
+             .residual = kind == EpilogueKind::kCodes ? Residual::kAfterCode : Residual::kNone,
+             .out_view = true,
+             .seed = 10});
+}
+
 TEST(GemmU8S8, IsExactAtTheExtremes) {
   for (const int weights : {1, 2, 3})
     for (const int codes : {255, 1})

@@ -36,7 +36,7 @@ std::uint64_t hash_frame(Header header, std::span<const std::byte> index) {
 }
 
 // Counts changes of what packed types hold and of how kernels lay weights out.
-constexpr std::string_view kLayoutVersion = "6";
+constexpr std::string_view kLayoutVersion = "7";
 
 constexpr std::size_t kLargeBytes = 4096;
 

@@ -75,6 +75,35 @@ struct Avx512Vnni {
     }
   };
 
+  // Slim streams (gemm_pack.inl.h): 8 columns by 8 k in a vector, two lanes a column.
+  struct Eights {
+    static constexpr int kVecBytes = 64;
+    static constexpr int kTileM[4] = {0, 12, 12, 8};  // By streams.
+    [[gnu::always_inline]] static inline I32 bcast_a(const std::uint8_t* a) noexcept {
+      std::int64_t x;
+      std::memcpy(&x, a, 8);
+      return _mm512_set1_epi64(x);
+    }
+    [[gnu::always_inline]] static inline I32 load_w(const std::int8_t* w) noexcept {
+      return _mm512_load_si512(w);
+    }
+    [[gnu::always_inline]] static inline void dot(I32& acc, I32 a, I32 w) noexcept {
+      Avx512Vnni::dot(acc, a, w);
+    }
+    // Eight columns: each in the first of its lanes, 0 in the second.
+    [[gnu::always_inline]] static inline I32 load_i32(const std::int32_t* p) noexcept {
+      return _mm512_cvtepu32_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    }
+    // The columns of a, then those of b: the sums of their lanes.
+    [[gnu::always_inline]] static inline I32 sum(I32 a, I32 b) noexcept {
+      const I32 first = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+      const I32 second =
+          _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+      return _mm512_add_epi32(_mm512_permutex2var_epi32(a, first, b),
+                              _mm512_permutex2var_epi32(a, second, b));
+    }
+  };
+
   // Halves of a vector, for a last panel of up to 8 columns.
   [[gnu::always_inline]] static inline I32 load_twice(const void* p) noexcept {
     return _mm512_broadcast_i64x4(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
