@@ -3,7 +3,8 @@
 //
 //   a task writes of an output what `writes` says, all of it and nothing else;
 //   what it writes does not depend on elements outside of what `reads` says;
-//   all tasks write what one task writes when the step is not cut at all.
+//   all tasks write what one task writes when the step is not cut at all;
+//   the same for lines, where a step can make any by themselves.
 //
 // NAME=1x3x64x64 gives an input's sizes, which are those of the model, or else 2, without it. -v
 // lists the steps.
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -86,7 +88,8 @@ class Checker {
 
   Status run(std::span<const ValueInfo> inputs) {
     const ScopedFpEnv fp;
-    INTACT_ASSIGN(const auto plan, make_plan(graph_, inputs, {.threads = 2}, packs_));
+    INTACT_ASSIGN(const auto plan,
+                  make_plan(graph_, inputs, {.threads = 2, .whole_values = true}, packs_));
     if (verbose_)
       for (const Step& s : plan->steps) {
         const StepTasks& t = s.tasks;
@@ -115,6 +118,46 @@ class Checker {
   struct Values {
     std::vector<Tensor> in, out;
   };
+  // A part of a step, and what it touches.
+  struct Part {
+    std::string name;
+    std::function<void(const StepArgs&)> run;
+    std::vector<std::optional<Extent>> writes, reads;  // By output, by input.
+  };
+
+  static std::vector<Part> parts_of(const OpContext& context) {
+    std::vector<Part> parts;
+    const std::size_t inputs = context.input_count(), outputs = context.outputs_.size();
+    for (std::size_t t = 0; t < context.tasks_.count; ++t) {
+      const StepTasks& tasks = context.tasks_;
+      Part part{fmt::format("task {}", t), [&tasks, t](const StepArgs& a) { tasks.fn(a, t); },
+                std::vector<std::optional<Extent>>(outputs),
+                std::vector<std::optional<Extent>>(inputs)};
+      for (std::size_t k = 0; k < outputs; ++k)
+        if (tasks.written(k)) part.writes[k] = tasks.written(k)(t);
+      for (std::size_t i = 0; i < std::min(inputs, tasks.reads.size()); ++i)
+        if (tasks.reads[i]) part.reads[i] = tasks.reads[i](t);
+      parts.push_back(std::move(part));
+    }
+    const StepLines& lines = context.lines_;
+    const auto extent = [](std::int64_t size, std::int64_t count, const LineRange& l) {
+      return Extent{size / count, l.begin, l.end, 0, size / count};
+    };
+    for (const LineRange l : {LineRange{0, 1}, LineRange{lines.count / 3, lines.count / 3 + 2},
+                              LineRange{lines.count - 1, lines.count}}) {
+      if (l.begin < 0 || l.begin >= l.end || l.end > lines.count) continue;
+      Part part{fmt::format("lines [{}, {})", l.begin, l.end),
+                [&lines, l](const StepArgs& a) { lines.fn(a, l); },
+                std::vector<std::optional<Extent>>(outputs),
+                std::vector<std::optional<Extent>>(inputs)};
+      part.writes[0] = extent(context.outputs_[0].size(), lines.count, l);
+      for (std::size_t i = 0; i < std::min(inputs, lines.reads.size()); ++i)
+        if (const LineWindow& w = lines.reads[i]; w.lines > 0)
+          part.reads[i] = extent(context.input(i).size(), w.lines, w.of(l));
+      parts.push_back(std::move(part));
+    }
+    return parts;
+  }
 
   // Memory of a layout is memory of another: only its size matters here.
   static Tensor memory_of(const ValueInfo& info) {
@@ -131,23 +174,20 @@ class Checker {
     return context;
   }
 
-  static void run_task(const OpContext& context, const Values& v, std::optional<std::size_t> task) {
+  static void run_step(const OpContext& context, const Values& v,
+                       const std::function<void(const StepArgs&)>& run) {
     std::vector<std::byte*> in, out;
     for (const Tensor& t : v.in) in.push_back(t.defined() ? t.raw() : nullptr);
     for (const Tensor& t : v.out) out.push_back(t.defined() ? t.raw() : nullptr);
     const auto scratch = Buffer::allocate(context.scratch_bytes_);
     ThreadPool alone(1);
     Status status;
-    const StepArgs args{in, out, scratch->data(), alone, status};
-    if (task)
-      context.tasks_.fn(args, *task);
-    else
-      context.fn_(args);
+    run({in, out, scratch->data(), alone, status});
   }
 
-  void complain(const Step& step, int cut, std::size_t task, const std::string& what) {
+  void complain(const Step& step, int cut, const std::string& part, const std::string& what) {
     ++wrong_;
-    std::printf("%s, task %zu of a cut into %d: %s\n", describe(*step.node).c_str(), task, cut,
+    std::printf("%s, %s of a cut into %d: %s\n", describe(*step.node).c_str(), part.c_str(), cut,
                 what.c_str());
   }
 
@@ -158,8 +198,8 @@ class Checker {
     const OpContext context = planned(step, in, cut);
     for (std::size_t k = 0; k < step.node->outputs.size(); ++k)
       infos_[step.node->outputs[k]] = context.outputs_[k];
-    const StepTasks& tasks = context.tasks_;
-    if (tasks.count == 0) return;
+    const std::vector<Part> parts = parts_of(context);
+    if (parts.empty()) return;
     ++steps_;
 
     Values v;
@@ -176,26 +216,24 @@ class Checker {
     }
     for (std::size_t k = 0; k < context.outputs_.size(); ++k)
       v.out.push_back(step.node->out(k) == kNoValue ? Tensor() : memory_of(context.outputs_[k]));
-    run_task(context, v, std::nullopt);
+    run_step(context, v, context.fn_);
     std::vector<Tensor> whole;
     for (const Tensor& t : v.out) whole.push_back(t.defined() ? t.clone() : Tensor());
     const OpContext uncut = planned(step, in, 1);
-    run_task(uncut, v, std::nullopt);
+    run_step(uncut, v, uncut.fn_);
     for (std::size_t k = 0; k < whole.size(); ++k)
       if (whole[k].defined() && std::memcmp(v.out[k].raw(), whole[k].raw(), whole[k].bytes()) != 0)
-        return complain(step, cut, 0, "other results than those of the whole");
-    for (std::size_t t = 0; t < tasks.count; ++t) check_task(step, context, v, whole, cut, t);
+        return complain(step, cut, "all", "other results than those of the whole");
+    for (const Part& part : parts) check_part(step, context, v, whole, cut, part);
   }
 
-  void check_task(const Step& step, const OpContext& context, Values v,
-                  const std::vector<Tensor>& whole, int cut, std::size_t task) {
-    const StepTasks& tasks = context.tasks_;
-    Random random(task);
+  void check_part(const Step& step, const OpContext& context, Values v,
+                  const std::vector<Tensor>& whole, int cut, const Part& part) {
+    Random random(7);
     for (std::size_t i = 0; i < v.in.size(); ++i) {
       const ValueInfo& info = context.input(i);
-      if (i >= tasks.reads.size() || !tasks.reads[i] || info.constant != nullptr) continue;
-      const Extent e = tasks.reads[i](task);
-      const auto in = elements_of(e, info.size());
+      if (!part.reads[i] || info.constant != nullptr) continue;
+      const auto in = elements_of(*part.reads[i], info.size());
       v.in[i] = v.in[i].clone();
       // Kernels read past the end of codes; what they find there is of no meaning.
       for (std::int64_t k = 0; k < info.size(); ++k)
@@ -204,15 +242,15 @@ class Checker {
     for (const int before : {0, 255}) {
       for (const Tensor& t : v.out)
         if (t.defined()) std::memset(t.raw(), before, t.bytes());
-      run_task(context, v, task);
+      run_step(context, v, part.run);
       for (std::size_t k = 0; k < whole.size(); ++k)
-        if (whole[k].defined() && tasks.written(k))
-          check_output(step, tasks.written(k)(task), v.out[k], whole[k], before, cut, task);
+        if (whole[k].defined() && part.writes[k])
+          check_output(step, *part.writes[k], v.out[k], whole[k], before, cut, part.name);
     }
   }
 
   void check_output(const Step& step, const Extent& e, const Tensor& out, const Tensor& whole,
-                    int before, int cut, std::size_t task) {
+                    int before, int cut, const std::string& part) {
     const auto in = elements_of(e, whole.size());
     const std::size_t width = whole.bytes() / std::max<std::size_t>(1, in.size());
     for (std::size_t i = 0; i < in.size(); ++i) {
@@ -222,7 +260,7 @@ class Checker {
                                   return b == static_cast<std::byte>(before);
                                 });
       if (!same)
-        return complain(step, cut, task,
+        return complain(step, cut, part,
                         fmt::format("element {} of {} {}", i, to_string(whole.shape()),
                                     (in[i] ? "is not what it should be; it writes "
                                            : "is written; it should write ") +

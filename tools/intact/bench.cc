@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "bench_against.h"
 #include "command.h"
@@ -143,6 +144,7 @@ void print_summary(const Json& models, const Json& all) {
   }
 }
 
+// Steps that work strip by strip are one row.
 struct Row {
   std::string name, op, shape;
   Work work = {};
@@ -155,11 +157,19 @@ Result<std::vector<Row>> profile(Timed& t, int rounds) {
   std::size_t at = 0;
   const std::function<void(const Step&, double)> record = [&](const Step& step, double us) {
     if (at == rows.size()) {
-      const std::string out = step.out_info.empty() ? "" : to_string(step.out_info[0].shape);
-      rows.push_back({step.node->name,
-                      (step.node->domain.empty() ? "" : step.node->domain + ".") + step.node->op +
-                          (step.node->get_int("bf16", 0) != 0 ? " (bf16)" : ""),
-                      out, work_of(step), us});
+      Row row;
+      row.work = work_of(step);
+      row.us = us;
+      row.name = step.node->name;
+      if (step.joined != nullptr)
+        row.name = fmt::format(
+            "{}", fmt::join(*step.joined |
+                                std::views::transform([](const Step& s) { return s.node->name; }),
+                            " > "));
+      row.op = (step.node->domain.empty() ? "" : step.node->domain + ".") + step.node->op +
+               (step.node->get_int("bf16", 0) != 0 ? " (bf16)" : "");
+      row.shape = step.out_info.empty() ? "" : to_string(step.out_info[0].shape);
+      rows.push_back(std::move(row));
     } else {
       rows[at].us = std::min(rows[at].us, us);
     }

@@ -4,20 +4,28 @@
 #include "runtime/multiply_adds.h"
 
 namespace intact::cli {
+Work& Work::operator+=(const Work& other) {
+  integer += other.integer;
+  real += other.real;
+  return *this;
+}
+
 Work work_of(const Step& step) {
-  if (step.in_info.size() < 2 || step.out_info.empty()) return {};
+  Work sum;
+  if (step.joined != nullptr) {
+    for (const Step& part : *step.joined) sum += work_of(part);
+    return sum;
+  }
+  if (step.in_info.size() < 2 || step.out_info.empty()) return sum;
   const double macs = multiply_adds(*step.node, step.in_info[0].shape, step.in_info[1].shape,
                                     step.out_info[0].shape);
-  return step.node->op.starts_with('Q') ? Work{macs, 0} : Work{0, macs};
+  (step.node->op.starts_with('Q') ? sum.integer : sum.real) = macs;
+  return sum;
 }
 
 Work work_of(const Plan& plan) {
   Work sum;
-  for (const Step& step : plan.steps) {
-    const Work w = work_of(step);
-    sum.integer += w.integer;
-    sum.real += w.real;
-  }
+  for (const Step& step : plan.steps) sum += work_of(step);
   return sum;
 }
 

@@ -11,6 +11,7 @@ struct Work {
   double integer = 0;
   double real = 0;
   [[nodiscard]] double all() const { return integer + real; }
+  Work& operator+=(const Work& other);
 };
 
 Work work_of(const Step& step);

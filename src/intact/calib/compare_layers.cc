@@ -80,7 +80,7 @@ class Shown {
         values.push_back(v);
     }
     for (std::size_t i = 0; i < values.size(); ++i) at_[values[i]] = graph.outputs.size() + i;
-    INTACT_ASSIGN(engine_, make_engine(with_outputs(graph, values), threads));
+    INTACT_ASSIGN(engine_, make_engine(with_outputs(graph, values), {.threads = threads}));
     return {};
   }
   Status run(std::span<const Tensor> inputs, const RunOptions& options) {
@@ -213,8 +213,8 @@ class Comparing {
       Graph piece = cut(typed, layer.piece);
       Graph weights_only = piece.clone();
       let_values_through(weights_only);
-      INTACT_ASSIGN(auto local, make_engine(std::move(piece), threads_));
-      INTACT_ASSIGN(auto weights, make_engine(std::move(weights_only), threads_));
+      INTACT_ASSIGN(auto local, make_engine(std::move(piece), {.threads = threads_}));
+      INTACT_ASSIGN(auto weights, make_engine(std::move(weights_only), {.threads = threads_}));
       local_.push_back(std::move(local));
       weights_.push_back(std::move(weights));
     }

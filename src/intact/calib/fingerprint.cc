@@ -99,7 +99,7 @@ Result<Fingerprint> make_fingerprint(const Graph& graph, int threads,
   for (const Node& node : graph.nodes)
     all += hash_bytes({}, hash_constants(graph, uses, node, false));
   f.nodes.push_back(fold(all));
-  INTACT_ASSIGN(const auto engine, make_engine(graph.clone(), threads));
+  INTACT_ASSIGN(const auto engine, make_engine(graph.clone(), {.threads = threads}));
   for (const std::int64_t size : {64, 32, 8, 1}) {
     std::uint64_t h = 0;
     bool ran = true;

@@ -37,7 +37,7 @@ void expect_rows_give_convolution(const std::string& attributes, const std::stri
   ASSERT_EQ(found.sites.size(), 1u);
   const GemmSite& site = found.sites[0];
   const Tensor x = ramp(input);
-  const auto engine = make_engine(g.clone(), 1);
+  const auto engine = make_engine(g.clone(), {.threads = 1});
   ASSERT_TRUE(engine) << engine.error().text();
   const auto y = (*engine)->run(std::vector<Tensor>{x});
   ASSERT_TRUE(y) << y.error().text();

@@ -89,7 +89,7 @@ class Search {
   }
 
   Status load(const TensorSource& samples) {
-    INTACT_ASSIGN(const auto engine, make_engine(s_.float_model.clone(), s_.threads));
+    INTACT_ASSIGN(const auto engine, make_engine(s_.float_model.clone(), {.threads = s_.threads}));
     INTACT_TRY(samples.restart());
     while (examples_.size() < kMostSamples) {
       INTACT_TRY(progress_.check());
@@ -111,7 +111,7 @@ class Search {
     Decisions decisions = s_.decisions;
     drop_products(islands, placement, decisions);
     INTACT_TRY(write_qdq(graph, placement, std::move(decisions), s_.write));
-    INTACT_ASSIGN(const auto engine, make_engine(std::move(graph), s_.threads));
+    INTACT_ASSIGN(const auto engine, make_engine(std::move(graph), {.threads = s_.threads}));
     std::vector<SampleError> chosen, confirmed;
     for (std::size_t k = 0; k < examples_.size(); ++k) {
       INTACT_ASSIGN(const auto outputs, engine->run(examples_[k].inputs));

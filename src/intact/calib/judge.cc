@@ -128,8 +128,8 @@ double pooled_sqnr(std::span<const SampleError> samples) {
 
 Result<Judgement> judge(const Graph& float_model, Graph quantized, const TensorSource& samples,
                         int threads, const Progress& progress) {
-  INTACT_ASSIGN(const auto f, make_engine(float_model.clone(), threads));
-  INTACT_ASSIGN(const auto q, make_engine(std::move(quantized), threads));
+  INTACT_ASSIGN(const auto f, make_engine(float_model.clone(), {.threads = threads}));
+  INTACT_ASSIGN(const auto q, make_engine(std::move(quantized), {.threads = threads}));
   const std::size_t outputs = float_model.outputs.size();
   const Uses uses = float_model.uses();
   double rows = 0, same = 0;

@@ -142,7 +142,7 @@ class Lockstep {
         graph.value(graph.inputs[i]).type = type;
     }
     INTACT_TRY(graph.sort());
-    return make_engine(std::move(graph), 1);
+    return make_engine(std::move(graph), {.threads = 1});
   }
 
   // Input i of the graph becomes codes of it, behind a DequantizeLinear.

@@ -180,7 +180,8 @@ class Network {
   Status attach(int threads) {
     std::vector<ValueId> outputs;
     for (const std::size_t i : hidden) outputs.push_back(watched[i]);
-    INTACT_ASSIGN(engine, make_engine(with_outputs(graph, outputs), threads));
+    INTACT_ASSIGN(
+        engine, make_engine(with_outputs(graph, outputs), {.threads = threads, .observed = true}));
     index_of.assign(engine->graph().values.size(), -1);
     for (std::size_t i = 0; i < watched.size(); ++i) {
       if (std::find(hidden.begin(), hidden.end(), i) != hidden.end()) continue;
@@ -318,7 +319,7 @@ Result<std::map<std::int32_t, double>> count_multiply_adds(const Graph& graph,
     nodes.push_back(static_cast<std::int32_t>(n));
     for (const ValueId v : {node.in(0), node.in(1), node.out(0)}) wanted.push_back(v);
   }
-  INTACT_ASSIGN(const auto engine, make_engine(with_outputs(graph, wanted), threads));
+  INTACT_ASSIGN(const auto engine, make_engine(with_outputs(graph, wanted), {.threads = threads}));
   INTACT_ASSIGN(const auto plan, engine->plan_for(inputs));
   std::vector<Shape> shapes;
   for (const ValueInfo& info : plan->output_info) shapes.push_back(info.shape);

@@ -9,14 +9,14 @@
 
 namespace intact {
 
-Result<std::shared_ptr<Engine>> make_engine(Graph graph, int threads) {
+Result<std::shared_ptr<Engine>> make_engine(Graph graph, const EngineOptions& options) {
   PassContext context;
   context.evaluate = [](const Node& node, std::span<const Tensor> inputs, const Graph& g) {
     return evaluate_node(g, node, inputs);
   };
   INTACT_TRY(run_passes(graph, session_pipeline(), context));
   graph.compact();
-  return std::make_shared<Engine>(std::move(graph), EngineOptions{.threads = threads});
+  return std::make_shared<Engine>(std::move(graph), options);
 }
 
 Graph with_outputs(const Graph& graph, std::span<const ValueId> values) {

@@ -11,7 +11,7 @@
 namespace intact {
 
 // The session pipeline and the engine.
-Result<std::shared_ptr<Engine>> make_engine(Graph graph, int threads);
+Result<std::shared_ptr<Engine>> make_engine(Graph graph, const EngineOptions& options);
 
 // A copy of the graph with these values as further outputs, in order; those that are outputs
 // already are repeated.

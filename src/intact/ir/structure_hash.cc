@@ -28,10 +28,8 @@ class Speller {
 
  private:
   template <class T>
-    requires std::is_arithmetic_v<T> || std::is_enum_v<T>
-  void add(T x) {
-    add_bytes(&x, sizeof x);
-  }
+  requires std::is_arithmetic_v<T> || std::is_enum_v<T>
+  void add(T x) { add_bytes(&x, sizeof x); }
   void add(const std::string& text) {
     add(text.size());
     add_bytes(text.data(), text.size());

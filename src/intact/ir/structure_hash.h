@@ -1,8 +1,8 @@
 // structure_hash.h: one number for everything in a graph but the elements of large constants.
 //
 // It covers what a run and the packing of weights depend on: operator sets, values with types, maps
-// and small constants, nodes with attributes and bodies, all in their order. It leaves out what they
-// do not: documentation and metadata.
+// and small constants, nodes with attributes and bodies, all in their order. It leaves out what
+// they do not: documentation and metadata.
 #pragma once
 
 #include <cstddef>

@@ -13,7 +13,8 @@ namespace {
 Graph model() {
   auto graph = parse_graph(
       "graph \"g\" {\n  opset 17\n  opset intact 1\n  input %x: float32[N,64]\n"
-      "  input %c: bool[]\n  const %w: float32[64,48] = random(1)\n  const %b: float32[2] = [1, 2]\n"
+      "  input %c: bool[]\n  const %w: float32[64,48] = random(1)\n  const %b: float32[2] = [1, "
+      "2]\n"
       "  %q: uint8[N,48] quant(scale=[0.5], zero_point=[3]) = Some(%x, %w, %b) {axis=1, to=\"s\"}\n"
       "  %y = If(%c | %q) {else_branch=graph \"e\" {\n  opset 17\n  input %e: uint8[N,48]\n"
       "    %f = Relu(%e)\n  output %f\n}}\n  output %y\n}");
@@ -53,7 +54,9 @@ TEST(StructureHash, DependsOnEverythingButDocumentationAndLargeConstants) {
            [](Graph& g) { value(g, "x").type.shape->front() = Dim(3); },
            [](Graph& g) { value(g, "q").quant->zero_point[0] = 4; },
            [](Graph& g) { value(g, "b").constant->mutable_values<float>()[1] = 3; },
-           [](Graph& g) { value(g, "w").constant = Tensor(Dtype::kFloat32, {48, 64}); },
+           [](Graph& g) {
+             value(g, "w").constant = Tensor(Dtype::kFloat32, {48, 64});
+           },
            [](Graph& g) { g.rename(*g.find_value("w"), "v"); },
        })
     EXPECT_TRUE(seen.insert(hash_after(change)).second) << seen.size();

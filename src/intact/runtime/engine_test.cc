@@ -259,9 +259,9 @@ TEST(Engine, AChainOfSumsAndProductsRoundsEachOfThem) {
 // Blocks of a 3x3 depthwise convolution that moves lines, a pointwise one that moves channels, and
 // a sum with the block's input, where it may lie: what other threads still read must not be
 // overwritten, and what they have not written yet must not be read.
-TEST(Engine, ThreadsThatDoNotWaitAfterEachStepGiveTheSameCodes) {
-  constexpr int kC = 64, kH = 20, kW = 12, kBlocks = 6;
-  const auto at = [](int c, int y, int x) {
+void expect_blocks_move_codes(int kH, int kW, int joined, int runs) {
+  constexpr int kC = 64, kBlocks = 6;
+  const auto at = [&](int c, int y, int x) {
     return static_cast<std::size_t>((c * kH + y) * kW + x);
   };
   std::string text = fmt::format(
@@ -303,13 +303,92 @@ TEST(Engine, ThreadsThatDoNotWaitAfterEachStepGiveTheSameCodes) {
                       kBlocks);
   for (const int threads : {1, 2, 3, 5, 16}) {
     auto engine = engine_of(text.c_str(), threads);
-    for (int again = 0; again < 100; ++again) {
-      const auto y = engine->run(
-          std::vector{Tensor::of<std::uint8_t>({1, kC, kH, kW}, std::span<const std::uint8_t>(x))});
+    const std::vector inputs{
+        Tensor::of<std::uint8_t>({1, kC, kH, kW}, std::span<const std::uint8_t>(x))};
+    const auto plan = engine->plan_for(inputs);
+    ASSERT_TRUE(plan.has_value()) << plan.error().text();
+    const auto& steps = (*plan)->steps;
+    EXPECT_EQ(std::count_if(steps.begin(), steps.end(), [](const Step& s) { return s.joined; }),
+              joined);
+    for (int again = 0; again < runs; ++again) {
+      const auto y = engine->run(inputs);
       ASSERT_TRUE(y.has_value()) << y.error().text();
       const auto codes = (*y)[0].values<std::uint8_t>();
       ASSERT_TRUE(std::equal(codes.begin(), codes.end(), wanted.begin(), wanted.end()))
           << threads << " threads";
+    }
+  }
+}
+
+TEST(Engine, ThreadsThatDoNotWaitAfterEachStepGiveTheSameCodes) {
+  expect_blocks_move_codes(20, 12, 0, 100);
+}
+
+TEST(Engine, StepsThatWorkStripByStripGiveTheSameCodes) { expect_blocks_move_codes(203, 64, 6, 3); }
+
+// Windows that reach over the lines of the strip, and of the task, before and after theirs: the
+// bytes are those of steps that run one after another, which an observed engine keeps.
+TEST(Engine, StepsThatWorkStripByStripGiveTheBytesOfWholeValues) {
+  struct Layer {
+    int in, out, group, kernel, stride, dilation, pad;
+  };
+  constexpr Layer kLayers[] = {{8, 96, 1, 3, 1, 1, 1},   {96, 96, 96, 5, 1, 1, 2},
+                               {96, 48, 1, 1, 1, 1, 0},  {48, 96, 1, 3, 1, 2, 0},
+                               {96, 96, 96, 3, 3, 1, 1}, {96, 24, 2, 1, 1, 1, 0}};
+  constexpr int kH = 250, kW = 64;
+  for (const bool integer : {true, false}) {
+    const std::string codes = integer ? " quant(scale=[0.25], zero_point=[7])" : "";
+    std::string text = fmt::format(
+        "graph \"g\" {{\n  opset 17\n  opset intact 1\n  input %x: {0}[1,8,{1},{2}]\n"
+        "  %v0: {0}[1,8,{1},{2}] channels_last{3} = intact.ToChannelsLast(%x)\n",
+        integer ? "uint8" : "float32", kH, kW, codes);
+    int h = kH, w = kW, i = 0;
+    for (const Layer& l : kLayers) {
+      std::vector<int> weights;
+      for (int k = 0; k < l.out * l.in / l.group * l.kernel * l.kernel; ++k)
+        weights.push_back(k * 37 % 101 % 7 - 3);
+      const auto size = [&](int n) {
+        return (n + 2 * l.pad - l.dilation * (l.kernel - 1) - 1) / l.stride + 1;
+      };
+      h = size(h), w = size(w);
+      text += fmt::format(
+          "  const %w{0}: {1}[{2},{3},{4},{4}]{5} = [{6}]\n"
+          "  %v{7}: {8}[1,{2},{9},{10}] channels_last{11} = {12}Conv(%v{0}, %w{0}) {{group = {13}, "
+          "pads = [{14}, {14}, {14}, {14}], strides = [{15}, {15}], dilations = [{16}, {16}]}}\n",
+          i, integer ? "int8" : "float32", l.out, l.in / l.group, l.kernel,
+          integer ? " quant(scale=[0.015625], zero_point=[0])" : "", fmt::join(weights, ", "),
+          i + 1, integer ? "uint8" : "float32", h, w, codes, integer ? "intact.Q" : "", l.group,
+          l.pad, l.stride, l.dilation);
+      ++i;
+    }
+    text += fmt::format("  %y: {}[1,24,{},{}] = intact.ToPlain(%v{})\n  output %y\n}}",
+                        integer ? "uint8" : "float32", h, w, i);
+    std::vector<Tensor> inputs;
+    if (integer) {
+      std::vector<std::uint8_t> x;
+      for (int k = 0; k < 8 * kH * kW; ++k) x.push_back(static_cast<std::uint8_t>(k * 7 % 251));
+      inputs.push_back(Tensor::of<std::uint8_t>({1, 8, kH, kW}, x));
+    } else {
+      std::vector<float> x;
+      for (int k = 0; k < 8 * kH * kW; ++k) x.push_back(static_cast<float>(k * 7 % 251) / 97 - 1);
+      inputs.push_back(Tensor::of<float>({1, 8, kH, kW}, x));
+    }
+    const auto run = [&](int threads, bool observed) {
+      auto graph = parse_graph(text);
+      EXPECT_TRUE(graph.has_value()) << graph.error().text();
+      Engine engine(std::move(*graph), {.threads = threads, .observed = observed});
+      const auto plan = engine.plan_for(inputs);
+      std::size_t joined = 0;
+      for (const Step& s : (*plan)->steps) joined += s.joined == nullptr ? 0 : s.joined->size();
+      EXPECT_EQ(joined == 0, observed) << threads << " threads";
+      auto y = engine.run(inputs);
+      EXPECT_TRUE(y.has_value()) << y.error().text();
+      return (*y)[0];
+    };
+    const Tensor whole = run(1, true);
+    for (const int threads : {1, 2, 3, 4}) {
+      const Tensor y = run(threads, false);
+      EXPECT_EQ(std::memcmp(y.raw(), whole.raw(), whole.bytes()), 0) << threads << " threads";
     }
   }
 }

@@ -99,6 +99,12 @@ bool Extent::covers(const Extent& other) const noexcept {
          other.end * other.row <= end * row;
 }
 
+LineRange LineWindow::of(const LineRange& made) const noexcept {
+  const std::int64_t begin = std::clamp<std::int64_t>(made.begin * stride - before, 0, lines);
+  const std::int64_t end = (made.end - 1) * stride - before + span;
+  return {begin, std::clamp(end, begin, lines)};
+}
+
 void OpContext::run_tasks(std::int64_t count, TaskFn fn) {
   tasks_.count = static_cast<std::size_t>(std::max<std::int64_t>(0, count));
   tasks_.fn = std::move(fn);

@@ -82,6 +82,36 @@ struct StepTasks {
   [[nodiscard]] const ExtentFn& written(std::size_t output) const noexcept;
 };
 
+// The lines of a tensor from `begin` to before `end`: what lies at one height of a channels-last
+// image, all its columns and channels.
+struct LineRange {
+  std::int64_t begin = 0, end = 0;
+
+  [[nodiscard]] std::int64_t count() const noexcept { return end - begin; }
+};
+
+// The lines of an input that lines of the output are made of: for [begin, end)
+//   [begin stride - before, (end - 1) stride - before + span), as far as there are so many.
+struct LineWindow {
+  std::int64_t lines = 0;  // That the input has; 0: any line may need all of it.
+  std::int64_t stride = 1, before = 0, span = 1;
+
+  [[nodiscard]] LineRange of(const LineRange& made) const noexcept;
+  // How many lines `made` lines are made of, away from the edges.
+  [[nodiscard]] std::int64_t of(std::int64_t made) const noexcept {
+    return (made - 1) * stride + span;
+  }
+};
+
+// A step that can make any lines of output 0 by themselves, and reads of the inputs no others than
+// those these are made of. Such steps are joined (plan_strips.h).
+using LinesFn = std::function<void(const StepArgs&, const LineRange&)>;
+struct StepLines {
+  std::int64_t count = 0;  // 0: the step cannot.
+  LinesFn fn;
+  std::vector<LineWindow> reads;  // By input; missing ones: all of it.
+};
+
 // One node being planned.
 class OpContext {
  public:
@@ -131,6 +161,8 @@ class OpContext {
   void writes(ExtentFn extent) { tasks_.writes = std::move(extent); }
   void writes(std::size_t i, ExtentFn extent);
   void reads(std::size_t i, ExtentFn extent);
+  // The same step, line by line.
+  void lines(StepLines lines) { lines_ = std::move(lines); }
 
   // Returns the object that `make` returns (Result<std::shared_ptr<T>>), made once a model for this
   // node and tag; once a plan where constants of the node are not the model's but the plan's.
@@ -146,6 +178,7 @@ class OpContext {
   std::size_t scratch_bytes_ = 0;
   StepFn fn_;
   StepTasks tasks_;
+  StepLines lines_;
   ValueId awaited_ = kNoValue;     // What known() did not find.
   std::int64_t wanted_parts_ = 0;  // For tests: how many parts() asks for, whatever that costs.
 

@@ -9,6 +9,7 @@
 #include "base/align.h"
 #include "base/fp_env.h"
 #include "runtime/plan_lanes.h"
+#include "runtime/plan_strips.h"
 #include "runtime/step_cost.h"
 
 namespace intact {
@@ -260,6 +261,7 @@ class Planner {
     const double us = step_cost_us(node, step.in_info, step.out_info);
     step.alone = us < kLeastSharedUs;
     if (tasks_a_thread(us, options_.threads) == 1) step.tasks = std::move(context.tasks_);
+    step.lines = std::move(context.lines_);
     step_values_.push_back({node.inputs, node.outputs});
     plan_->steps.push_back(std::move(step));
   }
@@ -337,6 +339,62 @@ class Planner {
     return values;
   }
 
+  // The input by which a step is the only one to read what the step before it makes, and that is
+  // all which that one makes.
+  std::optional<std::size_t> through(std::size_t s) const {
+    const auto& [in, out] = step_values_[s];
+    const auto& made = step_values_[s - 1].second;
+    if (made.size() != 1 || made[0] == kNoValue) return {};
+    const std::int32_t block = block_[at(made[0])];
+    if (block < 0 || blocks_[at(block)].last != static_cast<std::int32_t>(s)) return {};
+    std::optional<std::size_t> input;
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      if (in[i] == kNoValue || block_[at(in[i])] != block) continue;
+      if (input) return {};
+      input = i;
+    }
+    return input;
+  }
+
+  // Joins steps that work line by line, now that it is known which step reads what.
+  void join_steps() {
+    std::vector<Step> steps;
+    std::vector<std::pair<std::vector<ValueId>, std::vector<ValueId>>> values;
+    std::vector<std::int32_t> number;  // By that of a step until now.
+    for (std::size_t s = 0; s < plan_->steps.size();) {
+      const std::size_t first = s;
+      std::vector<ValueId> in = step_values_[s].first;
+      Strips strips(std::move(plan_->steps[s]));
+      for (++s; s < plan_->steps.size(); ++s) {
+        const auto input = through(s);
+        if (!input || !strips.join(plan_->steps[s], *input, options_.threads)) break;
+        blocks_[at(block_[at(step_values_[s - 1].second[0])])].bytes = 0;
+        const std::size_t at_input = in.size() + *input;
+        in.insert(in.end(), step_values_[s].first.begin(), step_values_[s].first.end());
+        in[at_input] = kNoValue;
+      }
+      // What another of them reads, or what is in no place, is not overwritten.
+      std::erase_if(takeovers_, [&](const Takeover& t) {
+        const auto step = static_cast<std::size_t>(t.step);
+        if (step < first || step >= s) return false;
+        return step + 1 < s || std::count_if(in.begin(), in.end(), [&](ValueId id) {
+                                 return id != kNoValue && block_[at(id)] == t.from;
+                               }) > 1;
+      });
+      number.resize(s, static_cast<std::int32_t>(steps.size()));
+      steps.push_back(Strips::as_step(std::move(strips), options_.threads));
+      values.emplace_back(std::move(in), step_values_[s - 1].second);
+    }
+    number.push_back(static_cast<std::int32_t>(steps.size()));
+    for (Block& block : blocks_) {
+      block.first = number[at(block.first)];
+      block.last = number[at(block.last)];
+    }
+    for (Takeover& t : takeovers_) t.step = number[at(t.step)];
+    plan_->steps = std::move(steps);
+    step_values_ = std::move(values);
+  }
+
   Result<std::shared_ptr<const Plan>> finish() {
     const auto end = static_cast<std::int32_t>(plan_->steps.size());
     std::vector<std::int32_t> block_output(blocks_.size(), -1);
@@ -360,8 +418,7 @@ class Planner {
       for (const ValueId id : carried) touch(id, end);
       plan_->infos = infos_;
     }
-    if (options_.keep_all)
-      for (Block& block : blocks_) block.last = end;
+    if (!options_.whole_values) join_steps();
     for (std::size_t b = 0; b < blocks_.size(); ++b)
       if (block_output[b] >= 0) blocks_[b].bytes = 0;
     const std::vector<std::int32_t> together =

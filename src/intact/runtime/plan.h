@@ -48,6 +48,9 @@ struct Step {
   // is planned as if steps that do not wait ran at the same time as the ones before.
   bool waits = true;
   StepTasks tasks;  // In lanes, unless alone. Then it is lane 0's.
+
+  StepLines lines;                            // While planning.
+  const std::vector<Step>* joined = nullptr;  // What this one does strip by strip (plan_strips.h).
 };
 
 struct Plan {
@@ -72,8 +75,8 @@ struct Plan {
 
 struct PlanOptions {
   int threads = 1;
-  // Every value stays readable until the run ends: for observers and comparison.
-  bool keep_all = false;
+  // Every value is there as a whole when its step has run, for observers.
+  bool whole_values = false;
 };
 
 // Returns whether kernels may read elements of this type up to kSlackBytes past the last one: codes

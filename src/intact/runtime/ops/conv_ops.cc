@@ -67,8 +67,9 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
       e.codes_out ? align_up(static_cast<std::size_t>(strip_rows * row_elements) * sizeof(float))
                   : 0;
   c.scratch(strip * static_cast<std::size_t>(c.threads()));
-  c.run_tasks(batch * cut.parts, [=](const StepArgs& args, std::size_t t) {
-    const auto run_rows = [&](std::int64_t image, std::int64_t first, std::int64_t last) {
+  run_windows(c, {cut, {}}, g, [=](const StepArgs& args, const WindowPiece& piece) {
+    const std::int64_t image = piece.image;
+    const auto run_rows = [&](std::int64_t first, std::int64_t last) {
       const std::int64_t offset = (image * g.out_h + first) * row_elements;
       // Rows that become codes live in scratch until then.
       float* rows = e.codes_out
@@ -95,17 +96,15 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
         a.epilogue.residual_stride = channels;
       }
       kernel->depthwise(a);
-      ChainPiece piece{rows,  channels, (a.row_end - first) * g.out_w, channels, offset, channels,
-                       image, 0};
-      e.chain.run(piece, args);
+      ChainPiece chained{rows,  channels, (a.row_end - first) * g.out_w, channels, offset, channels,
+                         image, 0};
+      e.chain.run(chained, args);
       if (e.codes_out)
-        Chain::store_codes(e.chain.codes_kernel(), e.code, rows, channels, piece.rows, channels,
+        Chain::store_codes(e.chain.codes_kernel(), e.code, rows, channels, chained.rows, channels,
                            args.output<std::uint8_t>(0) + offset, channels);
     };
-    const std::int64_t image = static_cast<std::int64_t>(t) / cut.parts;
-    const std::int64_t end = cut.end(static_cast<std::int64_t>(t) % cut.parts);
-    std::int64_t row = cut.begin(static_cast<std::int64_t>(t) % cut.parts);
-    for (; row < end; row += strip_rows) run_rows(image, row, std::min(end, row + strip_rows));
+    for (std::int64_t row = piece.lines.begin; row < piece.lines.end; row += strip_rows)
+      run_rows(row, std::min(piece.lines.end, row + strip_rows));
   });
   return {};
 }
@@ -279,6 +278,16 @@ Status run_all(OpContext& c, std::vector<GemmConv> convs, const FloatEpilogue& e
   const std::int64_t image_elems = rounded > 0 ? in_elems / rounded * pixel_pairs : in_elems;
   c.scratch(workers + align_up(static_cast<std::size_t>(pixels * pixel_pairs) * sizeof(float)));
   const Cut rounding = Cut::of(pixels, c.parts());
+  if (convs.size() == 1 && rounded == 0 && !convs[0].by_rows) {
+    const GemmConv& conv = convs[0];
+    declare_lines(c, conv.window, [=](const StepArgs& args, const LineRange& l) {
+      std::byte* own = args.scratch + ThreadPool::worker() * scratch;
+      run_gemm_conv(
+          conv, e,
+          {args, 0, args.input<float>(0), 0, own, reinterpret_cast<float*>(own + conv_bytes)},
+          l.begin * conv.window.out_w, l.end * conv.window.out_w, 0, panels_of(conv.b->shape.n));
+    });
+  }
   c.run([=, convs = std::move(convs), tasks = std::move(tasks)](const StepArgs& args) {
     const float* in = args.input<float>(0);
     if (rounded > 0) {
@@ -462,7 +471,6 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
   // One row, as in a global pool, is cut by channels.
   const WindowCut cut{Cut::of(g.out_h, c.parts(batch)),
                       Cut::of(channels, g.out_h == 1 ? c.parts(batch) : 1, codes ? 64 : 16)};
-  declare_windows(c, cut, g);
   if (codes) {
     const auto* kernel = &select_kernel<PoolU8Kernel>(isa);
     PoolU8Args base;
@@ -485,14 +493,13 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
     }
     const std::size_t scratch = align_up(kernel->scratch_bytes(channels));
     c.scratch(scratch * static_cast<std::size_t>(c.threads()));
-    c.run_tasks(batch * cut.tasks(), [=](const StepArgs& args, std::size_t t) {
-      const std::int64_t image = cut.image(t), first = cut.columns.begin(cut.column_part(t));
+    run_windows(c, cut, g, [=](const StepArgs& args, const WindowPiece& p) {
       PoolU8Args a = base;
-      a.channels = cut.columns.end(cut.column_part(t)) - first;
-      a.in = args.input<std::uint8_t>(0) + image * g.in_h * a.in_row_bytes + first;
-      a.out = args.output<std::uint8_t>(0) + image * g.out_h * a.out_row_bytes + first;
-      a.row_begin = cut.rows.begin(cut.row_part(t));
-      a.row_end = cut.rows.end(cut.row_part(t));
+      a.channels = p.last - p.first;
+      a.in = args.input<std::uint8_t>(0) + p.image * g.in_h * a.in_row_bytes + p.first;
+      a.out = args.output<std::uint8_t>(0) + p.image * g.out_h * a.out_row_bytes + p.first;
+      a.row_begin = p.lines.begin;
+      a.row_end = p.lines.end;
       a.scratch = args.scratch + ThreadPool::worker() * scratch;
       kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
     });
@@ -500,25 +507,24 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
   }
   INTACT_TRY(c.require(0, Dtype::kFloat32));
   const auto* kernel = &select_kernel<WindowF32Kernel>(isa);
-  c.run_tasks(
-      batch * cut.tasks(), [=, pad_bottom = window.pad_bottom, pad_right = window.pad_right](
-                               const StepArgs& args, std::size_t t) {
-        const std::int64_t image = cut.image(t), first = cut.columns.begin(cut.column_part(t));
-        WindowF32Args a;
-        a.channels = cut.columns.end(cut.column_part(t)) - first;
-        a.window = g;
-        a.in_pixel_stride = a.out_pixel_stride = channels;
-        a.in_row_stride = channels * g.in_w;
-        a.out_row_stride = channels * g.out_w;
-        a.in = args.input<float>(0) + image * g.in_h * a.in_row_stride + first;
-        a.out = args.output<float>(0) + image * g.out_h * a.out_row_stride + first;
-        a.row_begin = cut.rows.begin(cut.row_part(t));
-        a.row_end = cut.rows.end(cut.row_part(t));
-        a.include_pad = include_pad;
-        a.pad_bottom = pad_bottom;
-        a.pad_right = pad_right;
-        kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
-      });
+  run_windows(c, cut, g,
+              [=, pad_bottom = window.pad_bottom, pad_right = window.pad_right](
+                  const StepArgs& args, const WindowPiece& p) {
+                WindowF32Args a;
+                a.channels = p.last - p.first;
+                a.window = g;
+                a.in_pixel_stride = a.out_pixel_stride = channels;
+                a.in_row_stride = channels * g.in_w;
+                a.out_row_stride = channels * g.out_w;
+                a.in = args.input<float>(0) + p.image * g.in_h * a.in_row_stride + p.first;
+                a.out = args.output<float>(0) + p.image * g.out_h * a.out_row_stride + p.first;
+                a.row_begin = p.lines.begin;
+                a.row_end = p.lines.end;
+                a.include_pad = include_pad;
+                a.pad_bottom = pad_bottom;
+                a.pad_right = pad_right;
+                kind == Pool::kMax ? kernel->max(a) : kernel->average(a);
+              });
   return {};
 }
 

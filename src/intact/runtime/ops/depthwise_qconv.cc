@@ -67,13 +67,11 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
   const std::size_t scratch = kernel_scratch + align_up(strip);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const WindowGeometry& g = window.geometry;
-  declare_windows(c, {rows, {}}, g);
-  declare_operands(c, e);
-  c.run_tasks(batch * rows.parts, [=, window = g](const StepArgs& args, std::size_t t) {
+  run_windows(c, {rows, {}}, g, [=, window = g](const StepArgs& args, const WindowPiece& piece) {
+    const std::int64_t image = piece.image;
+    const LineRange& lines = piece.lines;
     const auto out_pixel =
         static_cast<std::ptrdiff_t>(channels) * static_cast<std::ptrdiff_t>(e.element_bytes());
-    const std::int64_t image = static_cast<std::int64_t>(t) / rows.parts;
-    const std::int64_t part = static_cast<std::int64_t>(t) % rows.parts;
     std::byte* own = args.scratch + ThreadPool::worker() * scratch;
     DwconvU8S8Args a;
     a.shape = shape;
@@ -97,8 +95,8 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
       a.out_row_bytes = a.out_pixel_bytes * out_w;
     }
     // What goes through float stays in a strip of one row.
-    const std::int64_t step = through_float ? 1 : rows.end(part) - rows.begin(part);
-    for (std::int64_t first = rows.begin(part); first < rows.end(part); first += step) {
+    const std::int64_t step = through_float ? 1 : lines.count();
+    for (std::int64_t first = lines.begin; first < lines.end; first += step) {
       a.row_begin = first;
       a.row_end = first + step;
       if (through_float) a.out = reinterpret_cast<std::byte*>(floats) - first * a.out_row_bytes;
@@ -107,6 +105,7 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
                       first * out_w, step * out_w, out_h * out_w, channels, args);
     }
   });
+  declare_operands(c, e);
   return {};
 }
 

@@ -42,15 +42,22 @@ void declare_elements(OpContext& c, const ElementCut& cut) {
 
 namespace {
 
-// The lines of an image that the output lines [first, last) see.
-std::pair<std::int64_t, std::int64_t> lines_seen(const WindowGeometry& g, std::int64_t first,
-                                                 std::int64_t last) {
-  const std::int64_t end =
-      (last - 1) * g.stride_h - g.pad_top + (g.kernel_h - 1) * g.dilation_h + 1;
-  return {std::max<std::int64_t>(0, first * g.stride_h - g.pad_top), std::min(g.in_h, end)};
+// The lines of the image under the window.
+LineWindow lines_under(const WindowGeometry& g) {
+  return {g.in_h, g.stride_h, g.pad_top, (g.kernel_h - 1) * g.dilation_h + 1};
 }
 
 }  // namespace
+
+void declare_lines(OpContext& c, const WindowGeometry& g, LinesFn fn) {
+  const ValueInfo& y = c.outputs_[0];
+  if (y.layout != Layout::kChannelsLast || y.shape[0] != 1) return;
+  StepLines lines{g.out_h, std::move(fn), std::vector<LineWindow>(c.input_count())};
+  for (std::size_t i = 1; i < c.input_count(); ++i)
+    if (c.input(i).shape == y.shape && c.input(i).layout == y.layout) lines.reads[i] = {g.out_h};
+  if (c.input(0).layout == Layout::kChannelsLast) lines.reads[0] = lines_under(g);
+  c.lines(std::move(lines));
+}
 
 void declare_windows(OpContext& c, const WindowCut& cut, const WindowGeometry& g) {
   const auto columns = [cut](std::size_t t, std::int64_t channels) {
@@ -68,7 +75,7 @@ void declare_windows(OpContext& c, const WindowCut& cut, const WindowGeometry& g
   const bool pixels = x.layout == Layout::kChannelsLast || x.shape[1] == 1;
   c.reads(0, [=, channels = x.shape[1]](std::size_t t) {
     const auto [top, bottom] =
-        lines_seen(g, cut.rows.begin(cut.row_part(t)), cut.rows.end(cut.row_part(t)));
+        lines_under(g).of({cut.rows.begin(cut.row_part(t)), cut.rows.end(cut.row_part(t))});
     if (pixels) {
       const auto [first, last] = columns(t, channels);
       const std::int64_t image = cut.image(t) * g.in_h;
@@ -100,7 +107,8 @@ void declare_products(OpContext& c, const ProductTasks& tasks, std::int64_t k,
     std::int64_t first = tasks.cut.rows.begin(part), last = tasks.cut.rows.end(part);
     std::int64_t rows = tasks.rows;
     if (windows) {
-      const auto [top, bottom] = lines_seen(g, first / g.out_w, (last + g.out_w - 1) / g.out_w);
+      const auto [top, bottom] =
+          lines_under(g).of({first / g.out_w, (last + g.out_w - 1) / g.out_w});
       first = top * g.in_w;
       last = bottom * g.in_w;
       rows = g.in_h * g.in_w;
@@ -127,13 +135,31 @@ void declare_phases(OpContext& c, const TransposedWindow& window, const Cut& row
     std::int64_t top = any.in_h, bottom = 0;
     for (const TransposedPhase& phase : phases) {
       const auto [first, last] =
-          lines_seen(phase.window, rows.begin(part), std::min(rows.end(part), phase.window.out_h));
+          lines_under(phase.window)
+              .of({rows.begin(part), std::min(rows.end(part), phase.window.out_h)});
       if (first >= last) continue;
       top = std::min(top, first);
       bottom = std::max(bottom, last);
     }
     const std::int64_t line = any.in_w * channels, image = task / rows.parts * any.in_h;
     return Extent{line, image + top, image + bottom, 0, line};
+  });
+}
+
+void run_windows(OpContext& c, const WindowCut& cut, const WindowGeometry& g, WindowFn fn) {
+  declare_windows(c, cut, g);
+  const std::int64_t channels = c.outputs_[0].shape[1];
+  c.run_tasks(c.outputs_[0].shape[0] * cut.tasks(), [=](const StepArgs& args, std::size_t t) {
+    const std::int64_t row = cut.row_part(t), column = cut.column_part(t);
+    WindowPiece piece{cut.image(t), {cut.rows.begin(row), cut.rows.end(row)}, 0, channels};
+    if (cut.columns.parts > 1) {
+      piece.first = cut.columns.begin(column);
+      piece.last = cut.columns.end(column);
+    }
+    fn(args, piece);
+  });
+  declare_lines(c, g, [=, fn = std::move(fn)](const StepArgs& args, const LineRange& lines) {
+    fn(args, {0, lines, 0, channels});
   });
 }
 

@@ -66,6 +66,21 @@ struct WindowCut {
 // channels, or all of them where the cut has one column.
 void declare_windows(OpContext& c, const WindowCut& cut, const WindowGeometry& g);
 
+// The same step line by line: the lines of input 0 under the window, and the same lines of inputs
+// that lie as the output does.
+void declare_lines(OpContext& c, const WindowGeometry& g, LinesFn fn);
+
+// A piece of the output: lines of an image, channels [first, last) of them.
+struct WindowPiece {
+  std::int64_t image = 0;
+  LineRange lines;
+  std::int64_t first = 0, last = 0;
+};
+using WindowFn = std::function<void(const StepArgs&, const WindowPiece&)>;
+
+// Runs a step that can make any such piece, as tasks and line by line.
+void run_windows(OpContext& c, const WindowCut& cut, const WindowGeometry& g, WindowFn fn);
+
 // Tasks that are rows and columns of products with a constant right side: one an image and group of
 // columns, numbered along the groups.
 struct ProductTasks {

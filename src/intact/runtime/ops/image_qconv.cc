@@ -62,40 +62,41 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
   const std::size_t slab = align_up(image_rows.scratch_bytes(strip_rows));
   const std::size_t scratch = slab + int_gemm_scratch(*packed, e);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
-  declare_windows(c, {cut, {}}, outer);
+  run_windows(c, {cut, {}}, outer,
+              [=, outer = window.geometry](const StepArgs& args, const WindowPiece& piece) {
+                const std::int64_t image = piece.image;
+                const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
+                const auto run_strip = [&](std::int64_t first, std::int64_t last) {
+                  std::byte* own = args.scratch + ThreadPool::worker() * scratch;
+                  auto* rows = reinterpret_cast<std::uint8_t*>(own);
+                  image_rows.fill(args, image, first, last, rows);
+                  WindowGeometry inner =
+                      outer;  // Over the padded rows, with runs of pixels for taps.
+                  inner.in_h = image_rows.rows_for(last - first);
+                  inner.in_w = image_rows.width();
+                  inner.out_h = last - first;
+                  inner.kernel_w = 1;
+                  inner.pad_top = inner.pad_left = 0;
+                  IntGemmRows a;
+                  a.count = inner.out_h * inner.out_w;
+                  a.a = rows;
+                  a.window = &inner;
+                  a.in_pixel_bytes = in_channels;
+                  a.in_row_bytes = image_rows.pitch();
+                  IntGemmOut out;
+                  out.row_bytes = out_channels * element;
+                  out.offset = (image * outer.out_h + first) * outer.out_w * out_channels;
+                  out.out = args.out[0] + out.offset * element;
+                  out.image = image;
+                  out.residual = e.residual(args, out.offset);
+                  out.residual_row_bytes = e.residual_bytes(out_channels);
+                  run_int_gemm(*packed, e, a, out, args, 0, a.count, 0, panels_of(out_channels),
+                               own + slab);
+                };
+                for (std::int64_t row = piece.lines.begin; row < piece.lines.end; row += strip_rows)
+                  run_strip(row, std::min(piece.lines.end, row + strip_rows));
+              });
   declare_operands(c, e);
-  c.run_tasks(batch * cut.parts, [=, outer = window.geometry](const StepArgs& args, std::size_t t) {
-    const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
-    const auto run_strip = [&](std::int64_t image, std::int64_t first, std::int64_t last) {
-      std::byte* own = args.scratch + ThreadPool::worker() * scratch;
-      auto* rows = reinterpret_cast<std::uint8_t*>(own);
-      image_rows.fill(args, image, first, last, rows);
-      WindowGeometry inner = outer;  // Over the padded rows, with runs of pixels for taps.
-      inner.in_h = image_rows.rows_for(last - first);
-      inner.in_w = image_rows.width();
-      inner.out_h = last - first;
-      inner.kernel_w = 1;
-      inner.pad_top = inner.pad_left = 0;
-      IntGemmRows a;
-      a.count = inner.out_h * inner.out_w;
-      a.a = rows;
-      a.window = &inner;
-      a.in_pixel_bytes = in_channels;
-      a.in_row_bytes = image_rows.pitch();
-      IntGemmOut out;
-      out.row_bytes = out_channels * element;
-      out.offset = (image * outer.out_h + first) * outer.out_w * out_channels;
-      out.out = args.out[0] + out.offset * element;
-      out.image = image;
-      out.residual = e.residual(args, out.offset);
-      out.residual_row_bytes = e.residual_bytes(out_channels);
-      run_int_gemm(*packed, e, a, out, args, 0, a.count, 0, panels_of(out_channels), own + slab);
-    };
-    const std::int64_t image = static_cast<std::int64_t>(t) / cut.parts;
-    const std::int64_t end = cut.end(static_cast<std::int64_t>(t) % cut.parts);
-    std::int64_t row = cut.begin(static_cast<std::int64_t>(t) % cut.parts);
-    for (; row < end; row += strip_rows) run_strip(image, row, std::min(end, row + strip_rows));
-  });
   return {};
 }
 

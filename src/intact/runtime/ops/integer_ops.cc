@@ -133,40 +133,50 @@ Status plan_qconv(OpContext& c) {
   const ProductTasks tasks{cut, rows, group_out, groups};
   declare_products(c, tasks, group_in, pointwise ? nullptr : &geometry);
   declare_operands(c, e);
-  c.run_tasks(spans * groups * cut.tasks(),
-              [=, packed = std::move(packed)](const StepArgs& args, std::size_t t) {
-                const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
-                std::byte* own = args.scratch + ThreadPool::worker() * scratch;
-                const std::int64_t task = tasks.task(t);
-                const std::int64_t row_part = cut.row_part(task), panel_part = cut.panel_part(task);
-                const std::int64_t g = tasks.group(t), image = tasks.image(t);
-                IntGemmRows a;
-                a.count = rows;
-                a.a = args.input<std::uint8_t>(0) +
-                      image * geometry.in_h * geometry.in_w * in_channels + g * group_in;
-                a.row_bytes = in_channels;
-                if (!pointwise) {
-                  a.window = &geometry;
-                  a.in_pixel_bytes = in_channels;
-                  a.in_row_bytes = in_channels * geometry.in_w;
-                  a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
-                }
-                if (joined) {
-                  a.runs = &runs;
-                  a.edges = reinterpret_cast<std::uint8_t*>(own);
-                }
-                IntGemmOut out;
-                out.row_bytes = out_channels * element;
-                out.out = args.out[0] + image * pixels * out.row_bytes + g * group_out * element;
-                out.residual = e.residual(args, image * pixels * out_channels + g * group_out);
-                out.residual_row_bytes = e.residual_bytes(out_channels);
-                out.offset = image * pixels * out_channels + g * group_out;
-                out.image = image;
-                out.channel = g * group_out;
-                run_int_gemm(*packed[static_cast<std::size_t>(g)], e, a, out, args,
-                             cut.rows.begin(row_part), cut.rows.end(row_part),
-                             cut.panels.begin(panel_part), cut.panels.end(panel_part), own + edges);
-              });
+  // Rows and panels of one group's product.
+  const auto product = [=, packed = std::move(packed)](const StepArgs& args, std::int64_t image,
+                                                       std::int64_t g, const LineRange& pixels_made,
+                                                       const LineRange& panels) {
+    const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
+    std::byte* own = args.scratch + ThreadPool::worker() * scratch;
+    IntGemmRows a;
+    a.count = rows;
+    a.a = args.input<std::uint8_t>(0) + image * geometry.in_h * geometry.in_w * in_channels +
+          g * group_in;
+    a.row_bytes = in_channels;
+    if (!pointwise) {
+      a.window = &geometry;
+      a.in_pixel_bytes = in_channels;
+      a.in_row_bytes = in_channels * geometry.in_w;
+      a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
+    }
+    if (joined) {
+      a.runs = &runs;
+      a.edges = reinterpret_cast<std::uint8_t*>(own);
+    }
+    IntGemmOut out;
+    out.row_bytes = out_channels * element;
+    out.out = args.out[0] + image * pixels * out.row_bytes + g * group_out * element;
+    out.residual = e.residual(args, image * pixels * out_channels + g * group_out);
+    out.residual_row_bytes = e.residual_bytes(out_channels);
+    out.offset = image * pixels * out_channels + g * group_out;
+    out.image = image;
+    out.channel = g * group_out;
+    run_int_gemm(*packed[static_cast<std::size_t>(g)], e, a, out, args, pixels_made.begin,
+                 pixels_made.end, panels.begin, panels.end, own + edges);
+  };
+  c.run_tasks(spans * groups * cut.tasks(), [=](const StepArgs& args, std::size_t t) {
+    const std::int64_t row_part = cut.row_part(tasks.task(t));
+    const std::int64_t panel_part = cut.panel_part(tasks.task(t));
+    product(args, tasks.image(t), tasks.group(t),
+            {cut.rows.begin(row_part), cut.rows.end(row_part)},
+            {cut.panels.begin(panel_part), cut.panels.end(panel_part)});
+  });
+  declare_lines(c, geometry, [=](const StepArgs& args, const LineRange& lines) {
+    for (std::int64_t g = 0; g < groups; ++g)
+      product(args, 0, g, {lines.begin * geometry.out_w, lines.end * geometry.out_w},
+              {0, panels_of(group_out)});
+  });
   return {};
 }
 
