@@ -324,7 +324,10 @@ TEST(Engine, ThreadsThatDoNotWaitAfterEachStepGiveTheSameCodes) {
   expect_blocks_move_codes(20, 12, 0, 100);
 }
 
-TEST(Engine, StepsThatWorkStripByStripGiveTheSameCodes) { expect_blocks_move_codes(203, 64, 6, 3); }
+TEST(Engine, StepsThatWorkStripByStripGiveTheSameCodes) {
+  // Values of 5 MiB: more than a second-level cache.
+  expect_blocks_move_codes(640, 128, 6, 2);
+}
 
 // Windows that reach over the lines of the strip, and of the task, before and after theirs: the
 // bytes are those of steps that run one after another, which an observed engine keeps.
@@ -335,7 +338,7 @@ TEST(Engine, StepsThatWorkStripByStripGiveTheBytesOfWholeValues) {
   constexpr Layer kLayers[] = {{8, 96, 1, 3, 1, 1, 1},   {96, 96, 96, 5, 1, 1, 2},
                                {96, 48, 1, 1, 1, 1, 0},  {48, 96, 1, 3, 1, 2, 0},
                                {96, 96, 96, 3, 3, 1, 1}, {96, 24, 2, 1, 1, 1, 0}};
-  constexpr int kH = 250, kW = 64;
+  constexpr int kH = 300, kW = 192;
   for (const bool integer : {true, false}) {
     const std::string codes = integer ? " quant(scale=[0.25], zero_point=[7])" : "";
     std::string text = fmt::format(
@@ -353,7 +356,8 @@ TEST(Engine, StepsThatWorkStripByStripGiveTheBytesOfWholeValues) {
       h = size(h), w = size(w);
       text += fmt::format(
           "  const %w{0}: {1}[{2},{3},{4},{4}]{5} = [{6}]\n"
-          "  %v{7}: {8}[1,{2},{9},{10}] channels_last{11} = {12}Conv(%v{0}, %w{0}) {{group = {13}, "
+          "  %v{7}: {8}[1,{2},{9},{10}] channels_last{11} = {12}Conv(%v{0}, %w{0}) {{group = "
+          "{13}, "
           "pads = [{14}, {14}, {14}, {14}], strides = [{15}, {15}], dilations = [{16}, {16}]}}\n",
           i, integer ? "int8" : "float32", l.out, l.in / l.group, l.kernel,
           integer ? " quant(scale=[0.015625], zero_point=[0])" : "", fmt::join(weights, ", "),

@@ -14,23 +14,23 @@
 namespace intact {
 namespace {
 
-// A smaller value stays in the second-level cache as a whole, or nearly so.
-constexpr std::int64_t kLeastBytes = std::int64_t{256} << 10;
 // Of the lines in flight there is room for this share of the values that they are of.
 constexpr std::int64_t kLeastSaved = 2;
 // A worker has memory for so many times the lines of a strip: they are moved less often.
 constexpr std::int64_t kRoom = 2;
-constexpr std::int64_t kLeastLines = 2;
+// Shorter strips spend their time between kernels.
+constexpr std::int64_t kLeastLines = 4;
 // Lines of a value that are made twice.
 constexpr double kMostTwice = 0.04;
 
-// What a core's second-level cache has for a worker's lines in flight; and for the weights, which
-// every strip reads again.
-std::int64_t room_in_cache() {
+std::int64_t second_level_cache() {
   constexpr std::int64_t kUsual = std::int64_t{512} << 10;
   static const std::int64_t size = sysconf(_SC_LEVEL2_CACHE_SIZE);
-  return 3 * (size > 0 ? size : kUsual) / 4;
+  return size > 0 ? size : kUsual;
 }
+
+// For a worker's lines in flight; and for the weights, which every strip reads again.
+std::int64_t room_in_cache() { return 3 * second_level_cache() / 4; }
 
 }  // namespace
 
@@ -92,7 +92,7 @@ std::int64_t Strips::parts(const Members& members, int threads, std::int64_t mos
 bool Strips::join(Step& next, std::size_t input, int threads) {
   if (steps_.back().lines.count == 0 || next.lines.count == 0 || input >= next.lines.reads.size() ||
       next.lines.reads[input].lines != members_.back().lines ||
-      members_.back().lines * members_.back().line_bytes < kLeastBytes)
+      members_.back().lines * members_.back().line_bytes < second_level_cache())
     return false;
   Members joined = members_;
   joined.push_back(member(next));

@@ -24,8 +24,8 @@ class Strips {
 
   // Joins `next`, of whose inputs `input` is what the last step makes and nothing else reads, for
   // so many threads. Returns false, and takes nothing, where that is not possible or not worth it:
-  // the value is small, the lines in flight do not fit the cache, or tasks would make too many
-  // lines twice.
+  // the value stays in the second-level cache as a whole, a strip's lines do not, or tasks would
+  // make too many lines twice.
   bool join(Step& next, std::size_t input, int threads);
 
   [[nodiscard]] std::size_t size() const noexcept { return steps_.size(); }
