@@ -64,14 +64,13 @@ bool plan_arithmetic(OpContext& c, const Chain& chain, const OptionalMap& x, con
   const std::int64_t cols = std::max<std::int64_t>(1, c.outputs_[0].memory_shape().back());
   const std::int64_t side = rows_side_by_side(cols);
   const ElementCut cut = ElementCut::of(c);
-  declare_elements(c, cut);
   // An operand with a value a column is repeated for the rows side by side.
   const std::int64_t repeated = side > 1 ? side * cols : 0;
   const std::size_t scratch =
       align_up(static_cast<std::size_t>(repeated) * sizeof(float) * steps.size());
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const float inverse = y ? exact_inverse(static_cast<float>(y->scale)) : 0.0f;
-  c.run_tasks(cut.tasks(), [=](const StepArgs& args, std::size_t t) {
+  run_elements(c, cut, [=](const StepArgs& args, const ElementPiece& part) {
     auto* own = reinterpret_cast<float*>(args.scratch + ThreadPool::worker() * scratch);
     const auto run = [&](const Rectangle& r, std::int64_t abreast) {
       if (r.rows == 0) return;
@@ -89,7 +88,7 @@ bool plan_arithmetic(OpContext& c, const Chain& chain, const OptionalMap& x, con
             operand_at(args, static_cast<std::size_t>(op.input),
                        op.codes ? std::optional(op.map) : std::nullopt,
                        same                                     ? at
-                       : op.operand == Chain::Layout::kPerImage ? cut.image(t) * cols + r.col
+                       : op.operand == Chain::Layout::kPerImage ? part.image * cols + r.col
                        : op.operand == Chain::Layout::kScalar   ? 0
                                                                 : r.col);
         b.row = same ? g.cols : 0;
@@ -113,7 +112,7 @@ bool plan_arithmetic(OpContext& c, const Chain& chain, const OptionalMap& x, con
       }
       chain.codes_kernel().arithmetic(g);
     };
-    visit_rectangles(cut.begin(t), cut.end(t), cols, [&](const Rectangle& r) {
+    visit_rectangles(part.begin, part.end, cols, [&](const Rectangle& r) {
       const std::int64_t whole = r.cols == cols ? r.rows / side * side : 0;
       run({r.row, whole, r.col, r.cols}, side);
       run({r.row + whole, r.rows - whole, r.col, r.cols}, 1);

@@ -31,27 +31,28 @@ void plan_codes_pair(OpContext& c, const Chain::Op& op, const RealClamp& clamp, 
   base.codes = {encode(clamp.lo, y), encode(clamp.hi, y), y.zero};
   const auto run = product ? kernel.mul : kernel.add;
   const ElementCut cut = ElementCut::of(c);
-  declare_elements(c, cut);
-  c.run_tasks(cut.tasks(), [=, input = static_cast<std::size_t>(op.input)](const StepArgs& args,
-                                                                           std::size_t t) {
-    loops.run(cut.begin(t), cut.end(t),
-              [&](std::int64_t at, const std::array<std::int64_t, 2>& from, std::int64_t count,
-                  const std::array<std::int64_t, 2>& stride) {
-                BinaryU8Args g = base;
-                g.cols = count;
-                g.a = args.input<std::uint8_t>(0) + from[0];
-                g.b = args.input<std::uint8_t>(input) + from[1];
-                g.y = args.output<std::uint8_t>(0) + at;
-                if (stride[0] == 1 && stride[1] == 1) return run(g);
-                if (stride[0] == 1 && stride[1] == 0) {
-                  g.b_kind = Operand::kScalar;
-                  return run(g);
-                }
-                g.cols = 1;
-                for (std::int64_t i = 0; i < count; ++i, g.a += stride[0], g.b += stride[1], ++g.y)
-                  run(g);
-              });
-  });
+  run_elements(c, cut,
+               [=, input = static_cast<std::size_t>(op.input)](const StepArgs& args,
+                                                               const ElementPiece& part) {
+                 loops.run(part.begin, part.end,
+                           [&](std::int64_t at, const std::array<std::int64_t, 2>& from,
+                               std::int64_t count, const std::array<std::int64_t, 2>& stride) {
+                             BinaryU8Args g = base;
+                             g.cols = count;
+                             g.a = args.input<std::uint8_t>(0) + from[0];
+                             g.b = args.input<std::uint8_t>(input) + from[1];
+                             g.y = args.output<std::uint8_t>(0) + at;
+                             if (stride[0] == 1 && stride[1] == 1) return run(g);
+                             if (stride[0] == 1 && stride[1] == 0) {
+                               g.b_kind = Operand::kScalar;
+                               return run(g);
+                             }
+                             g.cols = 1;
+                             for (std::int64_t i = 0; i < count;
+                                  ++i, g.a += stride[0], g.b += stride[1], ++g.y)
+                               run(g);
+                           });
+               });
 }
 
 // True when every operand meets whole rows of x, whose shape is the output's.

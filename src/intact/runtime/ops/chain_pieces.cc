@@ -120,39 +120,40 @@ void plan_pieces(OpContext& c, const Chain& chain, const OptionalMap& x, const O
   const float inverse = y ? exact_inverse(static_cast<float>(y->scale)) : 0.0f;
   const PieceLoop loop(c.outputs_[0], c, std::move(inputs));
   const ElementCut cut = ElementCut::of(c);
-  declare_elements(c, cut);
-  c.run_tasks(cut.tasks(), [=, &kernel = chain.codes_kernel(), &math = chain.math_kernel()](
-                               const StepArgs& args, std::size_t t) {
-    constexpr std::int64_t kLimit = 1024;
-    loop.run(cut.begin(t), cut.end(t), kLimit,
-             [&](std::int64_t at, const std::vector<std::int64_t>& from, std::int64_t count) {
-               std::array<float, kLimit> v, operand;
-               loop.load(0, args, from[0], count, kernel, v.data());
-               for (std::size_t i = 0; i < ops.size(); ++i) {
-                 if (ops[i].is_unary) {
-                   math.unary(ops[i].unary, v.data(), v.data(), count);
-                   continue;
-                 }
-                 const auto k = static_cast<std::size_t>(walker_of[i]);
-                 const bool one = loop.walkers()[k].strides.back() == 0;
-                 loop.load(k, args, from[k], one ? 1 : count, kernel, operand.data());
-                 BinaryF32Args b;
-                 b.op = ops[i].binary;
-                 b.cols = count;
-                 b.a = ops[i].reversed ? operand.data() : v.data();
-                 b.b = ops[i].reversed ? v.data() : operand.data();
-                 b.a_col = ops[i].reversed && one ? 0 : 1;
-                 b.b_col = !ops[i].reversed && one ? 0 : 1;
-                 b.y = v.data();
-                 math.binary(b);
-               }
-               if (y)
-                 Chain::store_codes(kernel, *y, v.data(), count, 1, count,
-                                    args.output<std::uint8_t>(0) + at, count, inverse);
-               else
-                 std::copy_n(v.data(), count, args.output<float>(0) + at);
-             });
-  });
+  run_elements(
+      c, cut,
+      [=, &kernel = chain.codes_kernel(), &math = chain.math_kernel()](const StepArgs& args,
+                                                                       const ElementPiece& part) {
+        constexpr std::int64_t kLimit = 1024;
+        loop.run(part.begin, part.end, kLimit,
+                 [&](std::int64_t at, const std::vector<std::int64_t>& from, std::int64_t count) {
+                   std::array<float, kLimit> v, operand;
+                   loop.load(0, args, from[0], count, kernel, v.data());
+                   for (std::size_t i = 0; i < ops.size(); ++i) {
+                     if (ops[i].is_unary) {
+                       math.unary(ops[i].unary, v.data(), v.data(), count);
+                       continue;
+                     }
+                     const auto k = static_cast<std::size_t>(walker_of[i]);
+                     const bool one = loop.walkers()[k].strides.back() == 0;
+                     loop.load(k, args, from[k], one ? 1 : count, kernel, operand.data());
+                     BinaryF32Args b;
+                     b.op = ops[i].binary;
+                     b.cols = count;
+                     b.a = ops[i].reversed ? operand.data() : v.data();
+                     b.b = ops[i].reversed ? v.data() : operand.data();
+                     b.a_col = ops[i].reversed && one ? 0 : 1;
+                     b.b_col = !ops[i].reversed && one ? 0 : 1;
+                     b.y = v.data();
+                     math.binary(b);
+                   }
+                   if (y)
+                     Chain::store_codes(kernel, *y, v.data(), count, 1, count,
+                                        args.output<std::uint8_t>(0) + at, count, inverse);
+                   else
+                     std::copy_n(v.data(), count, args.output<float>(0) + at);
+                 });
+      });
 }
 
 }  // namespace intact

@@ -112,13 +112,13 @@ bool plan_table(OpContext& c, const Chain& chain, const TensorMap& x, const Tens
                         : combine(op.binary, v, *operand);
   }
   const ElementCut cut = ElementCut::of(c);
-  declare_elements(c, cut);
-  c.run_tasks(cut.tasks(), [cut, &kernel = chain.codes_kernel(), table = encode_all(values, y)](
-                               const StepArgs& args, std::size_t t) {
-    kernel.lut(args.input<std::uint8_t>(0) + cut.begin(t),
-               args.output<std::uint8_t>(0) + cut.begin(t), cut.end(t) - cut.begin(t),
-               table.data());
-  });
+  run_elements(c, cut,
+               [&kernel = chain.codes_kernel(), table = encode_all(values, y)](
+                   const StepArgs& args, const ElementPiece& part) {
+                 kernel.lut(args.input<std::uint8_t>(0) + part.begin,
+                            args.output<std::uint8_t>(0) + part.begin, part.end - part.begin,
+                            table.data());
+               });
   return true;
 }
 

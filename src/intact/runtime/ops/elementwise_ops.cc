@@ -19,12 +19,11 @@ namespace {
 template <class T, class Out, class Fn>
 Status plan_typed(OpContext& c, const Broadcast<2>& loops, Fn fn) {
   const ElementCut cut = ElementCut::of(c);
-  declare_elements(c, cut);
-  c.run_tasks(cut.tasks(), [loops, fn, cut](const StepArgs& args, std::size_t t) {
+  run_elements(c, cut, [loops, fn](const StepArgs& args, const ElementPiece& part) {
     const T* a = args.input<T>(0);
     const T* b = args.input<T>(1);
     Out* y = args.output<Out>(0);
-    loops.run(cut.begin(t), cut.end(t),
+    loops.run(part.begin, part.end,
               [&](std::int64_t at, const std::array<std::int64_t, 2>& from, std::int64_t count,
                   const std::array<std::int64_t, 2>& stride) {
                 const T* pa = a + from[0];
@@ -143,9 +142,8 @@ Status plan_float(OpContext& c, const Broadcast<2>& loops, BinaryOp op) {
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   const auto* kernel = &select_kernel<ElementwiseF32Kernel>(isa);
   const ElementCut cut = ElementCut::of(c);
-  declare_elements(c, cut);
-  c.run_tasks(cut.tasks(), [loops, op, kernel, cut](const StepArgs& args, std::size_t t) {
-    loops.run(cut.begin(t), cut.end(t),
+  run_elements(c, cut, [loops, op, kernel](const StepArgs& args, const ElementPiece& part) {
+    loops.run(part.begin, part.end,
               [&](std::int64_t at, const std::array<std::int64_t, 2>& from, std::int64_t count,
                   const std::array<std::int64_t, 2>& stride) {
                 BinaryF32Args b;
@@ -286,9 +284,8 @@ Status plan_not(OpContext& c) {
   const ValueInfo x = c.input(0);
   INTACT_TRY(c.output(0, Dtype::kBool, x.shape, x.layout));
   const ElementCut cut = ElementCut::of(c);
-  declare_elements(c, cut);
-  c.run_tasks(cut.tasks(), [cut](const StepArgs& args, std::size_t t) {
-    for (std::int64_t i = cut.begin(t); i < cut.end(t); ++i)
+  run_elements(c, cut, [](const StepArgs& args, const ElementPiece& part) {
+    for (std::int64_t i = part.begin; i < part.end; ++i)
       args.output<bool>(0)[i] = !args.input<bool>(0)[i];
   });
   return {};
@@ -310,12 +307,11 @@ Status plan_fold(OpContext& c) {
   for (std::size_t i = 0; i < c.input_count(); ++i)
     loops.emplace_back(c.outputs_[0], std::array<const ValueInfo*, 1>{&c.input(i)});
   const ElementCut cut = ElementCut::of(c);
-  declare_elements(c, cut);
-  c.run_tasks(cut.tasks(), [loops, cut](const StepArgs& args, std::size_t t) {
+  run_elements(c, cut, [loops](const StepArgs& args, const ElementPiece& part) {
     float* y = args.output<float>(0);
     for (std::size_t k = 0; k < loops.size(); ++k) {
       const float* x = args.input<float>(k);
-      loops[k].run(cut.begin(t), cut.end(t),
+      loops[k].run(part.begin, part.end,
                    [&](std::int64_t at, const std::array<std::int64_t, 1>& from, std::int64_t count,
                        const std::array<std::int64_t, 1>& stride) {
                      for (std::int64_t i = 0; i < count; ++i) {
@@ -332,13 +328,12 @@ template <class T>
 Status plan_where_typed(OpContext& c) {
   const Broadcast<3> loops(c.outputs_[0], {&c.input(0), &c.input(1), &c.input(2)});
   const ElementCut cut = ElementCut::of(c);
-  declare_elements(c, cut);
-  c.run_tasks(cut.tasks(), [loops, cut](const StepArgs& args, std::size_t t) {
+  run_elements(c, cut, [loops](const StepArgs& args, const ElementPiece& part) {
     const bool* condition = args.input<bool>(0);
     const T* a = args.input<T>(1);
     const T* b = args.input<T>(2);
     T* y = args.output<T>(0);
-    loops.run(cut.begin(t), cut.end(t),
+    loops.run(part.begin, part.end,
               [&](std::int64_t at, const std::array<std::int64_t, 3>& from, std::int64_t count,
                   const std::array<std::int64_t, 3>& stride) {
                 for (std::int64_t i = 0; i < count; ++i)

@@ -27,17 +27,30 @@ ElementCut ElementCut::of(const OpContext& c, const ValueInfo& y, std::int64_t u
   return cut;
 }
 
-void declare_elements(OpContext& c, const ElementCut& cut) {
+void run_elements(OpContext& c, const ElementCut& cut, ElementsFn fn) {
   const auto own = [cut](std::size_t t) { return element_range(cut.begin(t), cut.end(t)); };
   c.writes(own);
   const ValueInfo& y = c.outputs_[0];
+  const bool image = y.layout == Layout::kChannelsLast && y.rank() == 4 && y.shape[0] == 1;
+  StepLines lines{image ? y.shape[2] : 0, {}, std::vector<LineWindow>(c.input_count())};
   for (std::size_t i = 0; i < c.input_count(); ++i) {
     const ValueInfo& x = c.input(i);
-    if (x.shape == y.shape && x.layout == y.layout)
+    if (x.shape == y.shape && x.layout == y.layout) {
       c.reads(i, own);
-    else
+      lines.reads[i] = {lines.count};
+    } else {
       c.reads(i, [all = element_range(0, x.size())](std::size_t) { return all; });
+    }
   }
+  c.run_tasks(cut.tasks(), [cut, fn](const StepArgs& args, std::size_t t) {
+    fn(args, {cut.image(t), cut.begin(t), cut.end(t)});
+  });
+  if (lines.count == 0) return;
+  lines.fn = [fn = std::move(fn), line = y.size() / lines.count](const StepArgs& args,
+                                                                 const LineRange& l) {
+    fn(args, {0, l.begin * line, l.end * line});
+  };
+  c.lines(std::move(lines));
 }
 
 namespace {

@@ -40,9 +40,15 @@ struct ElementCut {
   }
 };
 
-// Tasks that are those of output 0 read the elements of inputs at their own places where an input
-// lies as the output does, and of others what they like.
-void declare_elements(OpContext& c, const ElementCut& cut);
+// Elements [begin, end) of the output in memory order, all of one image.
+struct ElementPiece {
+  std::int64_t image = 0, begin = 0, end = 0;
+};
+using ElementsFn = std::function<void(const StepArgs&, const ElementPiece&)>;
+
+// Runs a step that can make any such piece, as tasks and line by line. It reads the elements of
+// inputs at the same places where an input lies as the output does, and of others what it likes.
+void run_elements(OpContext& c, const ElementCut& cut, ElementsFn fn);
 
 // Rows of an image's output times columns of its channels. Tasks are numbered along the rows, then
 // the columns, then the images.

@@ -147,12 +147,11 @@ Status plan_quantize(OpContext& c) {
     const Tensor* scale = c.input(1).constant;
     const float inverse = scale == nullptr ? 0.0f : exact_inverse(*scale->values<float>().data());
     const ElementCut cut = ElementCut::of(c);
-    declare_elements(c, cut);
-    c.run_tasks(cut.tasks(), [=](const StepArgs& args, std::size_t t) {
+    run_elements(c, cut, [=](const StepArgs& args, const ElementPiece& part) {
       const std::int32_t zero = has_zero ? *args.input<std::uint8_t>(2) : 0;
       const QuantParams p{args.input<float>(1), &zero, false, 0, 255, inverse};
-      kernel->quantize(args.input<float>(0) + cut.begin(t), 1, cut.end(t) - cut.begin(t), p,
-                       args.output<std::uint8_t>(0) + cut.begin(t));
+      kernel->quantize(args.input<float>(0) + part.begin, 1, part.end - part.begin, p,
+                       args.output<std::uint8_t>(0) + part.begin);
     });
     return {};
   }
@@ -167,11 +166,9 @@ Status plan_quantize(OpContext& c) {
     const auto* kernel = &select_kernel<CodesU8Kernel>(isa);
     const std::int64_t cols = std::max<std::int64_t>(1, g.size);
     const ElementCut cut = ElementCut::of(c, cols);
-    declare_elements(c, cut);
-    c.run_tasks(cut.tasks(), [=](const StepArgs& args, std::size_t t) {
-      columns.run(*kernel, args.input<float>(0) + cut.begin(t), cols,
-                  (cut.end(t) - cut.begin(t)) / cols, cols, 0,
-                  args.output<std::uint8_t>(0) + cut.begin(t), cols);
+    run_elements(c, cut, [=](const StepArgs& args, const ElementPiece& part) {
+      columns.run(*kernel, args.input<float>(0) + part.begin, cols, (part.end - part.begin) / cols,
+                  cols, 0, args.output<std::uint8_t>(0) + part.begin, cols);
     });
     return {};
   }
@@ -205,12 +202,11 @@ Status plan_dequantize(OpContext& c) {
     INTACT_ASSIGN(const IsaLevel isa, host_isa());
     const auto* kernel = &select_kernel<CodesU8Kernel>(isa);
     const ElementCut cut = ElementCut::of(c);
-    declare_elements(c, cut);
-    c.run_tasks(cut.tasks(), [=](const StepArgs& args, std::size_t t) {
+    run_elements(c, cut, [=](const StepArgs& args, const ElementPiece& part) {
       const std::int32_t zero = has_zero ? *args.input<std::uint8_t>(2) : 0;
       const QuantParams p{args.input<float>(1), &zero, false, 0, 255};
-      kernel->dequantize(args.input<std::uint8_t>(0) + cut.begin(t), 1, cut.end(t) - cut.begin(t),
-                         p, args.output<float>(0) + cut.begin(t));
+      kernel->dequantize(args.input<std::uint8_t>(0) + part.begin, 1, part.end - part.begin, p,
+                         args.output<float>(0) + part.begin);
     });
     return {};
   }
@@ -231,9 +227,8 @@ Status plan_recode(OpContext& c) {
   const Dtype to = x.dtype == Dtype::kInt8 ? Dtype::kUint8 : Dtype::kInt8;
   INTACT_TRY(c.output(0, to, x.shape, x.layout));
   const ElementCut cut = ElementCut::of(c);
-  declare_elements(c, cut);
-  c.run_tasks(cut.tasks(), [cut](const StepArgs& args, std::size_t t) {
-    for (std::int64_t i = cut.begin(t); i < cut.end(t); ++i)
+  run_elements(c, cut, [](const StepArgs& args, const ElementPiece& part) {
+    for (std::int64_t i = part.begin; i < part.end; ++i)
       args.out[0][i] = args.in[0][i] ^ std::byte{0x80};
   });
   return {};

@@ -49,11 +49,9 @@ constexpr std::array kNamed{
 
 void plan_function(OpContext& c, const UnaryF32& f, const ElementwiseF32Kernel& kernel) {
   const ElementCut cut = ElementCut::of(c);
-  declare_elements(c, cut);
-  c.run_tasks(cut.tasks(), [f, &kernel, cut](const StepArgs& args, std::size_t t) {
-    const std::int64_t begin = cut.begin(t);
-    kernel.unary(f, args.input<float>(0) + begin, args.output<float>(0) + begin,
-                 cut.end(t) - begin);
+  run_elements(c, cut, [f, &kernel](const StepArgs& args, const ElementPiece& part) {
+    const std::int64_t begin = part.begin;
+    kernel.unary(f, args.input<float>(0) + begin, args.output<float>(0) + begin, part.end - begin);
   });
 }
 
