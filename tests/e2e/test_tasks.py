@@ -12,7 +12,7 @@ from pathlib import Path
 import networks
 import pytest
 import zoo
-from onnx import save
+from onnx import TensorProto, helper, save
 from test_random_networks import drawn
 
 PROGRAM = zoo.ROOT / "build/release/tests/tasks/intact_check_tasks"
@@ -45,3 +45,19 @@ def test_tasks_of_random_networks(tmp_path: Path) -> None:
             if said := complaints(path):
                 wrong[path.name] = said
     assert not wrong
+
+
+def test_tasks_of_a_slice_whose_rows_begin_within_those_of_the_matrix_before(
+    tmp_path: Path,
+) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 7, 48])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 4, 48])
+    at = [
+        helper.make_tensor(name, TensorProto.INT64, [1], [value])
+        for name, value in (("starts", 0), ("ends", 7), ("axes", 1), ("steps", 2))
+    ]
+    node = helper.make_node("Slice", ["x", "starts", "ends", "axes", "steps"], ["y"])
+    graph = helper.make_graph([node], "slice", [x], [y], initializer=at)
+    path = tmp_path / "slice.onnx"
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    assert complaints(path) == ""

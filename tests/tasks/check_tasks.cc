@@ -4,16 +4,19 @@
 //   a task writes of an output what `writes` says, all of it and nothing else;
 //   what it writes does not depend on elements outside of what `reads` says;
 //   all tasks write what one task writes when the step is not cut at all;
-//   the same for lines, where a step can make any by themselves.
+//   the same for lines, where a step can make any by themselves;
+//   a run whose steps are joined wherever that is possible, in strips of a few lines, gives what
+//   one gives that joins none (runtime/plan_strips.h).
 //
-// NAME=1x3x64x64 gives an input's sizes, which are those of the model, or else 2, without it. -v
-// lists the steps.
+// NAME=1x3x64x64 gives the sizes of an input, which are those of the model without it; where that
+// says none, 2 for tasks and lines, 1 for strips, which are of one image. -v lists the steps.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,6 +25,7 @@
 #include "onnx/import.h"
 #include "passes/pass.h"
 #include "passes/pipeline.h"
+#include "runtime/engine.h"
 #include "runtime/op.h"
 #include "runtime/plan.h"
 
@@ -86,10 +90,10 @@ class Checker {
  public:
   Checker(Graph graph, bool verbose) : graph_(std::move(graph)), verbose_(verbose) {}
 
-  Status run(std::span<const ValueInfo> inputs) {
+  Status check_parts(std::span<const ValueInfo> inputs) {
     const ScopedFpEnv fp;
     INTACT_ASSIGN(const auto plan,
-                  make_plan(graph_, inputs, {.threads = 2, .whole_values = true}, packs_));
+                  make_plan(graph_, inputs, {.threads = 2, .strips = std::nullopt}, packs_));
     if (verbose_)
       for (const Step& s : plan->steps) {
         const StepTasks& t = s.tasks;
@@ -111,6 +115,38 @@ class Checker {
     return {};
   }
 
+  Status check_strips(std::span<const ValueInfo> infos) {
+    std::vector<Tensor> inputs;
+    Random random(3);
+    for (const ValueInfo& info : infos) {
+      inputs.push_back(memory_of(info));
+      random.fill(info.dtype, inputs.back().raw(), 0, info.size());
+    }
+    Engine whole(graph_.clone(), {.threads = 1, .strips = std::nullopt});
+    INTACT_ASSIGN(const auto wanted, whole.run(inputs));
+    for (const int threads : {1, 2, 3})
+      for (const std::int64_t lines : {1, 3}) {
+        StripLimits any{.least_value = 0};
+        any.most_in_flight = any.most_weights = std::numeric_limits<std::int64_t>::max();
+        any.least_lines = 1;
+        any.most_lines = lines;
+        any.most_held = any.most_twice = std::numeric_limits<double>::max();
+        Engine engine(graph_.clone(), {.threads = threads, .strips = any});
+        INTACT_ASSIGN(const auto plan, engine.plan_for(inputs));
+        for (const Step& step : plan->steps)
+          if (step.joined != nullptr) joined_ += static_cast<int>(step.joined->size());
+        INTACT_ASSIGN(const auto got, engine.run(inputs));
+        for (std::size_t i = 0; i < wanted.size(); ++i)
+          if (std::memcmp(got[i].raw(), wanted[i].raw(), wanted[i].bytes()) != 0) {
+            ++wrong_;
+            std::printf("output %zu: not what it is without strips of %d lines, %d threads\n", i,
+                        static_cast<int>(lines), threads);
+          }
+      }
+    return {};
+  }
+
+  [[nodiscard]] int joined() const { return joined_; }
   [[nodiscard]] int steps() const { return steps_; }
   [[nodiscard]] int wrong() const { return wrong_; }
 
@@ -272,8 +308,28 @@ class Checker {
   bool verbose_;
   PackCache packs_;
   std::map<ValueId, ValueInfo> infos_;  // As planned with this cut.
-  int steps_ = 0, wrong_ = 0;
+  int steps_ = 0, joined_ = 0, wrong_ = 0;
 };
+
+// What the graph and `shapes` say of the inputs; `unknown`: a size that neither does.
+Result<std::vector<ValueInfo>> inputs_of(const Graph& graph,
+                                         const std::map<std::string, Shape>& shapes,
+                                         std::int64_t unknown) {
+  std::vector<ValueInfo> inputs;
+  for (const ValueId id : graph.inputs) {
+    const Value& value = graph.value(id);
+    ValueInfo info;
+    info.dtype = value.type.dtype;
+    if (const auto it = shapes.find(value.name); it != shapes.end())
+      info.shape = it->second;
+    else if (value.type.shape)
+      for (const Dim& d : *value.type.shape) info.shape.push_back(d.known() ? d.size : unknown);
+    else
+      return fail(ErrorCode::kUnsupported, fmt::format("input '{}' needs sizes", value.name));
+    inputs.push_back(std::move(info));
+  }
+  return inputs;
+}
 
 Result<int> check(const std::string& path, const std::map<std::string, Shape>& shapes,
                   bool verbose) {
@@ -284,22 +340,13 @@ Result<int> check(const std::string& path, const std::map<std::string, Shape>& s
   };
   INTACT_TRY(run_passes(graph, session_pipeline(), context));
   graph.compact();
-  std::vector<ValueInfo> inputs;
-  for (const ValueId id : graph.inputs) {
-    const Value& value = graph.value(id);
-    ValueInfo info;
-    info.dtype = value.type.dtype;
-    if (const auto it = shapes.find(value.name); it != shapes.end())
-      info.shape = it->second;
-    else if (value.type.shape)
-      for (const Dim& d : *value.type.shape) info.shape.push_back(d.known() ? d.size : 2);
-    else
-      return fail(ErrorCode::kUnsupported, fmt::format("input '{}' needs sizes", value.name));
-    inputs.push_back(std::move(info));
-  }
+  INTACT_ASSIGN(const auto two, inputs_of(graph, shapes, 2));
+  INTACT_ASSIGN(const auto one, inputs_of(graph, shapes, 1));
   Checker checker(std::move(graph), verbose);
-  INTACT_TRY(checker.run(inputs));
-  std::printf("%s: %d steps, %d wrong\n", path.c_str(), checker.steps(), checker.wrong());
+  INTACT_TRY(checker.check_parts(two));
+  INTACT_TRY(checker.check_strips(one));
+  std::printf("%s: %d steps, %d joined, %d wrong\n", path.c_str(), checker.steps(),
+              checker.joined(), checker.wrong());
   return checker.wrong();
 }
 

@@ -180,8 +180,8 @@ class Network {
   Status attach(int threads) {
     std::vector<ValueId> outputs;
     for (const std::size_t i : hidden) outputs.push_back(watched[i]);
-    INTACT_ASSIGN(
-        engine, make_engine(with_outputs(graph, outputs), {.threads = threads, .observed = true}));
+    INTACT_ASSIGN(engine, make_engine(with_outputs(graph, outputs),
+                                      {.threads = threads, .strips = std::nullopt}));
     index_of.assign(engine->graph().values.size(), -1);
     for (std::size_t i = 0; i < watched.size(); ++i) {
       if (std::find(hidden.begin(), hidden.end(), i) != hidden.end()) continue;

@@ -126,7 +126,7 @@ struct Engine::Context {
 Engine::Engine(Graph graph, EngineOptions options)
     : graph_(std::move(graph)),
       threads_(options.threads > 0 ? options.threads : default_threads()),
-      observed_(options.observed),
+      strips_(options.strips),
       pool_(threads_),
       packs_(options.cache_dir, graph_) {
   packs_.take_constants(graph_, pool_);
@@ -199,7 +199,7 @@ Result<std::shared_ptr<const Plan>> Engine::plan_for_types(std::span<const Value
     for (const std::int64_t n : info.shape) append_bytes(key, n);
   }
   return cached(std::move(key), [&] {
-    return make_plan(graph_, inputs, {.threads = threads_, .whole_values = observed_}, packs_);
+    return make_plan(graph_, inputs, {.threads = threads_, .strips = strips_}, packs_);
   });
 }
 
@@ -207,7 +207,7 @@ Status Engine::warm_up() {
   const ScopedFpEnv fp;
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   INTACT_TRY(self_check(isa));
-  pack_ahead(graph_, {.threads = threads_, .whole_values = observed_}, pool_, packs_);
+  pack_ahead(graph_, {.threads = threads_, .strips = strips_}, pool_, packs_);
   packs_.put_constants(graph_);
   if (packs_.save()) packs_.take_constants(graph_, pool_);
   std::vector<ValueInfo> inputs;
@@ -235,8 +235,7 @@ Result<std::shared_ptr<const Plan>> Engine::plan_after(const std::shared_ptr<con
     values.push_back(std::move(t));
   }
   const auto make = [&] {
-    return continue_plan(graph_, plan, values, {.threads = threads_, .whole_values = observed_},
-                         packs_);
+    return continue_plan(graph_, plan, values, {.threads = threads_, .strips = strips_}, packs_);
   };
   return key.size() <= kMaxKeyBytes ? cached(std::move(key), make) : make();
 }
@@ -407,7 +406,7 @@ Result<std::vector<Tensor>> Engine::run_plans(Context& context, std::span<const 
 
 Result<std::vector<Tensor>> Engine::run(std::span<const Tensor> inputs, const RunOptions& options) {
   const ScopedFpEnv fp;
-  INTACT_CHECK(options.observer == nullptr || observed_, "an observer of values that are not kept");
+  INTACT_CHECK(options.observer == nullptr || !strips_, "an observer of values that are not kept");
   INTACT_TRY(check_bound(inputs, options.outputs));
   auto context = take_context(inputs);
   if (context->segments.empty()) context->segments.emplace_back();

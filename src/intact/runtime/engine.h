@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,14 +24,15 @@ using Observer = std::function<Status(ValueId, const ValueInfo&, const std::byte
 struct EngineOptions {
   int threads = 0;          // 0: default_threads().
   std::string cache_dir{};  // Where packed weights are kept (pack_cache.h); empty: nowhere.
-  bool observed = false;    // Runs may have an observer: no value stays inside joined steps.
+  // None: runs may have an observer, for no value stays inside joined steps.
+  std::optional<StripLimits> strips = StripLimits::of_host();
 };
 
 struct RunOptions {
   // Memory for outputs, by graph output; undefined ones, and all when this is empty, are allocated.
   // It overlaps neither inputs nor one another.
   std::span<const Tensor> outputs;
-  const Observer* observer = nullptr;         // Of an engine that is observed.
+  const Observer* observer = nullptr;         // Of an engine without strips.
   const std::atomic<bool>* cancel = nullptr;  // Checked between steps.
   // Called with the index of a step and its time, for profiles.
   const std::function<void(const Step&, double elapsed_us)>* profiler = nullptr;
@@ -81,7 +83,7 @@ class Engine {
 
   Graph graph_;
   int threads_;
-  bool observed_;
+  std::optional<StripLimits> strips_;
   ThreadPool pool_;
   PackCache packs_;
   std::mutex mutex_;

@@ -380,7 +380,9 @@ TEST(Engine, StepsThatWorkStripByStripGiveTheBytesOfWholeValues) {
     const auto run = [&](int threads, bool observed) {
       auto graph = parse_graph(text);
       EXPECT_TRUE(graph.has_value()) << graph.error().text();
-      Engine engine(std::move(*graph), {.threads = threads, .observed = observed});
+      EngineOptions options{.threads = threads};
+      if (observed) options.strips.reset();
+      Engine engine(std::move(*graph), options);
       const auto plan = engine.plan_for(inputs);
       std::size_t joined = 0;
       for (const Step& s : (*plan)->steps) joined += s.joined == nullptr ? 0 : s.joined->size();

@@ -357,14 +357,14 @@ class Planner {
   }
 
   // Joins steps that work line by line, now that it is known which step reads what.
-  void join_steps() {
+  void join_steps(const StripLimits& limits) {
     std::vector<Step> steps;
     std::vector<std::pair<std::vector<ValueId>, std::vector<ValueId>>> values;
     std::vector<std::int32_t> number;  // By that of a step until now.
     for (std::size_t s = 0; s < plan_->steps.size();) {
       const std::size_t first = s;
       std::vector<ValueId> in = step_values_[s].first;
-      Strips strips(std::move(plan_->steps[s]));
+      Strips strips(std::move(plan_->steps[s]), limits);
       for (++s; s < plan_->steps.size(); ++s) {
         const auto input = through(s);
         if (!input || !strips.join(plan_->steps[s], *input, options_.threads)) break;
@@ -418,7 +418,7 @@ class Planner {
       for (const ValueId id : carried) touch(id, end);
       plan_->infos = infos_;
     }
-    if (!options_.whole_values) join_steps();
+    if (options_.strips) join_steps(*options_.strips);
     for (std::size_t b = 0; b < blocks_.size(); ++b)
       if (block_output[b] >= 0) blocks_[b].bytes = 0;
     const std::vector<std::int32_t> together =

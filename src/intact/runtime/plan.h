@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,10 +74,24 @@ struct Plan {
   [[nodiscard]] bool last() const noexcept { return awaited.empty(); }
 };
 
+// Which steps are worth joining (plan_strips.h). Bytes.
+struct StripLimits {
+  std::int64_t least_value = 0;     // A smaller one stays in the second-level cache as a whole.
+  std::int64_t most_in_flight = 0;  // Of the lines of a worker.
+  std::int64_t most_weights = 0;    // Of all steps: each strip reads them again.
+  std::int64_t least_lines = 4;     // Of a strip: shorter ones spend their time between kernels.
+  std::int64_t most_lines = std::numeric_limits<std::int64_t>::max();
+  double most_held = 0.5;    // Of the values, in flight.
+  double most_twice = 0.04;  // Of the lines of a value, made by two tasks.
+
+  // For the second-level cache of this machine.
+  static StripLimits of_host();
+};
+
 struct PlanOptions {
   int threads = 1;
-  // Every value is there as a whole when its step has run, for observers.
-  bool whole_values = false;
+  // None: every value is there as a whole when its step has run, for observers.
+  std::optional<StripLimits> strips = StripLimits::of_host();
 };
 
 // Returns whether kernels may read elements of this type up to kSlackBytes past the last one: codes

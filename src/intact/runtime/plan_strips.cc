@@ -14,25 +14,20 @@
 namespace intact {
 namespace {
 
-// Of the lines in flight there is room for this share of the values that they are of.
-constexpr std::int64_t kLeastSaved = 2;
 // A worker has memory for so many times the lines of a strip: they are moved less often.
 constexpr std::int64_t kRoom = 2;
-// Shorter strips spend their time between kernels.
-constexpr std::int64_t kLeastLines = 4;
-// Lines of a value that are made twice.
-constexpr double kMostTwice = 0.04;
-
-std::int64_t second_level_cache() {
-  constexpr std::int64_t kUsual = std::int64_t{512} << 10;
-  static const std::int64_t size = sysconf(_SC_LEVEL2_CACHE_SIZE);
-  return size > 0 ? size : kUsual;
-}
-
-// For a worker's lines in flight; and for the weights, which every strip reads again.
-std::int64_t room_in_cache() { return 3 * second_level_cache() / 4; }
 
 }  // namespace
+
+StripLimits StripLimits::of_host() {
+  constexpr std::int64_t kUsual = std::int64_t{512} << 10;
+  static const std::int64_t found = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  const std::int64_t size = found > 0 ? found : kUsual;
+  StripLimits limits;
+  limits.least_value = size;
+  limits.most_in_flight = limits.most_weights = 3 * size / 4;
+  return limits;
+}
 
 Strips::Member Strips::member(const Step& step) {
   Member m;
@@ -47,7 +42,7 @@ Strips::Member Strips::member(const Step& step) {
   return m;
 }
 
-Strips::Strips(Step first) {
+Strips::Strips(Step first, const StripLimits& limits) : limits_(limits) {
   members_.push_back(member(first));
   steps_.push_back(std::move(first));
 }
@@ -60,8 +55,8 @@ std::vector<std::int64_t> Strips::needed(const Members& members, std::int64_t li
   return all;
 }
 
-// The most lines of the last output whose strip fits; less than kLeastLines: none does.
-std::int64_t Strips::strip_lines(const Members& members) {
+// The most lines of the last output whose strip fits. 0: fewer than the least.
+std::int64_t Strips::strip_lines(const Members& members) const {
   const auto fits = [&](std::int64_t lines) {
     const auto all = needed(members, lines);
     std::int64_t held = 0, whole = 0;
@@ -69,15 +64,17 @@ std::int64_t Strips::strip_lines(const Members& members) {
       held += kRoom * all[k] * members[k].line_bytes;
       whole += members[k].lines * members[k].line_bytes;
     }
-    return held <= std::min(room_in_cache(), whole / kLeastSaved);
+    return held <= limits_.most_in_flight &&
+           static_cast<double>(held) <= limits_.most_held * static_cast<double>(whole);
   };
+  const std::int64_t most = std::min(limits_.most_lines, members.back().lines);
   std::int64_t lines = 0;
-  while (lines < members.back().lines && fits(lines + 1)) ++lines;
-  return lines;
+  while (lines < most && fits(lines + 1)) ++lines;
+  return lines < limits_.least_lines ? 0 : lines;
 }
 
 // The tasks, at most so many a thread, that make few lines twice. 0: one a thread makes too many.
-std::int64_t Strips::parts(const Members& members, int threads, std::int64_t most) {
+std::int64_t Strips::parts(const Members& members, int threads, std::int64_t most) const {
   const auto one = needed(members, 1);
   const auto two = needed(members, 2);
   double share = 0;  // Of its lines that a member makes twice where two tasks meet.
@@ -85,14 +82,14 @@ std::int64_t Strips::parts(const Members& members, int threads, std::int64_t mos
     share = std::max(share, static_cast<double>(std::max<std::int64_t>(0, 2 * one[k] - two[k])) /
                                 static_cast<double>(members[k].lines));
   for (; most > 0; --most)
-    if (static_cast<double>(threads * most - 1) * share <= kMostTwice) break;
+    if (static_cast<double>(threads * most - 1) * share <= limits_.most_twice) break;
   return std::min(members.back().lines, threads * most);
 }
 
 bool Strips::join(Step& next, std::size_t input, int threads) {
   if (steps_.back().lines.count == 0 || next.lines.count == 0 || input >= next.lines.reads.size() ||
       next.lines.reads[input].lines != members_.back().lines ||
-      members_.back().lines * members_.back().line_bytes < second_level_cache())
+      members_.back().lines * members_.back().line_bytes < limits_.least_value)
     return false;
   Members joined = members_;
   joined.push_back(member(next));
@@ -102,8 +99,7 @@ bool Strips::join(Step& next, std::size_t input, int threads) {
   last.through = last.first_input + input;
   std::int64_t weights = 0;
   for (const Member& m : joined) weights += m.weight_bytes;
-  if (weights > room_in_cache() || strip_lines(joined) < kLeastLines ||
-      parts(joined, threads, 1) < threads)
+  if (weights > limits_.most_weights || strip_lines(joined) == 0 || parts(joined, threads, 1) == 0)
     return false;
   members_ = std::move(joined);
   steps_.push_back(std::move(next));
@@ -127,7 +123,7 @@ Step Strips::as_step(Strips strips, int threads) {
   }
   step.node = strips.steps_.back().node;
   step.out_info = strips.steps_.back().out_info;
-  strips.strip_ = strip_lines(strips.members_);
+  strips.strip_ = strips.strip_lines(strips.members_);
   const auto most = needed(strips.members_, strips.strip_);
   for (std::size_t k = 0; k + 1 < strips.size(); ++k) {
     Member& m = strips.members_[k];
@@ -140,7 +136,8 @@ Step Strips::as_step(Strips strips, int threads) {
   step.scratch_bytes += strips.own_bytes_ * static_cast<std::size_t>(threads);
 
   const std::int64_t a_thread = tasks_a_thread(us, threads);
-  const Cut cut = Cut::of(strips.members_.back().lines, parts(strips.members_, threads, a_thread));
+  const Cut cut =
+      Cut::of(strips.members_.back().lines, strips.parts(strips.members_, threads, a_thread));
   const std::int64_t line = step.out_info[0].size() / cut.size;
   const auto all = std::make_shared<const Strips>(std::move(strips));
   step.joined = &all->steps_;

@@ -20,12 +20,11 @@ namespace intact {
 
 class Strips {
  public:
-  explicit Strips(Step first);
+  Strips(Step first, const StripLimits& limits);
 
   // Joins `next`, of whose inputs `input` is what the last step makes and nothing else reads, for
   // so many threads. Returns false, and takes nothing, where that is not possible or not worth it:
-  // the value stays in the second-level cache as a whole, a strip's lines do not, or tasks would
-  // make too many lines twice.
+  // that is outside of the limits.
   bool join(Step& next, std::size_t input, int threads);
 
   [[nodiscard]] std::size_t size() const noexcept { return steps_.size(); }
@@ -51,10 +50,11 @@ class Strips {
 
   static Member member(const Step& step);
   static std::vector<std::int64_t> needed(const Members& members, std::int64_t lines);
-  static std::int64_t strip_lines(const Members& members);
-  static std::int64_t parts(const Members& members, int threads, std::int64_t most);
+  [[nodiscard]] std::int64_t strip_lines(const Members& members) const;
+  [[nodiscard]] std::int64_t parts(const Members& members, int threads, std::int64_t most) const;
   void run(const StepArgs& args, const LineRange& lines) const;
 
+  StripLimits limits_;
   std::vector<Step> steps_;
   Members members_;
   std::int64_t strip_ = 0;  // Lines of the last output.

@@ -64,6 +64,9 @@ Extent read_by(const Move& m, std::size_t axis, std::int64_t begin, std::int64_t
     else
       reach += (m.sizes[d] - 1) * m.in_strides[d];
   }
+  // A step of a Slice over rows of an odd number: those of the next matrix begin within such a row.
+  for (std::size_t d = 0; d < m.sizes.size(); ++d)
+    if (m.sizes[d] > 1 && m.in_strides[d] > stride && m.in_strides[d] % row != 0) return all;
   const std::int64_t first = m.in_offset % row + begin * stride;
   const std::int64_t last = m.in_offset % row + reach + 1;
   return size % row != 0 || last > row ? all : columns(row, size, first, last);
