@@ -32,7 +32,7 @@ constexpr std::int32_t kZero = 121;
 // Multiply-adds a second of the level's peak now: clocks drift within a run.
 double peak(IsaLevel isa) {
   const PeakKernel* row = find_peak(isa, true);
-  return row == nullptr ? 0 : measure_peak(*row, 0.01);
+  return row == nullptr ? 0 : measure_peak(*row, 0.003);
 }
 
 template <class T>
