@@ -1,5 +1,6 @@
 #include "kernels/dwconv_u8s8.inl.h"
 #include "kernels/isa/avx512vnni.h"
+#include "kernels/isa/avx512vnni_half.h"
 
 namespace intact {
 
