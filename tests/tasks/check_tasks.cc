@@ -9,7 +9,7 @@
 //   one gives that joins none (runtime/plan_strips.h).
 //
 // NAME=1x3x64x64 gives the sizes of an input, which are those of the model without it; where that
-// says none, 2 for tasks and lines, 1 for strips, which are of one image. -v lists the steps.
+// says none, 2 for tasks, and 1, for lines and strips are of one image. -v lists the steps.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -130,6 +130,7 @@ class Checker {
         any.most_in_flight = any.most_weights = std::numeric_limits<std::int64_t>::max();
         any.least_lines = 1;
         any.most_lines = lines;
+        any.all_threads = false;
         any.most_held = any.most_twice = std::numeric_limits<double>::max();
         Engine engine(graph_.clone(), {.threads = threads, .strips = any});
         INTACT_ASSIGN(const auto plan, engine.plan_for(inputs));
@@ -343,7 +344,8 @@ Result<int> check(const std::string& path, const std::map<std::string, Shape>& s
   INTACT_ASSIGN(const auto two, inputs_of(graph, shapes, 2));
   INTACT_ASSIGN(const auto one, inputs_of(graph, shapes, 1));
   Checker checker(std::move(graph), verbose);
-  INTACT_TRY(checker.check_parts(two));
+  // Lines are of one image.
+  for (const auto& inputs : {two, one}) INTACT_TRY(checker.check_parts(inputs));
   INTACT_TRY(checker.check_strips(one));
   std::printf("%s: %d steps, %d joined, %d wrong\n", path.c_str(), checker.steps(),
               checker.joined(), checker.wrong());

@@ -259,7 +259,8 @@ TEST(Engine, AChainOfSumsAndProductsRoundsEachOfThem) {
 // Blocks of a 3x3 depthwise convolution that moves lines, a pointwise one that moves channels, and
 // a sum with the block's input, where it may lie: what other threads still read must not be
 // overwritten, and what they have not written yet must not be read.
-void expect_blocks_move_codes(int kH, int kW, int joined, int runs) {
+void expect_blocks_move_codes(int kH, int kW, const std::optional<StripLimits>& strips, int joined,
+                              int runs) {
   constexpr int kC = 64, kBlocks = 6;
   const auto at = [&](int c, int y, int x) {
     return static_cast<std::size_t>((c * kH + y) * kW + x);
@@ -302,7 +303,7 @@ void expect_blocks_move_codes(int kH, int kW, int joined, int runs) {
   text += fmt::format("  %y: uint8[1,{},{},{}] = intact.ToPlain(%a{})\n  output %y\n}}", kC, kH, kW,
                       kBlocks);
   for (const int threads : {1, 2, 3, 5, 16}) {
-    auto engine = engine_of(text.c_str(), threads);
+    auto engine = engine_of(text.c_str(), {.threads = threads, .strips = strips});
     const std::vector inputs{
         Tensor::of<std::uint8_t>({1, kC, kH, kW}, std::span<const std::uint8_t>(x))};
     const auto plan = engine->plan_for(inputs);
@@ -310,6 +311,12 @@ void expect_blocks_move_codes(int kH, int kW, int joined, int runs) {
     const auto& steps = (*plan)->steps;
     EXPECT_EQ(std::count_if(steps.begin(), steps.end(), [](const Step& s) { return s.joined; }),
               joined);
+    if (joined > 0) {
+      // A worker holds no more lines than its tasks are made of, however many workers there are.
+      const auto whole = engine_of(text.c_str(), {.threads = threads, .strips = std::nullopt});
+      EXPECT_LT((*plan)->arena_bytes, (*whole->plan_for(inputs))->arena_bytes * 2)
+          << threads << " threads";
+    }
     for (int again = 0; again < runs; ++again) {
       const auto y = engine->run(inputs);
       ASSERT_TRUE(y.has_value()) << y.error().text();
@@ -321,12 +328,11 @@ void expect_blocks_move_codes(int kH, int kW, int joined, int runs) {
 }
 
 TEST(Engine, ThreadsThatDoNotWaitAfterEachStepGiveTheSameCodes) {
-  expect_blocks_move_codes(20, 12, 0, 100);
+  expect_blocks_move_codes(20, 12, StripLimits::of_host(), 0, 100);
 }
 
 TEST(Engine, StepsThatWorkStripByStripGiveTheSameCodes) {
-  // Values of 5 MiB: more than a second-level cache.
-  expect_blocks_move_codes(640, 128, 6, 2);
+  expect_blocks_move_codes(203, 8, StripLimits::of_cache(64 << 10), 6, 3);
 }
 
 // Windows that reach over the lines of the strip, and of the task, before and after theirs: the
@@ -337,8 +343,8 @@ TEST(Engine, StepsThatWorkStripByStripGiveTheBytesOfWholeValues) {
   };
   constexpr Layer kLayers[] = {{8, 96, 1, 3, 1, 1, 1},   {96, 96, 96, 5, 1, 1, 2},
                                {96, 48, 1, 1, 1, 1, 0},  {48, 96, 1, 3, 1, 2, 0},
-                               {96, 96, 96, 3, 3, 1, 1}, {96, 24, 2, 1, 1, 1, 0}};
-  constexpr int kH = 300, kW = 192;
+                               {96, 96, 96, 2, 3, 1, 4}, {96, 24, 2, 1, 1, 1, 3}};
+  constexpr int kH = 300, kW = 12;
   for (const bool integer : {true, false}) {
     const std::string codes = integer ? " quant(scale=[0.25], zero_point=[7])" : "";
     std::string text = fmt::format(
@@ -381,6 +387,7 @@ TEST(Engine, StepsThatWorkStripByStripGiveTheBytesOfWholeValues) {
       auto graph = parse_graph(text);
       EXPECT_TRUE(graph.has_value()) << graph.error().text();
       EngineOptions options{.threads = threads};
+      options.strips = StripLimits::of_cache(integer ? 100 << 10 : 400 << 10);
       if (observed) options.strips.reset();
       Engine engine(std::move(*graph), options);
       const auto plan = engine.plan_for(inputs);

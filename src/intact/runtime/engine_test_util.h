@@ -12,10 +12,13 @@
 
 namespace intact {
 
-inline std::unique_ptr<Engine> engine_of(const char* text, int threads = 1) {
+inline std::unique_ptr<Engine> engine_of(const char* text, const EngineOptions& options) {
   auto graph = parse_graph(text);
   EXPECT_TRUE(graph.has_value()) << (graph ? "" : graph.error().text());
-  return std::make_unique<Engine>(std::move(*graph), EngineOptions{threads});
+  return std::make_unique<Engine>(std::move(*graph), options);
+}
+inline std::unique_ptr<Engine> engine_of(const char* text, int threads = 1) {
+  return engine_of(text, EngineOptions{.threads = threads});
 }
 
 inline std::vector<float> floats(const Tensor& t) {

@@ -83,8 +83,10 @@ struct StripLimits {
   std::int64_t most_lines = std::numeric_limits<std::int64_t>::max();
   double most_held = 0.5;    // Of the values, in flight.
   double most_twice = 0.04;  // Of the lines of a value, made by two tasks.
+  bool all_threads = true;   // Only where the output has a line for each thread.
 
-  // For the second-level cache of this machine.
+  // For a second-level cache of so many bytes; of_host: this machine's.
+  static StripLimits of_cache(std::int64_t bytes);
   static StripLimits of_host();
 };
 

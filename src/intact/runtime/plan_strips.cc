@@ -19,14 +19,17 @@ constexpr std::int64_t kRoom = 2;
 
 }  // namespace
 
+StripLimits StripLimits::of_cache(std::int64_t bytes) {
+  StripLimits limits;
+  limits.least_value = bytes;
+  limits.most_in_flight = limits.most_weights = 3 * bytes / 4;
+  return limits;
+}
+
 StripLimits StripLimits::of_host() {
   constexpr std::int64_t kUsual = std::int64_t{512} << 10;
   static const std::int64_t found = sysconf(_SC_LEVEL2_CACHE_SIZE);
-  const std::int64_t size = found > 0 ? found : kUsual;
-  StripLimits limits;
-  limits.least_value = size;
-  limits.most_in_flight = limits.most_weights = 3 * size / 4;
-  return limits;
+  return of_cache(found > 0 ? found : kUsual);
 }
 
 Strips::Member Strips::member(const Step& step) {
@@ -99,7 +102,8 @@ bool Strips::join(Step& next, std::size_t input, int threads) {
   last.through = last.first_input + input;
   std::int64_t weights = 0;
   for (const Member& m : joined) weights += m.weight_bytes;
-  if (weights > limits_.most_weights || strip_lines(joined) == 0 || parts(joined, threads, 1) == 0)
+  if (weights > limits_.most_weights || strip_lines(joined) == 0 ||
+      parts(joined, threads, 1) == 0 || (limits_.all_threads && last.lines < threads))
     return false;
   members_ = std::move(joined);
   steps_.push_back(std::move(next));
@@ -123,11 +127,15 @@ Step Strips::as_step(Strips strips, int threads) {
   }
   step.node = strips.steps_.back().node;
   step.out_info = strips.steps_.back().out_info;
-  strips.strip_ = strips.strip_lines(strips.members_);
-  const auto most = needed(strips.members_, strips.strip_);
+  const std::int64_t a_thread = tasks_a_thread(us, threads);
+  const Cut cut =
+      Cut::of(strips.members_.back().lines, strips.parts(strips.members_, threads, a_thread));
+  strips.strip_ = std::min(strips.strip_lines(strips.members_), cut.largest());
+  const auto a_strip = needed(strips.members_, strips.strip_);
+  const auto a_task = needed(strips.members_, cut.largest());
   for (std::size_t k = 0; k + 1 < strips.size(); ++k) {
     Member& m = strips.members_[k];
-    m.capacity = std::min(m.lines, kRoom * most[k]);
+    m.capacity = std::min(a_task[k], kRoom * a_strip[k]);
     m.held = strips.own_bytes_ + kAlignBytes;  // Vectors that end in line may begin before it.
     strips.own_bytes_ =
         align_up(m.held + static_cast<std::size_t>(m.capacity * m.line_bytes) + kSlackBytes);
@@ -135,9 +143,6 @@ Step Strips::as_step(Strips strips, int threads) {
   strips.own_ = step.scratch_bytes;
   step.scratch_bytes += strips.own_bytes_ * static_cast<std::size_t>(threads);
 
-  const std::int64_t a_thread = tasks_a_thread(us, threads);
-  const Cut cut =
-      Cut::of(strips.members_.back().lines, strips.parts(strips.members_, threads, a_thread));
   const std::int64_t line = step.out_info[0].size() / cut.size;
   const auto all = std::make_shared<const Strips>(std::move(strips));
   step.joined = &all->steps_;
