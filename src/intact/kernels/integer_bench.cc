@@ -1,12 +1,13 @@
 // The integer kernels on every layer of the networks in bench/shapes, one thread, requantized to
-// codes: each row that this machine executes against the peak of its own level (peak.h), measured
-// before and after, when its answer was compared with the definition once. Winograd is counted in
-// the multiply-adds of the direct form: it may pass 100 %.
+// codes: each row that this machine executes, when its answer was compared with the definition
+// once, against the peak of its own level (peak.h), by turns. Winograd is counted in the
+// multiply-adds of the direct form: it may pass 100 %.
 //
 //   build/release/intact_kernels_bench --benchmark_filter='avx512vnni.*c=64 n=64 kh=3'
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -28,12 +29,6 @@ namespace {
 
 constexpr std::int64_t kRowsAtOnce = 192;  // As the runtime: so many pixels' pointers at a time.
 constexpr std::int32_t kZero = 121;
-
-// Multiply-adds a second of the level's peak now: clocks drift within a run.
-double peak(IsaLevel isa) {
-  const PeakKernel* row = find_peak(isa, true);
-  return row == nullptr ? 0 : measure_peak(*row, 0.003);
-}
 
 template <class T>
 struct Array {
@@ -239,6 +234,34 @@ void verify(const Layer& x, const Call& call) {
   }
 }
 
+// The share of the level's peak that calls of so many multiply-adds reach: the best of 30 turns of
+// a millisecond over the peak's best of as many in between. Clocks drift, and other programs
+// interrupt, for both alike.
+double share_of_peak(const PeakKernel& peak, const Call& call, double macs) {
+  using Clock = std::chrono::steady_clock;
+  constexpr double kTurn = 1e-3;
+  constexpr int kTurns = 30;
+  const auto timed = [](const auto& work, std::int64_t count) {
+    const auto start = Clock::now();
+    work(count);
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  const auto calls = [&](std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) call();
+  };
+  const auto rounds = [&](std::int64_t count) { benchmark::DoNotOptimize(peak.run(count)); };
+  std::int64_t call_count = 1, round_count = 1024;
+  while (timed(calls, call_count) < kTurn) call_count *= 2;
+  while (timed(rounds, round_count) < kTurn) round_count *= 2;
+  const auto macs_a_turn = static_cast<double>(peak.run(round_count));
+  double least_call = 1e9, least_peak = 1e9;
+  for (int turn = 0; turn < kTurns; ++turn) {
+    least_call = std::min(least_call, timed(calls, call_count));
+    least_peak = std::min(least_peak, timed(rounds, round_count));
+  }
+  return macs * static_cast<double>(call_count) / least_call / (macs_a_turn / least_peak);
+}
+
 template <class Kernel, class Make>
 void add(const LayerShape& s, Make make) {
   for (const Kernel* kernel : kernel_rows<Kernel>()) {
@@ -248,7 +271,6 @@ void add(const LayerShape& s, Make make) {
           const Layer layer(s);
           const Call call = make(layer, *kernel);
           verify(layer, call);
-          const double before = peak(kernel->isa);
           for (auto _ : state) {
             call();
             benchmark::ClobberMemory();
@@ -256,8 +278,8 @@ void add(const LayerShape& s, Make make) {
           const auto macs = static_cast<double>(s.macs());
           const auto rate = benchmark::Counter::kIsIterationInvariantRate;
           state.counters["GMAC/s"] = benchmark::Counter(1e-9 * macs, rate);
-          state.counters["%peak"] =
-              benchmark::Counter(100 * macs / std::max(before, peak(kernel->isa)), rate);
+          if (const PeakKernel* peak = find_peak(kernel->isa, true))
+            state.counters["%peak"] = 100 * share_of_peak(*peak, call, macs);
         });
   }
 }
