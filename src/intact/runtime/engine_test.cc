@@ -335,6 +335,29 @@ TEST(Engine, StepsThatWorkStripByStripGiveTheSameCodes) {
   expect_blocks_move_codes(203, 8, StripLimits::of_cache(64 << 10), 6, 3);
 }
 
+TEST(Engine, StepsAreJoinedOnlyWhereEachThreadHasALine) {
+  const char* const text = R"(graph "g" {
+  opset 17
+  opset intact 1
+  input %x: float32[1,16,20,40]
+  %a: float32[1,16,20,40] channels_last = intact.ToChannelsLast(%x)
+  %b: float32[1,16,20,40] channels_last = MaxPool(%a) {kernel_shape = [1, 3], pads = [0, 1, 0, 1]}
+  %c: float32[1,16,20,40] channels_last = MaxPool(%b) {kernel_shape = [1, 3], pads = [0, 1, 0, 1]}
+  %y: float32[1,16,20,40] = intact.ToPlain(%c)
+  output %y
+})";
+  const std::vector inputs{Tensor(Dtype::kFloat32, {1, 16, 20, 40})};
+  for (const int threads : {1, 20, 21}) {
+    const auto plan = engine_of(text, {.threads = threads, .strips = StripLimits::of_cache(40000)})
+                          ->plan_for(inputs);
+    ASSERT_TRUE(plan.has_value()) << plan.error().text();
+    const auto& steps = (*plan)->steps;
+    EXPECT_EQ(std::any_of(steps.begin(), steps.end(), [](const Step& s) { return s.joined; }),
+              threads <= 20)
+        << threads << " threads";
+  }
+}
+
 // Windows that reach over the lines of the strip, and of the task, before and after theirs: the
 // bytes are those of steps that run one after another, which an observed engine keeps.
 TEST(Engine, StepsThatWorkStripByStripGiveTheBytesOfWholeValues) {
