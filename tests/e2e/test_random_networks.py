@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import qdq
+import quantized_network
 import zoo
 from onnx import helper, save
 
@@ -64,7 +65,7 @@ def from_given_codes(file: qdq.File, names: list[str]) -> bytes:
 class Checked:
     """One quantized network in a session, and in one that shows its codes."""
 
-    def __init__(self, net: networks.Quantized) -> None:
+    def __init__(self, net: quantized_network.Quantized) -> None:
         self.net = net
         self.file = qdq.File(net.proto)
         self.regions = [
@@ -127,7 +128,7 @@ def test_codes_are_exact_whatever_ran_before() -> None:
     wrong: dict[int, list[str]] = {}
     near = codes = 0
     for net in drawn(100):
-        checked = Checked(networks.Quantized(net))
+        checked = Checked(quantized_network.Quantized(net))
         first = checked.check(2)
         checked.check(1)
         if not same(checked.ours.run(None, checked.net.feeds(2)), first):
@@ -142,7 +143,7 @@ def test_codes_are_exact_whatever_ran_before() -> None:
 
 def test_codes_are_the_same_bytes_on_every_processor(tmp_path: Path) -> None:
     for net in drawn(100):
-        quantized = networks.Quantized(net)
+        quantized = quantized_network.Quantized(net)
         save(quantized.proto, tmp_path / f"{net.seed}.onnx")
         np.savez(tmp_path / f"{net.seed}.npz", **quantized.feeds(3))
     first: dict[str, np.ndarray] = {}

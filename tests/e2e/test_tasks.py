@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import networks
 import pytest
+import quantized_network
 import zoo
 from onnx import TensorProto, helper, save
 from test_random_networks import drawn
@@ -37,7 +37,7 @@ def test_tasks_of_random_networks(tmp_path: Path) -> None:
     wrong = {}
     for net in drawn(100):
         for kind, model in (
-            ("quantized", networks.Quantized(net).proto),
+            ("quantized", quantized_network.Quantized(net).proto),
             ("float", net.as_float()),
         ):
             path = tmp_path / f"{net.seed}.{kind}.onnx"
