@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <span>
@@ -30,6 +31,9 @@ constexpr std::chrono::microseconds kSpin{50};
 
 thread_local bool inside_task = false;
 thread_local std::size_t worker_number = 0;
+
+// Counts the forks between this process and the first of its line that had a crew.
+std::atomic<std::uint64_t> generation{0};
 
 // Returns true as soon as done() does, false when it has not for kSpin.
 template <class Done>
@@ -170,10 +174,16 @@ struct Region {
   std::exception_ptr error{};
   std::atomic<bool> failed{false};
   Seat root{};  // Of member 0.
+  std::uint64_t born = generation.load(std::memory_order_relaxed);
 
   void run() noexcept {
     assign(root, 0);
     join(root, 0);
+  }
+
+  // True in a child that one of the tasks has forked: the other members are not here.
+  [[nodiscard]] bool orphaned() const noexcept {
+    return generation.load(std::memory_order_relaxed) != born;
   }
 
   // Does the part of the tree below a seat as thread `number`.
@@ -181,7 +191,7 @@ struct Region {
     const std::uint32_t last_child = std::min(2 * seat.member + 2, seat.members - 1);
     for (std::uint32_t child = 2 * seat.member + 1; child <= last_child; ++child) post(child);
     take_tasks(seat, number);
-    for (std::uint32_t child = 2 * seat.member + 1; child <= last_child; ++child)
+    for (std::uint32_t child = 2 * seat.member + 1; child <= last_child && !orphaned(); ++child)
       retire(*workers[child - 1], number);
   }
 
@@ -217,11 +227,11 @@ struct Region {
       } catch (...) {
         if (!failed.exchange(true)) error = std::current_exception();
       }
-      return true;
+      return !orphaned();
     };
     while (run(seat.share.take_front())) continue;
     if (!seat.steals) return;
-    for (std::uint32_t i = seat.member + 1; i < seat.member + seat.members; ++i) {
+    for (std::uint32_t i = seat.member + 1; i < seat.member + seat.members && !orphaned(); ++i) {
       const std::uint32_t victim = i % seat.members;
       Share& share = victim == 0 ? root.share : workers[victim - 1]->share;
       while (run(share.take_back())) continue;
@@ -267,6 +277,7 @@ void serve(Seat& self, const Capacities& capacities) noexcept {
       continue;
     }
     self.region->join(self, self.member);
+    if (self.region->orphaned()) std::abort();
     note_capacity();
     if (self.state.exchange(kSpare, std::memory_order_acq_rel) == kAwaited) self.state.notify_one();
   }
@@ -278,7 +289,7 @@ void serve(Seat& self, const Capacities& capacities) noexcept {
 struct ThreadPool::Team {
   std::array<Seat*, kMaxThreads - 1> workers;
   std::size_t size = 0;
-  std::uint64_t generation = 0;  // Of the crew: a forked child has another one.
+  std::uint64_t born = 0;  // The generation of its crew: a forked child has another one.
 };
 
 namespace {
@@ -300,7 +311,7 @@ class Crew {
   // Brings a team up to `size` spare workers, if there are as many, the most recently used first;
   // the crew grows to `limit` for it.
   void fill(ThreadPool::Team& team, std::size_t size, std::size_t limit) {
-    if (team.generation != generation_) team.size = 0;
+    if (team.born != generation) team.size = 0;
     if (team.size >= size || (spare_count_.load(std::memory_order_relaxed) == 0 &&
                               living_.load(std::memory_order_relaxed) >= limit))
       return;
@@ -309,12 +320,12 @@ class Crew {
     for (; team.size < size && !spare_.empty(); spare_.pop_back())
       team.workers[team.size++] = spare_.back();
     spare_count_ = spare_.size();
-    team.generation = generation_;
+    team.born = generation;
   }
 
   void release(ThreadPool::Team& team) {
     const std::lock_guard lock(mutex_);
-    if (team.generation == generation_)
+    if (team.born == generation)
       while (team.size > 0) spare_.push_back(team.workers[--team.size]);
     spare_count_ = spare_.size();
   }
@@ -352,14 +363,14 @@ class Crew {
     spare_.clear();
     spare_count_ = 0;
     living_ = 0;
-    ++generation_;
+    ++generation;
+    inside_task = false;  // A task that forked may have regions of its own from here on.
     mutex_.unlock();
   }
 
   std::mutex mutex_;
   std::vector<std::unique_ptr<Seat>> all_;
   std::vector<Seat*> spare_;  // The last one worked last.
-  std::uint64_t generation_ = 0;
   // Read without the lock, to see that asking for workers is in vain.
   std::atomic<std::size_t> spare_count_{0};
   std::atomic<std::size_t> living_{0};
@@ -406,6 +417,9 @@ void ThreadPool::run_range(std::size_t count, RangeFn call, const void* task) co
   }
   region.run();
   if (kept_ == nullptr) crew.release(own);
+  INTACT_CHECK(!region.orphaned(),
+               "a task of a parallel region forked, and its child has returned from the task; the "
+               "region's other threads are in the parent");
   if (region.error) std::rethrow_exception(region.error);
 }
 

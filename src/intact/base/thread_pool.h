@@ -9,7 +9,13 @@
 // The workers are one crew for the whole process, however many pools there are. A caller works too,
 // together with the workers that nobody else uses at that moment; when all are taken it works
 // alone, so concurrent regions never wait for each other. Workers without work spin for 50 us, then
-// sleep. A forked child has a crew of its own.
+// sleep.
+//
+// A forked child has a crew of its own, also when a task forks: within the task it may run regions.
+// It cannot go on with the region that the task belongs to, whose other tasks are half done by
+// threads of the parent. It should end within the task; where it returns from it, run() throws
+// InternalError on the thread that had called it, and on a worker, whose caller is not in the
+// child, the child is aborted.
 #pragma once
 
 #include <cstddef>

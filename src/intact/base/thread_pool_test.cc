@@ -236,6 +236,55 @@ TEST(ThreadPool, AForkedChildHasItsOwnWorkers) {
   stop = true;
   busy.join();
 }
+
+// Forks on member `number` of a region of two, runs `in_child` there within the task, and returns
+// from it. Returns how the child ended.
+template <class InChild>
+int status_of_fork_in_task(std::size_t number, const InChild& in_child) {
+  const ThreadPool pool(2);
+  std::atomic<int> here{0};
+  pid_t child = -1;
+  try {
+    pool.run(2, [&](std::size_t) {
+      ++here;
+      while (here < 2) std::this_thread::yield();
+      if (ThreadPool::worker() != number) return;
+      child = fork();
+      if (child != 0) return;
+      alarm(20);
+      in_child();
+    });
+  } catch (const InternalError&) {
+    _exit(child == 0 && runs_every_task_once(pool) ? 7 : 1);
+  }
+  if (child == 0) _exit(2);
+  int status = -1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(runs_every_task_once(pool));
+  return status;
+}
+
+TEST(ThreadPool, AChildThatATaskForkedHasItsOwnWorkers) {
+  const auto run_together = [] {
+    std::atomic<int> here{0};
+    ThreadPool(3).run(3, [&](std::size_t) {
+      ++here;
+      while (here < 3) std::this_thread::yield();
+    });
+  };
+  for (const std::size_t number : {0, 1}) {
+    const int ended = status_of_fork_in_task(number, [&] {
+      for (int i = 0; i < 20; ++i) run_together();
+      _exit(5);
+    });
+    EXPECT_TRUE(WIFEXITED(ended) && WEXITSTATUS(ended) == 5) << number << ' ' << ended;
+  }
+  const auto nothing = [] {};
+  const int on_caller = status_of_fork_in_task(0, nothing);
+  EXPECT_TRUE(WIFEXITED(on_caller) && WEXITSTATUS(on_caller) == 7) << on_caller;
+  const int on_worker = status_of_fork_in_task(1, nothing);
+  EXPECT_TRUE(WIFSIGNALED(on_worker) && WTERMSIG(on_worker) == SIGABRT) << on_worker;
+}
 #endif
 
 }  // namespace
