@@ -154,6 +154,18 @@ GemmU8S8Args ComputedIntGemm::call(std::byte* packed) const {
   return args;
 }
 
+IntGemmRows IntGemmRows::of_window(const WindowGeometry& window, const std::uint8_t* image,
+                                   std::int64_t channels, const Buffer& pad) {
+  IntGemmRows rows;
+  rows.count = window.out_h * window.out_w;
+  rows.a = image;
+  rows.window = &window;
+  rows.in_pixel_bytes = channels;
+  rows.in_row_bytes = channels * window.in_w;
+  rows.pad = reinterpret_cast<const std::uint8_t*>(pad.data());
+  return rows;
+}
+
 void run_int_gemm(const PackedIntGemm& b, const IntEpilogue& epilogue, const IntGemmRows& rows,
                   const IntGemmOut& out, const StepArgs& step, std::int64_t begin, std::int64_t end,
                   std::int64_t panel_begin, std::int64_t panel_end, std::byte* scratch) {

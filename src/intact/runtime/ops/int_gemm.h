@@ -58,6 +58,10 @@ struct IntGemmRows {
   // Of that window over a whole dense image. Not null: its runs are the taps.
   const ConvRuns* runs = nullptr;
   std::uint8_t* edges = nullptr;  // int_gemm_edge_bytes of scratch.
+
+  // All pixels of a window over an image of so many codes a pixel; `pad` is one of those.
+  static IntGemmRows of_window(const WindowGeometry& window, const std::uint8_t* image,
+                               std::int64_t channels, const Buffer& pad);
 };
 
 // Where results go; row strides in bytes. Column 0 is the packed matrix's channel 0.

@@ -139,16 +139,13 @@ Status plan_qconv(OpContext& c) {
                                                        const LineRange& panels) {
     const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
     std::byte* own = args.scratch + ThreadPool::worker() * scratch;
-    IntGemmRows a;
-    a.count = rows;
-    a.a = args.input<std::uint8_t>(0) + image * geometry.in_h * geometry.in_w * in_channels +
-          g * group_in;
-    a.row_bytes = in_channels;
-    if (!pointwise) {
-      a.window = &geometry;
-      a.in_pixel_bytes = in_channels;
-      a.in_row_bytes = in_channels * geometry.in_w;
-      a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
+    const std::uint8_t* in = args.input<std::uint8_t>(0) +
+                             image * geometry.in_h * geometry.in_w * in_channels + g * group_in;
+    IntGemmRows a = IntGemmRows::of_window(geometry, in, in_channels, *pad);
+    if (pointwise) {
+      a.count = rows;
+      a.window = nullptr;
+      a.row_bytes = in_channels;
     }
     if (joined) {
       a.runs = &runs;

@@ -154,50 +154,46 @@ Status plan_qconv_transpose(OpContext& c) {
   const Cut cut = Cut::of(window.rows(), c.parts(batch));
   declare_phases(c, window, cut);
   declare_operands(c, e);
-  c.run_tasks(
-      batch * cut.parts, [=, parts = std::move(parts)](const StepArgs& args, std::size_t t) {
-        const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
-        const std::int64_t image = static_cast<std::int64_t>(t) / cut.parts;
-        const auto run_row = [&](const Part& part, std::int64_t y) {
-          const WindowGeometry& g = part.phase.window;
-          IntGemmRows a;
-          a.count = g.out_w;
-          a.a = args.input<std::uint8_t>(0) + image * g.in_h * g.in_w * in_channels;
-          a.window = &g;
-          a.in_pixel_bytes = in_channels;
-          a.in_row_bytes = in_channels * g.in_w;
-          a.pad = reinterpret_cast<const std::uint8_t*>(pad->data());
-          // Row `begin` of the part is pixel 0 of its row y.
-          const std::int64_t begin = y * g.out_w;
-          const std::int64_t pixel =
-              (part.phase.first_y + y * window.stride_h) * window.out_w + part.phase.first_x;
-          IntGemmOut out;
-          out.row_bytes = window.stride_w * channels * element;
-          out.offset = (image * window.out_h * window.out_w + pixel) * channels -
-                       begin * window.stride_w * channels;
-          out.out = args.out[0] + out.offset * element;
-          out.image = image;
-          out.residual = e.residual(args, out.offset);
-          out.residual_row_bytes = e.residual_bytes(window.stride_w * channels);
-          std::byte* own = args.scratch + ThreadPool::worker() * scratch;
-          std::byte* to = out.out + begin * out.row_bytes;
-          if (part.rows > 1) {
-            out.row_bytes = part.columns * element;
-            out.out = own - begin * out.row_bytes;
-          }
-          run_int_gemm(*part.b, e, a, out, args, begin, begin + g.out_w, 0, panels_of(part.columns),
-                       own + strip);
-          const std::int64_t piece = part.columns / part.rows * element;
-          for (std::int64_t r = 0; part.rows > 1 && r < part.rows; ++r)
-            copy_pieces(to + r * window.out_w * channels * element,
-                        window.stride_w * channels * element, own + r * piece, out.row_bytes,
-                        static_cast<std::size_t>(piece), g.out_w);
-        };
-        const std::int64_t number = static_cast<std::int64_t>(t) % cut.parts;
-        for (std::int64_t y = cut.begin(number); y < cut.end(number); ++y)
-          for (const Part& part : parts)
-            if (y < part.phase.window.out_h) run_row(part, y);
-      });
+  c.run_tasks(batch * cut.parts, [=, parts = std::move(parts)](const StepArgs& args,
+                                                               std::size_t t) {
+    const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
+    const std::int64_t image = static_cast<std::int64_t>(t) / cut.parts;
+    const auto run_row = [&](const Part& part, std::int64_t y) {
+      const WindowGeometry& g = part.phase.window;
+      const std::uint8_t* in = args.input<std::uint8_t>(0) + image * g.in_h * g.in_w * in_channels;
+      IntGemmRows a = IntGemmRows::of_window(g, in, in_channels, *pad);
+      a.count = g.out_w;
+      // Row `begin` of the part is pixel 0 of its row y.
+      const std::int64_t begin = y * g.out_w;
+      const std::int64_t pixel =
+          (part.phase.first_y + y * window.stride_h) * window.out_w + part.phase.first_x;
+      IntGemmOut out;
+      out.row_bytes = window.stride_w * channels * element;
+      out.offset = (image * window.out_h * window.out_w + pixel) * channels -
+                   begin * window.stride_w * channels;
+      out.out = args.out[0] + out.offset * element;
+      out.image = image;
+      out.residual = e.residual(args, out.offset);
+      out.residual_row_bytes = e.residual_bytes(window.stride_w * channels);
+      std::byte* own = args.scratch + ThreadPool::worker() * scratch;
+      std::byte* to = out.out + begin * out.row_bytes;
+      if (part.rows > 1) {
+        out.row_bytes = part.columns * element;
+        out.out = own - begin * out.row_bytes;
+      }
+      run_int_gemm(*part.b, e, a, out, args, begin, begin + g.out_w, 0, panels_of(part.columns),
+                   own + strip);
+      const std::int64_t piece = part.columns / part.rows * element;
+      for (std::int64_t r = 0; part.rows > 1 && r < part.rows; ++r)
+        copy_pieces(to + r * window.out_w * channels * element,
+                    window.stride_w * channels * element, own + r * piece, out.row_bytes,
+                    static_cast<std::size_t>(piece), g.out_w);
+    };
+    const std::int64_t number = static_cast<std::int64_t>(t) % cut.parts;
+    for (std::int64_t y = cut.begin(number); y < cut.end(number); ++y)
+      for (const Part& part : parts)
+        if (y < part.phase.window.out_h) run_row(part, y);
+  });
   return {};
 }
 
