@@ -116,7 +116,7 @@ Result<std::string> input_type_of(const std::string& type, const std::string& im
 Result<std::string> calibrate(const std::string& path, const SampleSource& samples,
                               const QuantizeOptions& options = {});
 
-// Returns the text of the calibration that all samples of the two files would have given.
+// Returns the text that calibrate() would have given for all the samples of two such texts.
 Result<std::string> merge(const std::string& a, const std::string& b);
 
 // Whether a quantized model computes what it computed where it was made.

@@ -68,19 +68,17 @@ Result<std::string> read_text(const std::string& path) {
 
 int run_merge(const Flags& f) {
   if (auto status = f.may_write(); !status) return refuse(status.error());
-  std::string whole;
-  for (const std::string& path : f.parts) {
-    auto text = read_text(path);
-    if (!text) return refuse(text.error());
-    if (whole.empty()) {
-      whole = std::move(*text);
-      continue;
-    }
-    auto joined = merge(whole, *text);
-    if (!joined) return refuse(joined.error().with_context(path));
-    whole = std::move(*joined);
+  auto whole = read_text(f.parts[0]);
+  for (std::size_t i = 1; whole && i < f.parts.size(); ++i) {
+    const auto part = read_text(f.parts[i]);
+    if (!part) return refuse(part.error());
+    whole = merge(*whole, *part);
+    if (!whole)
+      return refuse(
+          whole.error().with_context(fmt::format("{} and {}", f.parts[i - 1], f.parts[i])));
   }
-  return done(f, "merge", whole);
+  if (!whole) return refuse(whole.error());
+  return done(f, "merge", *whole);
 }
 
 }  // namespace

@@ -13,9 +13,17 @@ std::size_t size_at(const Shape& shape, std::size_t i) {
   return static_cast<std::size_t>(shape[i]);
 }
 
+// Whether a value is dequantized: then the model is quantized there already.
+bool is_dequantized(const Graph& graph, ValueId value) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
+    return node.is("DequantizeLinear") && node.out(0) == value;
+  });
+}
+
 // Fills in a site; returns why the node cannot be integer, or an empty text.
 std::string describe_site(const Graph& graph, const Node& node, GemmSite& site) {
   const Tensor* w = graph.constant(node.in(1));
+  if (w == nullptr && is_dequantized(graph, node.in(1))) return "it is quantized already";
   if (w == nullptr)
     return graph.constant(node.in(0)) != nullptr ? "its constant is the first operand"
                                                  : "both operands are activations";

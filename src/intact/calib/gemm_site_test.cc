@@ -138,7 +138,11 @@ TEST(FindGemmSites, SaysWhyAProductStaysFloat) {
     %d = MatMul(%w, %c)
     %e = Gemm(%d, %w) {alpha=0.5}
     %f = MatMul(%e, %w)
-    output %f
+    const %q: int8[2,2] = [1, 2, 3, 4]
+    const %s: float32[] = 0.5
+    %v = DequantizeLinear(%q, %s)
+    %h = MatMul(%f, %v)
+    output %h
   })");
   const GemmSites found = find_gemm_sites(g);
   ASSERT_EQ(found.sites.size(), 1u);
@@ -146,6 +150,7 @@ TEST(FindGemmSites, SaysWhyAProductStaysFloat) {
   EXPECT_EQ(found.reasons.at(0), "both operands are activations");
   EXPECT_EQ(found.reasons.at(1), "its constant is the first operand");
   EXPECT_EQ(found.reasons.at(2), "alpha or beta differs from 1");
+  EXPECT_EQ(found.reasons.at(5), "it is quantized already");
 }
 
 TEST(MatchesGlob, KnowsStarsAndQuestionMarks) {
