@@ -206,3 +206,30 @@ def test_progress_is_for_terminals_only(where: Path) -> None:
             shown += piece
     os.close(ours)
     assert b"compare [" in shown and shown.endswith(b"\r\x1b[K")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "a verb is missing; the verbs are quantize, calibrate"),
+        (["frob"], "'frob' is no verb; the verbs are quantize, calibrate"),
+        (["quantise", "m.onnx"], "'quantise' is no verb; did you mean quantize?"),
+        (["-v"], "-v is no option of intact; see intact --help"),
+        (["quantize", "m.onnx", "--efort", "1"], "no option --efort; did you mean --effort?"),
+        (["quantize", "m.onnx", "--efort=1"], "no option --efort; did you mean --effort?"),
+        (["quantize", "m.onnx", "--zzz"], "no option --zzz; see intact quantize --help"),
+        (["quantize", "m.onnx", "--data", "-o", "q.onnx"], "--data needs a value; see intact"),
+        (["verify", "m.onnx", "n.onnx"], "'n.onnx' is one argument too many; see intact verify"),
+        (["quantize"], "MODEL is required; see intact quantize --help"),
+    ],
+)
+def test_a_wrong_command_line_says_what_was_meant(arguments: list[str], says: str) -> None:
+    result = zoo.run(*arguments)
+    assert result.returncode == 2 and result.stdout == ""
+    assert result.stderr.startswith("intact: ") and len(result.stderr.splitlines()) == 1
+    assert says in result.stderr
+
+
+def test_help_may_be_asked_for_like_a_verb() -> None:
+    assert zoo.run("help", "host").stdout == zoo.run("host", "--help").stdout
+    assert zoo.run("help").stdout == zoo.run("--help").stdout

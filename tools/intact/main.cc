@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
 #include "base/check.h"
 #include "command.h"
 #include "intact/version.h"
+#include "usage.h"
 
 namespace intact::cli {
 namespace {
@@ -41,6 +43,7 @@ int run(int argc, char** argv) {
   CLI::App app{"intact quantizes ONNX models and runs them with exact integer kernels.", "intact"};
   app.set_version_flag("--version", std::string(kVersion));
   app.require_subcommand(1);
+  app.option_defaults()->always_capture_default();
   app.footer(
       "Exit codes: 0 done, 2 bad input or usage, 3 an accuracy limit was missed, 70 our own bug, "
       "130 interrupted. An output file appears whole or not at all.");
@@ -49,13 +52,20 @@ int run(int argc, char** argv) {
     CLI::App* sub = app.add_subcommand(verb.name, verb.summary);
     sub->footer(fmt::format("Example:\n  {}", verb.example));
     verbs.emplace_back(sub, verb.declare(*sub));
+    for (CLI::Option* option : sub->get_options())  // No list is a default worth showing.
+      if (option->get_default_str() == "[]") option->default_str("");
+  }
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  if (!arguments.empty() && arguments[0] == "help") {  // As for git and its like.
+    arguments.erase(arguments.begin());
+    arguments.emplace_back("--help");
   }
   try {
-    app.parse(argc, argv);
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::Success& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    fmt::print(stderr, "intact: {}\n", e.what());
+    fmt::print(stderr, "intact: {}\n", usage_error(app, e, arguments));
     return kBadInput;
   }
   watch_interrupts();
