@@ -93,6 +93,22 @@ TEST(ScopedFpEnv, RestoresTheCallersMode) {
   std::fesetround(FE_TONEAREST);
 }
 
+TEST(Buffer, OfMisalignedBytesIsCopiedWhenItIsRead) {
+  std::vector<std::byte> memory(4 * 5 + 1);
+  const auto odd = std::span(memory).subspan(1);
+  const std::vector<float> values{1, 2, 3, -4, 5};
+  std::memcpy(odd.data(), values.data(), odd.size());
+  const Tensor t(Dtype::kFloat32, {5}, Buffer::wrap_misaligned(Buffer::wrap(odd, nullptr)));
+  EXPECT_EQ(t.stored().data(), odd.data());
+  const Tensor once = t.aligned();
+  EXPECT_TRUE(std::ranges::equal(once.values<float>(), values));
+  EXPECT_FALSE(t.buffer()->is_copied());
+  EXPECT_TRUE(std::ranges::equal(t.values<float>(), values));
+  EXPECT_TRUE(t.buffer()->is_copied());
+  EXPECT_EQ(t.raw(), t.raw());
+  EXPECT_EQ(t.aligned().raw(), t.raw());
+}
+
 // Every byte, its place, the number of bytes and the seed count; over whole blocks and the rest.
 TEST(Hash, OfLargeDataDependsOnEveryByteAndItsPlace) {
   std::vector<std::byte> data(128 * 2 + 13);

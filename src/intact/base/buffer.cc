@@ -60,7 +60,22 @@ std::shared_ptr<Buffer> Buffer::wrap_mapping(std::span<std::byte> memory,
   return std::shared_ptr<Buffer>(new Buffer(memory, std::move(owner), Kind::kMapping));
 }
 
+std::shared_ptr<Buffer> Buffer::wrap_misaligned(std::shared_ptr<Buffer> bytes) {
+  const std::span<std::byte> memory = bytes->memory_;
+  return std::shared_ptr<Buffer>(new Buffer(memory, std::move(bytes), Kind::kMisaligned));
+}
+
+const Buffer& Buffer::copy() const {
+  std::call_once(once_, [this] {
+    copy_ = allocate_uninitialized(bytes());
+    std::memcpy(copy_->data(), memory_.data(), bytes());
+    copied_ = true;
+  });
+  return *copy_;
+}
+
 void Buffer::drop_pages() const noexcept {
+  if (kind_ == Kind::kMisaligned) return static_cast<const Buffer*>(owner_.get())->drop_pages();
   if (kind_ != Kind::kMapping || memory_.empty()) return;
   // Whole pages: nothing in a read-only mapping is lost with a neighbour.
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));

@@ -1,9 +1,11 @@
 // buffer.h: bytes that tensors share: owned, or somebody else's kept alive.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 
 namespace intact {
@@ -31,28 +33,45 @@ class Buffer {
   static std::shared_ptr<Buffer> wrap_mapping(std::span<std::byte> memory,
                                               std::shared_ptr<void> owner);
 
+  // Wraps bytes at an address where their elements may not lie. data() is a copy then, made when it
+  // is first asked for.
+  static std::shared_ptr<Buffer> wrap_misaligned(std::shared_ptr<Buffer> bytes);
+
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
-  [[nodiscard]] std::byte* data() const noexcept { return memory_.data(); }
+  [[nodiscard]] std::byte* data() const {
+    return kind_ == Kind::kMisaligned ? copy().data() : memory_.data();
+  }
+  // The bytes where they lie, at any address; nothing is copied.
+  [[nodiscard]] std::span<const std::byte> stored() const noexcept { return memory_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return memory_.size(); }
   [[nodiscard]] bool has_slack() const noexcept { return kind_ == Kind::kOwned; }
   // True for a part of a file, which all processes that map it share.
   [[nodiscard]] bool is_mapping() const noexcept { return kind_ == Kind::kMapping; }
+
+  // True where data() is or would be a copy, and where it is one already.
+  [[nodiscard]] bool is_misaligned() const noexcept { return kind_ == Kind::kMisaligned; }
+  [[nodiscard]] bool is_copied() const noexcept { return copied_.load(); }
 
   // Gives the pages of a mapped file back; they are read again when they are touched. Does nothing
   // to other memory.
   void drop_pages() const noexcept;
 
  private:
-  enum class Kind : std::uint8_t { kOwned, kForeign, kMapping };
+  enum class Kind : std::uint8_t { kOwned, kForeign, kMapping, kMisaligned };
 
   Buffer(std::span<std::byte> memory, std::shared_ptr<void> owner, Kind kind)
       : memory_(memory), owner_(std::move(owner)), kind_(kind) {}
 
+  const Buffer& copy() const;
+
   std::span<std::byte> memory_;
   std::shared_ptr<void> owner_;
   Kind kind_;
+  mutable std::once_flag once_;
+  mutable std::atomic<bool> copied_{false};
+  mutable std::shared_ptr<Buffer> copy_;
 };
 
 }  // namespace intact

@@ -118,6 +118,13 @@ Tensor Tensor::reshaped(Shape shape) const {
   return t;
 }
 
+Tensor Tensor::aligned() const {
+  if (!defined() || !buffer_->is_misaligned() || buffer_->is_copied()) return *this;
+  Tensor t(dtype_, shape_, Buffer::allocate_uninitialized(bytes()));
+  std::memcpy(t.raw(), stored().data(), bytes());
+  return t;
+}
+
 Tensor Tensor::clone() const {
   if (!defined()) return {};
   Tensor t(dtype_, shape_);

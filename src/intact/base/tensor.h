@@ -47,7 +47,11 @@ class Tensor {
   [[nodiscard]] std::size_t rank() const noexcept { return shape_.size(); }
   [[nodiscard]] std::int64_t size() const noexcept { return num_elements(shape_); }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_of(dtype_, size()); }
-  [[nodiscard]] std::byte* raw() const noexcept { return buffer_->data() + offset_; }
+  [[nodiscard]] std::byte* raw() const { return buffer_->data() + offset_; }
+  // The bytes where they lie, at any address (Buffer::wrap_misaligned).
+  [[nodiscard]] std::span<const std::byte> stored() const {
+    return buffer_->stored().subspan(offset_, bytes());
+  }
   [[nodiscard]] const std::shared_ptr<Buffer>& buffer() const noexcept { return buffer_; }
 
   // The elements. Requires T to be the C++ type of dtype().
@@ -67,6 +71,9 @@ class Tensor {
   // Returns the same bytes under another shape. Requires equal element counts.
   [[nodiscard]] Tensor reshaped(Shape shape) const;
   [[nodiscard]] Tensor clone() const;
+  // The same elements, for who reads them once: where raw() would make a copy that stays as long as
+  // the buffer, a copy that goes with what is returned.
+  [[nodiscard]] Tensor aligned() const;
 
  private:
   Dtype dtype_ = Dtype::kUndefined;

@@ -3,16 +3,20 @@
 #include <limits>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 #include "base/hash.h"
 
 namespace intact {
 namespace {
 
-// Spells a graph as bytes: every list after its length, so that no two graphs are spelled alike.
+constexpr std::size_t kPieceBytes = std::size_t{32} << 10;
+
+// Spells a graph as bytes, every list after its length, so that no two graphs are spelled alike;
+// and hashes them piece by piece.
 class Speller {
  public:
-  explicit Speller(std::size_t large_bytes) : large_bytes_(large_bytes) {}
+  Speller(std::size_t large_bytes, std::uint64_t seed) : large_bytes_(large_bytes), hash_(seed) {}
 
   void add(const Graph& graph) {
     add(graph.opsets);
@@ -22,8 +26,9 @@ class Speller {
     add(graph.outputs);
   }
 
-  [[nodiscard]] std::uint64_t hash(std::uint64_t seed) const {
-    return hash_large(std::as_bytes(std::span(out_)), seed);
+  [[nodiscard]] std::uint64_t hash() {
+    end_piece();
+    return hash_;
   }
 
  private:
@@ -79,9 +84,10 @@ class Speller {
   // All of it: nothing else looks at what is inside an attribute.
   void add(const Attribute& attribute) {
     add(attribute.index());
-    Speller inside(std::numeric_limits<std::size_t>::max());
-    std::visit([&](const auto& x) { inside.add(x); }, attribute);
-    out_ += inside.out_;
+    const std::size_t outside =
+        std::exchange(large_bytes_, std::numeric_limits<std::size_t>::max());
+    std::visit([&](const auto& x) { add(x); }, attribute);
+    large_bytes_ = outside;
   }
   void add(const std::shared_ptr<Graph>& body) {
     add(body != nullptr);
@@ -97,19 +103,25 @@ class Speller {
   }
 
   void add_bytes(const void* data, std::size_t bytes) {
-    out_.append(static_cast<const char*>(data), bytes);
+    piece_.append(static_cast<const char*>(data), bytes);
+    if (piece_.size() >= kPieceBytes) end_piece();
+  }
+  void end_piece() {
+    hash_ = hash_large(std::as_bytes(std::span(piece_)), hash_);
+    piece_.clear();
   }
 
   std::size_t large_bytes_;
-  std::string out_;
+  std::uint64_t hash_;
+  std::string piece_;
 };
 
 }  // namespace
 
 std::uint64_t hash_structure(const Graph& graph, std::size_t large_bytes, std::uint64_t seed) {
-  Speller speller(large_bytes);
+  Speller speller(large_bytes, seed);
   speller.add(graph);
-  return speller.hash(seed);
+  return speller.hash();
 }
 
 }  // namespace intact

@@ -4,8 +4,8 @@
 // - Initializers and Constant nodes become constants. An input with an initializer (its default in
 //   files of IR version 3) becomes a constant and is no input any more.
 // - Large raw_data of initializers and external data are mapped, not read (the files must not
-//   shrink while the graph lives); other raw_data is taken over. Elements that would be misaligned
-//   are copied.
+//   shrink while the graph lives); other raw_data is taken over. Elements that lie misaligned are
+//   copied when they are first read.
 // - Nodes may be in any order and come out in execution order, stably.
 // - Bodies of If, Loop, Scan become closed graphs (graph.h, Node::num_captured).
 // - Calls of the model's own functions are replaced by their bodies.

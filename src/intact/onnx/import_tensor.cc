@@ -38,25 +38,23 @@ std::string type_text(const Tensor& t) {
 
 // Makes the bits that ONNX leaves open the same everywhere.
 void normalize(Tensor& t) {
-  auto* bytes = reinterpret_cast<std::uint8_t*>(t.raw());
   if (t.dtype() == Dtype::kBool) {
-    for (std::size_t i = 0; i < t.bytes(); ++i)
-      if (bytes[i] > 1) bytes[i] = 1;
+    for (std::byte& b : std::span(t.raw(), t.bytes()))
+      if (b > std::byte{1}) b = std::byte{1};
   } else if (bits_of(t.dtype()) == 4 && t.size() % 2 != 0) {
-    std::uint8_t& last = bytes[t.bytes() - 1];
-    if (last > 0x0F) last &= 0x0F;
+    std::byte& last = t.raw()[t.bytes() - 1];
+    if (last > std::byte{0x0F}) last &= std::byte{0x0F};
   }
 }
 
-// A tensor over a buffer of exactly its bytes; copied when its elements would be misaligned, and
-// when normalize may write to it.
+// A tensor over a buffer of exactly its bytes; copied when normalize may write to it.
 Tensor over(Dtype dtype, Shape shape, const std::shared_ptr<Buffer>& buffer) {
   const auto width = static_cast<std::size_t>(std::max(bits_of(dtype) / 8, 1));
   const bool aligned = reinterpret_cast<std::uintptr_t>(buffer->data()) % width == 0;
   const bool written =
       dtype == Dtype::kBool || (bits_of(dtype) == 4 && num_elements(shape) % 2 != 0);
-  if (aligned && !written && buffer->bytes() >= kCopyBytes)
-    return {dtype, std::move(shape), buffer};
+  if (!written && buffer->bytes() >= kCopyBytes)
+    return {dtype, std::move(shape), aligned ? buffer : Buffer::wrap_misaligned(buffer)};
   Tensor t(dtype, std::move(shape));
   if (t.bytes() > 0) std::memcpy(t.raw(), buffer->data(), t.bytes());
   return t;

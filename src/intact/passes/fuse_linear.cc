@@ -6,6 +6,9 @@
 // flags (transB, alpha, beta folded into w and b) are the same layer to whoever packs weights and
 // chooses kernels. Left as they are: a transposed left side, weights that are not constant (also
 // those behind a DequantizeLinear), a bias that varies along the rows.
+#include <algorithm>
+#include <cstring>
+
 #include "passes/affine_map.h"
 #include "passes/patterns.h"
 #include "passes/registry.h"
@@ -14,14 +17,34 @@
 namespace intact {
 namespace {
 
+// Elements of `Bytes` each, in squares that stay in the first-level cache.
+template <std::size_t Bytes>
+void turn(const std::byte* from, std::byte* to, std::size_t rows, std::size_t cols) {
+  constexpr std::size_t kSide = 16;
+  for (std::size_t i0 = 0; i0 < rows; i0 += kSide)
+    for (std::size_t j0 = 0; j0 < cols; j0 += kSide)
+      for (std::size_t j = j0; j < std::min(cols, j0 + kSide); ++j)
+        for (std::size_t i = i0; i < std::min(rows, i0 + kSide); ++i)
+          std::memcpy(to + (j * rows + i) * Bytes, from + (i * cols + j) * Bytes, Bytes);
+}
+
+// Of floats of any width.
 Tensor transposed(const Tensor& w) {
-  const auto v = to_float64(w);
   const auto rows = static_cast<std::size_t>(w.shape()[0]);
   const auto cols = static_cast<std::size_t>(w.shape()[1]);
-  std::vector<double> out(v.size());
-  for (std::size_t i = 0; i < rows; ++i)
-    for (std::size_t j = 0; j < cols; ++j) out[j * rows + i] = v[i * cols + j];
-  return from_float64(w.dtype(), {w.shape()[1], w.shape()[0]}, out);
+  const Shape shape{w.shape()[1], w.shape()[0]};
+  Tensor out(w.dtype(), shape, Buffer::allocate_uninitialized(w.bytes()));
+  switch (bits_of(w.dtype())) {
+    case 16:
+      turn<2>(w.stored().data(), out.raw(), rows, cols);
+      break;
+    case 32:
+      turn<4>(w.stored().data(), out.raw(), rows, cols);
+      break;
+    default:
+      turn<8>(w.stored().data(), out.raw(), rows, cols);
+  }
+  return out;
 }
 
 Tensor times(const Tensor& t, double factor) {

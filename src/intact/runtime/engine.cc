@@ -128,9 +128,7 @@ Engine::Engine(Graph graph, EngineOptions options)
       threads_(options.threads > 0 ? options.threads : default_threads()),
       strips_(options.strips),
       pool_(threads_),
-      packs_(options.cache_dir, graph_) {
-  packs_.take_constants(graph_, pool_);
-}
+      packs_(options.cache_dir, graph_) {}
 
 Engine::~Engine() = default;
 
@@ -169,7 +167,13 @@ Result<std::shared_ptr<const Plan>> Engine::cached(std::string key, const Make& 
       return plans_.back().second;
     }
   }
+  std::call_once(constants_taken_, [this] { packs_.take_constants(graph_, pool_); });
   INTACT_ASSIGN(auto plan, make());
+  // Constants that the plan's steps read are copied now if they are at all: the file takes those.
+  for (const Step& step : plan->steps)
+    for (const Place& place : step.in)
+      if (place.kind == Place::Kind::kConstant)
+        static_cast<void>(plan->constants[place.index].raw());
   packs_.put_constants(graph_);
   if (packs_.save()) {
     INTACT_ASSIGN(plan, make());

@@ -86,6 +86,7 @@ class Engine {
   std::optional<StripLimits> strips_;
   ThreadPool pool_;
   PackCache packs_;
+  std::once_flag constants_taken_;  // From packs_, before the first plan.
   std::mutex mutex_;
   std::vector<std::pair<std::string, std::shared_ptr<const Plan>>> plans_;  // Newest last.
   std::vector<std::unique_ptr<Context>> idle_;

@@ -155,6 +155,8 @@ class OpContext {
   // thread, and some a thread where that is long enough to even out what other programs take.
   [[nodiscard]] std::int64_t parts(std::int64_t of = 1) const;
   void run(StepFn fn) { fn_ = std::move(fn); }
+  // Declares that the step reads nothing of input i, which is in what was packed.
+  void needs_not(std::size_t i) { needless_.push_back(i); }
   // The same for tasks that only read inputs, and write what no other one of them reads or writes.
   void run_tasks(std::int64_t count, TaskFn fn);
   // What a task writes of output 0 or i, exactly, and what it reads of input i at most.
@@ -175,6 +177,7 @@ class OpContext {
   std::vector<ValueInfo> outputs_;
   std::vector<int> alias_;  // Input whose bytes output i has, or -1.
   int overwritten_ = -1;    // Input whose place output 0 may take, or -1.
+  std::vector<std::size_t> needless_;
   std::size_t scratch_bytes_ = 0;
   StepFn fn_;
   StepTasks tasks_;

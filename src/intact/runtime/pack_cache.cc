@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <vector>
 
@@ -39,6 +40,7 @@ std::uint64_t hash_frame(Header header, std::span<const std::byte> index) {
 constexpr std::string_view kLayoutVersion = "7";
 
 constexpr std::size_t kLargeBytes = 4096;
+bool is_large(const Tensor& t) { return t.bytes() >= kLargeBytes; }
 
 struct PackedConstant {
   std::shared_ptr<Buffer> bytes;
@@ -49,44 +51,52 @@ struct PackedConstant {
 std::string key_of(const Value& constant) { return constant.name + std::string("\0constant", 9); }
 
 bool is_alone(const Value& value) {
-  return value.constant && value.constant->bytes() >= kLargeBytes &&
-         !value.constant->buffer()->is_mapping();
+  return value.constant && is_large(*value.constant) && !value.constant->buffer()->is_mapping();
 }
-
-bool is_large(const Tensor& t) { return t.bytes() >= kLargeBytes; }
 
 // Names the file of a model: what packing depends on beside the elements of large constants. Some
 // of those too, so that models of one structure have a file each.
 std::uint64_t hash_model(const Graph& graph, std::string_view isa) {
+  constexpr std::size_t kSamples = 8;
   constexpr std::size_t kSampleBytes = 64;
   const std::string made_by = fmt::format("{} {} {}", kVersion, kLayoutVersion, isa);
   std::uint64_t h =
       hash_structure(graph, kLargeBytes, hash_bytes(std::as_bytes(std::span(made_by))));
+  std::vector<const Tensor*> large;
   for (const Value& value : graph.values)
-    if (value.constant && is_large(*value.constant))
-      h = hash_bytes({value.constant->raw() + value.constant->bytes() / 2, kSampleBytes}, h);
+    if (value.constant && is_large(*value.constant)) large.push_back(&*value.constant);
+  const std::size_t samples = std::min(kSamples, large.size());
+  for (std::size_t i = 1; i <= samples; ++i) {
+    const Tensor& t = *large[large.size() * i / samples - 1];
+    h = hash_bytes(t.stored().subspan(t.bytes() / 2, kSampleBytes), h);
+  }
   return h;
 }
 
 }  // namespace
 
-PackCache::PackCache(const std::string& folder, const Graph& graph) {
-  const auto isa = host_isa();
-  if (folder.empty() || !isa) return;
-  model_ = hash_model(graph, name_of(*isa));
-  path_ = (std::filesystem::path(folder) / fmt::format("{:016x}.packed", model_)).string();
-  map_file();
+bool PackCache::has_file() {
+  if (folder_.empty()) return false;
+  std::call_once(opened_, [this] {
+    const auto isa = host_isa();
+    if (!isa) return;
+    model_ = hash_model(*graph_, name_of(*isa));
+    path_ = (std::filesystem::path(folder_) / fmt::format("{:016x}.packed", model_)).string();
+    map_file();
+  });
+  return !path_.empty();
 }
 
-std::uint64_t PackCache::hash_of(const Sources& sources) const {
+std::uint64_t PackCache::hash_of(const Sources& sources) {
   std::uint64_t h = 0;
-  if (path_.empty()) return h;
+  if (!has_file()) return h;
   for (const Tensor* t : sources)
-    if (is_large(*t)) h = hash_large({t->raw(), t->bytes()}, h);
+    if (is_large(*t)) h = hash_large(t->stored(), h);
   return h;
 }
 
 std::optional<PackReader> PackCache::checked(const std::string& key, const Sources& sources) {
+  if (!has_file()) return std::nullopt;
   std::unique_lock lock(mutex_);
   const auto it = index_.find(key);
   if (it == index_.end()) return std::nullopt;
@@ -105,9 +115,11 @@ std::optional<PackReader> PackCache::checked(const std::string& key, const Sourc
 }
 
 void PackCache::put_constants(const Graph& graph) {
-  if (path_.empty() || !unsaved_) return;
+  if (!unsaved_ || !has_file()) return;
   for (const Value& value : graph.values) {
     if (!is_alone(value)) continue;
+    const Buffer& buffer = *value.constant->buffer();
+    if (buffer.is_misaligned() && !buffer.is_copied()) continue;
     const std::string key = key_of(value);
     {
       const std::lock_guard lock(mutex_);
@@ -119,11 +131,17 @@ void PackCache::put_constants(const Graph& graph) {
 }
 
 void PackCache::take_constants(Graph& graph, const ThreadPool& pool) {
-  if (file_ == nullptr) return;
+  if (!has_file()) return;
+  constexpr std::size_t kWorthSharing = std::size_t{4} << 20;
   std::vector<Value*> alone;
+  std::size_t bytes = 0;
   for (Value& value : graph.values)
-    if (is_alone(value)) alone.push_back(&value);
-  pool.run(alone.size(), [&](std::size_t i) {
+    if (is_alone(value) && index_.contains(key_of(value))) {
+      alone.push_back(&value);
+      bytes += value.constant->bytes();
+    }
+  const ThreadPool by_itself(1);
+  (bytes < kWorthSharing ? by_itself : pool).run(alone.size(), [&](std::size_t i) {
     Tensor& constant = *alone[i]->constant;
     const auto kept = find<PackedConstant>(key_of(*alone[i]), {&constant});
     if (kept == nullptr || kept->bytes->bytes() != constant.bytes()) return;
@@ -171,8 +189,8 @@ bool PackCache::map_file() {
 }
 
 bool PackCache::save() {
+  if (!unsaved_ || !has_file()) return false;
   const std::lock_guard lock(mutex_);
-  if (path_.empty() || !unsaved_) return false;
   unsaved_ = false;
   std::string body;
   PackWriter index;

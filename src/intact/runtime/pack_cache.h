@@ -1,10 +1,10 @@
 // pack_cache.h: weights in the form that kernels want, made once a model and shared by all plans.
 //
 // With a folder they are kept in a file there, which later sessions and other processes map: they
-// pack nothing, and all hold one copy. Opening reads the file's header and index only. An object is
-// checked when it is first asked for, by whoever asks: against a hash of its own bytes, and one of
-// the constants that it was made of. What packing depends on beside those (the graph's structure,
-// the ISA level, the version of intact) is in the header. So an object is used only where packing
+// pack nothing, and all hold one copy. Nothing is read before something is asked for. An object is
+// checked when it first is, by whoever asks: against a hash of its own bytes, and one of the
+// constants that it was made of. What packing depends on beside those (the graph's structure, the
+// ISA level, the version of intact) is in the header. So an object is used only where packing
 // would make the same; one that is stale, damaged or another model's is packed anew, and the file
 // replaced in one step.
 #pragma once
@@ -31,8 +31,8 @@ class PackCache {
   using Sources = std::vector<const Tensor*>;
 
   PackCache() = default;
-  // Maps the file of this model in `folder` if there is one; nothing is kept without a folder.
-  PackCache(const std::string& folder, const Graph& graph);
+  // Of a graph that outlives it. Nothing is kept in files without a folder.
+  PackCache(std::string folder, const Graph& graph) : folder_(std::move(folder)), graph_(&graph) {}
 
   // The object of a key, made of these constants (and of what the structure of the graph says);
   // null when there is none.
@@ -56,12 +56,14 @@ class PackCache {
   template <class T>
   std::shared_ptr<const T> put(const std::string& key, std::shared_ptr<const T> object,
                                const Sources& sources) {
+    auto kept = keep<T>(key, std::move(object), Packable<T> ? hash_of(sources) : 0);
     if constexpr (Packable<T>) unsaved_ = true;
-    return keep<T>(key, std::move(object), Packable<T> ? hash_of(sources) : 0);
+    return kept;
   }
 
   // Puts what goes into the file with the next save, if there is one: large constants that this
-  // process holds alone, because the model's file has them at an odd place or a pass computed them.
+  // process holds alone, because the model's file has them at an odd place and somebody reads them,
+  // or a pass computed them.
   void put_constants(const Graph& graph);
   // Lets the file's take their place where it has them.
   void take_constants(Graph& graph, const ThreadPool& pool);
@@ -95,7 +97,9 @@ class PackCache {
     return std::static_pointer_cast<const T>(
         objects_.emplace(key, std::move(entry)).first->second.object);
   }
-  [[nodiscard]] std::uint64_t hash_of(const Sources& sources) const;
+  // Maps the file of this model if there is one, the first time. Returns false without a folder.
+  bool has_file();
+  [[nodiscard]] std::uint64_t hash_of(const Sources& sources);
   // A reader of the file's object, if it has it and everything agrees.
   std::optional<PackReader> checked(const std::string& key, const Sources& sources);
   bool map_file();
@@ -104,6 +108,9 @@ class PackCache {
   std::map<std::string, Entry> objects_;
   std::atomic<bool> unsaved_ = false;
 
+  std::string folder_;
+  const Graph* graph_ = nullptr;
+  std::once_flag opened_;
   std::string path_;  // Empty: no file.
   std::uint64_t model_ = 0;
   std::shared_ptr<MappedFile> file_;

@@ -100,8 +100,10 @@ TEST_F(PackCacheTest, ComesBackFromItsFile) {
 }
 
 TEST_F(PackCacheTest, AnotherModelHasAnotherFile) {
-  PackCache one(folder_, graph_of(linear(1)));
-  PackCache two(folder_, graph_of(linear(2)));
+  const Graph first = graph_of(linear(1));
+  const Graph second = graph_of(linear(2));
+  PackCache one(folder_, first);
+  PackCache two(folder_, second);
   EXPECT_TRUE(fill(one, 1));
   EXPECT_TRUE(fill(two, 2));
   EXPECT_EQ(files().size(), 2U);
@@ -111,7 +113,8 @@ TEST_F(PackCacheTest, AnotherModelHasAnotherFile) {
 
 TEST_F(PackCacheTest, DamagedAndForeignFilesAreReplaced) {
   const Graph graph = graph_of(linear(1));
-  PackCache other(folder_, graph_of(linear(2)));
+  const Graph another = graph_of(linear(2));
+  PackCache other(folder_, another);
   EXPECT_TRUE(fill(other, 2));
   const fs::path foreign = files().at(0);
   PackCache first(folder_, graph);
@@ -222,15 +225,53 @@ TEST_F(PackCacheTest, ConstantsThatAProcessHasAloneComeFromTheFileToo) {
           .constant->buffer()
           ->is_mapping();
     };
-    EXPECT_EQ(is_mapped("table"), answers.size() == 2);
-    EXPECT_EQ(is_mapped("w"), answers.size() == 2);
     const auto y = engine.run(rows);
     ASSERT_TRUE(y.has_value());
+    EXPECT_EQ(is_mapped("table"), answers.size() == 2);
+    EXPECT_EQ(is_mapped("w"), answers.size() == 2);
     const auto v = (*y)[0].values<float>();
     answers.emplace_back(v.begin(), v.end());
     EXPECT_EQ(answers.back(), answers.front());
   }
   EXPECT_EQ(files().size(), 1U);
+}
+
+// Weights that lie where floats may not: what is only packed is never copied for good; what a run
+// reads comes from the file.
+TEST_F(PackCacheTest, MisalignedConstantsAreCopiedWhereARunReadsThem) {
+  const std::string text =
+      "graph \"g\" {\n  opset 17\n  opset intact 1\n  input %i: int64[3]\n"
+      "  const %table: float32[40,64] = random(3)\n  const %w: float32[64,48] = random(4)\n"
+      "  %x = Gather(%table, %i)\n  %y = intact.Linear(%x, %w)\n  output %y\n}";
+  const std::vector<Tensor> rows{Tensor::of<std::int64_t>({3}, {39, 0, 7})};
+  Graph aligned = graph_of(text);
+  Engine plain(std::move(aligned), {.threads = 1});
+  const auto expected = plain.run(rows);
+  ASSERT_TRUE(expected.has_value());
+  for (int opening = 0; opening < 3; ++opening) {
+    Graph graph = graph_of(text);
+    std::vector<std::vector<std::byte>> memory;
+    for (Value& value : graph.values) {
+      if (!value.constant) continue;
+      const auto bytes = value.constant->stored();
+      auto& shifted = memory.emplace_back(bytes.size() + 1);
+      std::copy(bytes.begin(), bytes.end(), shifted.begin() + 1);
+      value.constant =
+          Tensor(value.constant->dtype(), value.constant->shape(),
+                 Buffer::wrap_misaligned(Buffer::wrap(std::span(shifted).subspan(1), nullptr)));
+    }
+    Engine engine(std::move(graph), {.threads = 1, .cache_dir = opening == 0 ? "" : folder_});
+    ASSERT_TRUE(engine.warm_up().has_value());
+    const auto y = engine.run(rows);
+    ASSERT_TRUE(y.has_value());
+    EXPECT_TRUE(std::ranges::equal((*y)[0].values<float>(), (*expected)[0].values<float>()));
+    const auto buffer = [&](std::string_view name) {
+      return engine.graph().value(*engine.graph().find_value(name)).constant->buffer();
+    };
+    EXPECT_FALSE(buffer("w")->is_copied());
+    EXPECT_EQ(buffer("table")->is_copied(), opening < 2);
+    EXPECT_EQ(buffer("table")->is_mapping(), opening == 2);
+  }
 }
 
 }  // namespace

@@ -263,6 +263,7 @@ class Planner {
     if (tasks_a_thread(us, options_.threads) == 1) step.tasks = std::move(context.tasks_);
     step.lines = std::move(context.lines_);
     step_values_.push_back({node.inputs, node.outputs});
+    for (const std::size_t i : context.needless_) step_values_.back().first[i] = kNoValue;
     plan_->steps.push_back(std::move(step));
   }
 

@@ -33,7 +33,7 @@ struct Place {
 
 struct Step {
   const Node* node = nullptr;
-  std::vector<Place> in;
+  std::vector<Place> in;  // kNone where it needs nothing of an input (OpContext::needs_not).
   std::vector<Place> out;
   std::vector<ValueInfo> in_info;  // Constant pointers belong to the plan or the graph.
   std::vector<ValueInfo> out_info;

@@ -40,7 +40,8 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
   const auto pack = [&]() -> Result<std::shared_ptr<PackedDepthwise>> {
     auto p = std::make_shared<PackedDepthwise>();
     const std::int64_t taps = w.size() / channels;
-    const auto values = w.values<float>();
+    const Tensor aligned = w.aligned();
+    const auto values = aligned.values<float>();
     p->weights = Buffer::allocate(values.size_bytes());
     auto* to = reinterpret_cast<float*>(p->weights->data());
     for (std::int64_t i = 0; i < channels; ++i)
@@ -50,6 +51,7 @@ Status plan_depthwise(OpContext& c, const FloatEpilogue& e, const Window& window
     return p;
   };
   INTACT_ASSIGN(const auto packed, c.packed<PackedDepthwise>("depthwise", pack));
+  c.needs_not(1);
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
   const auto* kernel = &select_kernel<WindowF32Kernel>(isa);
   const WindowGeometry g = window.geometry;
@@ -339,13 +341,15 @@ Status plan_conv(OpContext& c) {
   const bool fast = is_fast(c);  // Then groups hold whole pairs.
   const std::int64_t unit = fast ? 2 : 1;
   std::vector<GemmConv> convs;
+  Tensor aligned;  // Made by the first pack, for all.
   for (std::int64_t group = 0; group < groups; ++group) {
     const auto pack = [&]() -> Result<std::shared_ptr<PackedFloatGemm>> {
       INTACT_ASSIGN(const auto bias, read_float_bias(c, 2, out_channels));
       const auto first = static_cast<std::size_t>(group * group_out);
+      if (!aligned.defined()) aligned = w->aligned();
       return pack_float_gemm(
           {group_out, taps, group_in},
-          {w->values<float>().data() + group * group_out * group_in * taps, 1, taps,
+          {aligned.values<float>().data() + group * group_out * group_in * taps, 1, taps,
            group_in * taps},
           bias.empty() ? std::span<const float>()
                        : std::span(bias).subspan(first, static_cast<std::size_t>(group_out)),
@@ -356,6 +360,7 @@ Status plan_conv(OpContext& c) {
     convs.push_back({g, std::move(packed), (in_channels + unit - 1) / unit, group * group_in / unit,
                      group * group_out, 0, out_channels * g.out_w, out_channels, false});
   }
+  c.needs_not(1);
   return run_all(c, std::move(convs), e, x.shape[0], g.in_h * g.in_w * in_channels,
                  g.out_h * g.out_w * out_channels, fast ? in_channels : 0);
 }
@@ -392,6 +397,7 @@ Status plan_conv_transpose(OpContext& c) {
   INTACT_ASSIGN(const FloatEpilogue e, read_float_epilogue(c, c.outputs_[0]));
   INTACT_ASSIGN(const auto bias, read_float_bias(c, 2, out_channels));
   std::vector<GemmConv> convs;
+  Tensor aligned;  // Made by the first pack, for all.
   for (std::int64_t group = 0; group < groups; ++group)
     for (std::size_t p = 0; p < window.phases.size();) {
       const std::size_t joined = groups == 1 ? joined_phases(window, p) : 1;
@@ -403,8 +409,9 @@ Status plan_conv_transpose(OpContext& c) {
         const std::int64_t taps =
             std::max<std::int64_t>(1, static_cast<std::int64_t>(phases[0].kernel.size()));
         std::vector<float> part(static_cast<std::size_t>(taps * group_in * n), 0.0f);
+        if (!aligned.defined()) aligned = w->aligned();
         const float* all =
-            w->values<float>().data() + group * group_in * group_out * window.kernel_size;
+            aligned.values<float>().data() + group * group_in * group_out * window.kernel_size;
         auto to = part.begin();
         for (std::size_t t = 0; t < phases[0].kernel.size(); ++t)
           for (std::int64_t i = 0; i < group_in; ++i)
@@ -436,6 +443,7 @@ Status plan_conv_transpose(OpContext& c) {
       convs.push_back(std::move(conv));
       p += joined;
     }
+  c.needs_not(1);
   return run_all(c, std::move(convs), e, x.shape[0],
                  num_elements(x.shape) / std::max<std::int64_t>(1, x.shape[0]),
                  window.out_h * window.out_w * out_channels);

@@ -23,11 +23,14 @@ Status plan_constant_right(OpContext& c, const Tensor& w, bool transposed,
   INTACT_ASSIGN(const FloatEpilogue e, read_float_epilogue(c, c.outputs_[0]));
   const bool fast = is_fast(c);
   const auto pack = [&]() {
-    const GemmF32Source source = transposed ? GemmF32Source{w.values<float>().data(), 0, 1, k}
-                                            : GemmF32Source{w.values<float>().data(), 0, n, 1};
+    const Tensor aligned = w.aligned();
+    const float* from = aligned.values<float>().data();
+    const GemmF32Source source =
+        transposed ? GemmF32Source{from, 0, 1, k} : GemmF32Source{from, 0, n, 1};
     return pack_float_gemm({n, 1, k}, source, bias, fast);
   };
   INTACT_ASSIGN(const auto packed, c.packed<PackedFloatGemm>(fast ? "gemm.bf16" : "gemm", pack));
+  c.needs_not(1);
   const ProductCut cut = cut_float_gemm(c, *packed->kernel, rows, packed->shape, c.parts());
   // Rows that are worked on again stay in the second-level cache until then.
   constexpr std::int64_t kStripRows = 192;
