@@ -49,6 +49,37 @@ template <class Isa, int MR, int NV>
   for (int i = 1; i < MR; i += 2) acc[i][NV - 1] = Isa::second_half(acc[i - 1][NV - 1]);
 }
 
+// acc[i][jp, v] += the product of one step: of what at(i) points to and of the vectors of panel jp,
+// which lie panel_bytes apart.
+template <class Isa, class Words, int MR, int NP, bool kHalf, class At>
+[[gnu::always_inline]] inline void multiply_step(typename Isa::I32 (&acc)[MR][NP * Isa::kPanelVecs],
+                                                 const At& at, const std::int8_t* b,
+                                                 std::ptrdiff_t panel_bytes) noexcept {
+  constexpr int kPV = Isa::kPanelVecs;
+  constexpr int kFull = kHalf ? NP - 1 : NP;
+  decltype(Words::load_w(b)) w[NP * kPV];
+#pragma GCC unroll 4
+  for (int jp = 0; jp < kFull; ++jp)
+#pragma GCC unroll 4
+    for (int v = 0; v < kPV; ++v)
+      w[jp * kPV + v] = Words::load_w(b + jp * panel_bytes + v * Words::kVecBytes);
+  if constexpr (kHalf) w[kFull] = Isa::load_twice(b + kFull * panel_bytes);
+  [[maybe_unused]] decltype(Words::bcast_a(at(0))) before;
+#pragma GCC unroll 32
+  for (int i = 0; i < MR; ++i) {
+    const auto a = Words::bcast_a(at(i));
+#pragma GCC unroll 16
+    for (int j = 0; j < kFull * kPV; ++j) Words::dot(acc[i][j], a, w[j]);
+    if constexpr (kHalf) {
+      if (i % 2 == 1)
+        Words::dot(acc[i - 1][kFull], Isa::halves(before, a), w[kFull]);
+      else if (i + 1 == MR)
+        Words::dot(acc[i][kFull], a, w[kFull]);
+      before = a;
+    }
+  }
+}
+
 // acc[i][jp, v] += the products of row i, `bytes` of it (kBytes a step), and panel jp of B. Panels
 // lie panel_bytes apart. Returns the end of the first panel's run. Call between two keep_all: g++
 // 12 sends accumulators through the stack otherwise. kAhead: what lies `ahead` bytes behind the
@@ -59,33 +90,12 @@ template <class Isa, class Words, int MR, int NP, bool kAhead = false, bool kHal
     typename Isa::I32 (&acc)[MR][NP * Isa::kPanelVecs], const std::uint8_t* const (&p)[MR],
     const std::int8_t* b, std::ptrdiff_t panel_bytes, std::int64_t bytes,
     std::ptrdiff_t ahead = 0) noexcept {
-  constexpr int kPV = Isa::kPanelVecs;
-  constexpr int kFull = kHalf ? NP - 1 : NP;
 #pragma GCC unroll 1
   for (std::int64_t k = 0; k < bytes; k += kBytes) {
     if constexpr (kAhead) __builtin_prefetch(b + ahead, 0, 2);
-    decltype(Words::load_w(b)) w[NP * kPV];
-#pragma GCC unroll 4
-    for (int jp = 0; jp < kFull; ++jp)
-#pragma GCC unroll 4
-      for (int v = 0; v < kPV; ++v)
-        w[jp * kPV + v] = Words::load_w(b + jp * panel_bytes + v * Words::kVecBytes);
-    if constexpr (kHalf) w[kFull] = Isa::load_twice(b + kFull * panel_bytes);
-    b += kPV * Words::kVecBytes;
-    [[maybe_unused]] decltype(Words::bcast_a(p[0])) before;
-#pragma GCC unroll 32
-    for (int i = 0; i < MR; ++i) {
-      const auto a = Words::bcast_a(p[i] + k);
-#pragma GCC unroll 16
-      for (int j = 0; j < kFull * kPV; ++j) Words::dot(acc[i][j], a, w[j]);
-      if constexpr (kHalf) {
-        if (i % 2 == 1)
-          Words::dot(acc[i - 1][kFull], Isa::halves(before, a), w[kFull]);
-        else if (i + 1 == MR)
-          Words::dot(acc[i][kFull], a, w[kFull]);
-        before = a;
-      }
-    }
+    multiply_step<Isa, Words, MR, NP, kHalf>(
+        acc, [&](int i) { return p[i] + k; }, b, panel_bytes);
+    b += Isa::kPanelVecs * Words::kVecBytes;
   }
   return b;
 }
