@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 #include "kernels/conv_rows.h"
@@ -17,6 +18,9 @@
 #include "kernels/kernel_table.h"
 
 namespace intact {
+
+// What the blocks of channels of every row divide.
+inline constexpr std::int64_t kDwconvChannels = 64;
 
 struct DwconvShape {
   std::int64_t channels = 0;
@@ -48,6 +52,9 @@ struct DwconvU8S8Args {
   Epilogue epilogue;           // Row = output pixel index oy * out_w + ox.
   std::int64_t row_begin = 0;  // Output rows oy in [row_begin, row_end).
   std::int64_t row_end = 0;
+  // Channels [channel_begin, channel_end), of those that there are; multiples of kDwconvChannels.
+  std::int64_t channel_begin = 0;
+  std::int64_t channel_end = std::numeric_limits<std::int64_t>::max();
   std::byte* scratch = nullptr;  // scratch_bytes(shape), 64-byte aligned, one a thread.
 };
 

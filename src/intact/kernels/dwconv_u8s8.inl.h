@@ -551,10 +551,12 @@ struct DwconvU8S8 {
   static void run(const DwconvU8S8Args& a) {
     const WindowGeometry& w = a.shape.window;
     const std::int64_t wide = wide_blocks(a.shape);
-    const std::byte* packed = a.packed;
-    for (std::int64_t b = 0; b < wide; ++b, packed += Wide::packed_bytes(w))
-      Wide::run(a, b * kBlock, pixels(a.shape), packed);
-    if (wide * kBlock < a.shape.channels) Last::run(a, wide * kBlock, 1, packed);
+    static_assert(kDwconvChannels % kBlock == 0);
+    const std::int64_t end = a.channel_end < a.shape.channels ? a.channel_end : a.shape.channels;
+    const auto block = static_cast<std::ptrdiff_t>(Wide::packed_bytes(w));
+    for (std::int64_t b = a.channel_begin / kBlock; b < wide && b * kBlock < end; ++b)
+      Wide::run(a, b * kBlock, pixels(a.shape), a.packed + b * block);
+    if (wide * kBlock < end) Last::run(a, wide * kBlock, 1, a.packed + wide * block);
   }
 };
 

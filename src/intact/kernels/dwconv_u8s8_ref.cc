@@ -1,4 +1,5 @@
 // The definition of dwconv_u8s8, and the row for weights with zero points: int64 sums.
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/dwconv_u8s8.h"
@@ -42,7 +43,7 @@ void run(const DwconvU8S8Args& a) {
   const std::int32_t za = *packed++;
   for (std::int64_t oy = a.row_begin; oy < a.row_end; ++oy)
     for (std::int64_t ox = 0; ox < g.out_w; ++ox)
-      for (std::int64_t c = 0; c < a.shape.channels; ++c) {
+      for (std::int64_t c = a.channel_begin; c < std::min(a.channel_end, a.shape.channels); ++c) {
         const std::int32_t* w = packed + c * channel_words(g);
         std::int64_t acc = *w++;
         for (int ky = 0; ky < g.kernel_h; ++ky)

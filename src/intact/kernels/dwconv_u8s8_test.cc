@@ -111,7 +111,8 @@ void check(const Case& c) {
   const std::int64_t out_bytes =
       (g.out_h - 1) * out_row + (g.out_w - 1) * out_pixel + c.channels * element;
   const auto run = [&](const DwconvU8S8Kernel& kernel, Guarded<std::byte>& out,
-                       std::int64_t row_begin, std::int64_t row_end) {
+                       std::int64_t row_begin, std::int64_t row_end, std::int64_t channel_begin,
+                       std::int64_t channel_end) {
     Guarded<std::byte> packed(static_cast<std::int64_t>(kernel.packed_bytes(s)), 0, 64);
     Guarded<std::byte> scratch(static_cast<std::int64_t>(kernel.scratch_bytes(s)), 0, 64);
     kernel.pack(s, weights, packed.data());
@@ -145,17 +146,20 @@ void check(const Case& c) {
     a.epilogue.r_ratio = 0.731f;
     a.row_begin = row_begin;
     a.row_end = row_end;
+    a.channel_begin = channel_begin;
+    a.channel_end = channel_end;
     a.scratch = scratch.data();
     kernel.run(a);
   };
   Guarded<std::byte> want(out_bytes, 0, 4);
-  run(dwconv_u8s8_int64(), want, 0, g.out_h);
+  run(dwconv_u8s8_int64(), want, 0, g.out_h, 0, c.channels);
   for (const DwconvU8S8Kernel* kernel : kernel_rows<DwconvU8S8Kernel>()) {
     if (!isa_covers(detect_isa(), kernel->isa)) continue;
     SCOPED_TRACE(std::string(kernel->name) + " " + describe(c));
     Guarded<std::byte> got(out_bytes, 0, 4);
-    run(*kernel, got, 0, g.out_h / 3);
-    run(*kernel, got, g.out_h / 3, g.out_h);
+    run(*kernel, got, 0, g.out_h / 3, 0, c.channels);
+    for (std::int64_t first = 0; first < c.channels; first += kDwconvChannels)
+      run(*kernel, got, g.out_h / 3, g.out_h, first, first + kDwconvChannels);
     for (std::int64_t i = 0; i < out_bytes; ++i)
       ASSERT_EQ(int(got[i]), int(want[i]))
           << "row " << i / out_row << " pixel " << i % out_row / out_pixel << " byte "

@@ -17,6 +17,7 @@
 #include "base/thread_pool.h"
 #include "intact/result.h"
 #include "ir/graph.h"
+#include "runtime/ops/cut.h"
 #include "runtime/pack_cache.h"
 
 namespace intact {
@@ -28,6 +29,7 @@ struct ValueInfo {
   Layout layout = Layout::kPlain;
   const Quant* quant = nullptr;      // Set when the elements are codes. Owned by the graph.
   const Tensor* constant = nullptr;  // Set when the value is known while planning; row-major.
+  Cut columns{};  // Parts of the innermost axis in memory that its step's tasks are. None: 1 part.
 
   [[nodiscard]] std::int64_t size() const noexcept { return num_elements(shape); }
   [[nodiscard]] std::size_t rank() const noexcept { return shape.size(); }

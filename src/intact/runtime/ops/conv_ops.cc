@@ -476,9 +476,7 @@ Status plan_pool(OpContext& c, Pool kind, bool global) {
   const bool codes = x.dtype == Dtype::kUint8;
   INTACT_TRY(c.output(0, x.dtype, window.out_shape(batch, channels), Layout::kChannelsLast));
   INTACT_ASSIGN(const IsaLevel isa, host_isa());
-  // One row, as in a global pool, is cut by channels.
-  const WindowCut cut{Cut::of(g.out_h, c.parts(batch)),
-                      Cut::of(channels, g.out_h == 1 ? c.parts(batch) : 1, codes ? 64 : 16)};
+  const WindowCut cut = cut_by_channel(c, g, codes ? 64 : 16);
   if (codes) {
     const auto* kernel = &select_kernel<PoolU8Kernel>(isa);
     PoolU8Args base;

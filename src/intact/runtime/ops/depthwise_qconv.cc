@@ -61,13 +61,16 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
   const std::int64_t out_w = window.geometry.out_w;
   const std::size_t kernel_scratch = align_up(packed->kernel->scratch_bytes(shape));
   const bool through_float = e.through_float();
-  const Cut rows = Cut::of(out_h, c.parts(batch));
+  // What is left to do for whole pixels keeps them together.
+  const bool by_channel = !through_float && e.chain.empty() && !e.end.has_limits();
+  const WindowCut cut = by_channel ? cut_by_channel(c, window.geometry, kDwconvChannels)
+                                   : WindowCut{Cut::of(out_h, c.parts(batch)), {channels}};
   const std::size_t strip =
       through_float ? static_cast<std::size_t>(padded_n(channels) * out_w) * sizeof(float) : 0;
   const std::size_t scratch = kernel_scratch + align_up(strip);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
   const WindowGeometry& g = window.geometry;
-  run_windows(c, {rows, {}}, g, [=, window = g](const StepArgs& args, const WindowPiece& piece) {
+  run_windows(c, cut, g, [=, window = g](const StepArgs& args, const WindowPiece& piece) {
     const std::int64_t image = piece.image;
     const LineRange& lines = piece.lines;
     const auto out_pixel =
@@ -86,6 +89,8 @@ Status plan_depthwise(OpContext& c, const IntEpilogue& e, const Window& window,
     a.out = image_out;
     a.out_pixel_bytes = out_pixel;
     a.out_row_bytes = out_pixel * out_w;
+    a.channel_begin = piece.first;
+    a.channel_end = piece.last;
     a.scratch = own;
     a.epilogue.r = e.residual(args, image * out_h * out_w * channels);
     a.epilogue.r_row_bytes = e.residual_bytes(channels);

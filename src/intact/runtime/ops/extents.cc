@@ -72,7 +72,24 @@ void declare_lines(OpContext& c, const WindowGeometry& g, LinesFn fn) {
   c.lines(std::move(lines));
 }
 
+WindowCut cut_by_channel(const OpContext& c, const WindowGeometry& g, std::int64_t unit) {
+  // What a wait for rows that another lane writes takes.
+  constexpr double kWait = 0.15;
+  const ValueInfo& x = c.input(0);
+  const std::int64_t wanted = c.parts(x.shape[0]);
+  const Cut& theirs = x.columns;
+  if (theirs.parts > 1 && theirs.parts == wanted && theirs.unit % unit == 0)
+    return {Cut::of(g.out_h, 1), theirs};
+  const WindowCut rows{Cut::of(g.out_h, wanted), {x.shape[1]}};
+  const WindowCut columns{Cut::of(g.out_h, 1), Cut::of(x.shape[1], wanted, unit)};
+  const auto largest = [&](const WindowCut& cut) {
+    return static_cast<double>(cut.rows.largest() * cut.columns.largest());
+  };
+  return largest(rows) <= (1 + kWait) * largest(columns) ? rows : columns;
+}
+
 void declare_windows(OpContext& c, const WindowCut& cut, const WindowGeometry& g) {
+  if (cut.rows.parts == 1) c.outputs_[0].columns = cut.columns;
   const auto columns = [cut](std::size_t t, std::int64_t channels) {
     const std::int64_t part = cut.column_part(t);
     return cut.columns.parts == 1 ? std::pair<std::int64_t, std::int64_t>(0, channels)
@@ -102,6 +119,9 @@ void declare_windows(OpContext& c, const WindowCut& cut, const WindowGeometry& g
 
 void declare_products(OpContext& c, const ProductTasks& tasks, std::int64_t k,
                       const WindowGeometry* window) {
+  if (tasks.cut.rows.parts == 1 && tasks.groups == 1)
+    c.outputs_[0].columns = {tasks.columns, tasks.cut.panels.unit * kPanelCols,
+                             tasks.cut.panels.parts};
   c.writes([=](std::size_t t) {
     const std::int64_t task = tasks.task(t), top = tasks.image(t) * tasks.rows;
     const std::int64_t left = tasks.group(t) * tasks.columns;

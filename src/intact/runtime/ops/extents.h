@@ -68,6 +68,11 @@ struct WindowCut {
   }
 };
 
+// For a step that makes each channel of one channel. It is cut as input 0 was, where that was into
+// so many columns at multiples of `unit`: then a lane sees what it has written itself. Else into
+// rows, or into columns where rows are much less even.
+WindowCut cut_by_channel(const OpContext& c, const WindowGeometry& g, std::int64_t unit);
+
 // What such tasks write; and what they read of input 0, an image, through windows of it: the same
 // channels, or all of them where the cut has one column.
 void declare_windows(OpContext& c, const WindowCut& cut, const WindowGeometry& g);

@@ -62,7 +62,7 @@ Status plan_image_conv(OpContext& c, const IntEpilogue& e, const Window& window,
   const std::size_t slab = align_up(image_rows.scratch_bytes(strip_rows));
   const std::size_t scratch = slab + int_gemm_scratch(*packed, e);
   c.scratch(scratch * static_cast<std::size_t>(c.threads()));
-  run_windows(c, {cut, {}}, outer,
+  run_windows(c, {cut, {out_channels}}, outer,
               [=, outer = window.geometry](const StepArgs& args, const WindowPiece& piece) {
                 const std::int64_t image = piece.image;
                 const auto element = static_cast<std::ptrdiff_t>(e.element_bytes());
