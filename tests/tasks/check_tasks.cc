@@ -102,7 +102,11 @@ class Checker {
           reads += i < t.reads.size() && t.reads[i] ? 'r' : s.in_info[i].constant ? 'c' : '-';
         std::printf("%-18s %-22s %3zu %s%s%s in %zu", s.node->op.c_str(),
                     to_string(s.out_info[0].shape).c_str(), t.count, t.writes ? "w" : "-",
-                    reads.c_str(), s.alone ? " alone" : s.waits ? " waits" : "", s.in_lanes);
+                    reads.c_str(),
+                    s.alone   ? " alone"
+                    : s.waits ? " waits"
+                              : "",
+                    s.in_lanes);
         std::printf("  %s\n", t.count > 1 && t.writes ? text_of(t.writes(0)).c_str() : "");
       }
     for (const int cut : kCuts) {

@@ -30,16 +30,17 @@ ProductCut ProductCut::of(const ProductSize& size, std::int64_t wanted, std::int
                           std::int64_t tile_panels, bool by_panels) {
   // The time of the largest task, in multiply-adds a k. A weight from outside the core's own cache
   // takes as long as 4 rows' multiplications by it. Tasks of some panels read rows that other cores
-  // have written, and the next step does so with their results: as long as 60 multiplications an
-  // element, half of which are elsewhere. Tasks of the same rows on one thread share that.
+  // have written, and the next step does so with their results, unless it goes by columns too: as
+  // long as 60 multiplications an element, half of which are elsewhere. Tasks of the same rows on
+  // one thread share that.
   constexpr double kWeight = 4, kElement = 30;
-  const auto [rows, panels, k, row_elements, threads, line] = size;
+  const auto [rows, panels, k, row_elements, threads, line, kept] = size;
   const auto cost = [&](const ProductCut& cut) {
     const auto columns = static_cast<double>(kPanelCols * cut.panels.largest());
     const auto height = static_cast<double>(cut.rows.largest());
     const double own = columns * (with_tail(cut.rows.largest(), tile_rows) + kWeight);
     if (cut.panels.parts == 1) return own;
-    const auto moved = static_cast<double>(row_elements + kPanelCols * panels) /
+    const auto moved = static_cast<double>(row_elements + (kept > 0 ? 0 : kPanelCols * panels)) /
                        static_cast<double>(std::max<std::int64_t>(1, k));
     const double share = std::min(
         1.0, static_cast<double>(cut.rows.parts * threads) / static_cast<double>(cut.tasks()));
@@ -49,10 +50,12 @@ ProductCut ProductCut::of(const ProductSize& size, std::int64_t wanted, std::int
   double least = cost(best);
   for (std::int64_t parts = 2; by_panels && parts <= wanted; ++parts) {
     if (wanted % parts != 0) continue;
-    for (const std::int64_t unit : {tile_panels, std::int64_t{1}}) {
+    for (const std::int64_t unit : {kept, tile_panels, std::int64_t{1}}) {
+      if (unit == 0) continue;
       const ProductCut cut{cut_rows(rows, wanted / parts, tile_rows, line),
                            Cut::of(panels, parts, unit)};
       if (cut.tasks() < best.tasks() || cost(cut) >= least) continue;
+      if (kept > 0 && cut.panels.unit % kept != 0) continue;
       best = cut;
       least = cost(cut);
     }

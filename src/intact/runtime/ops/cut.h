@@ -41,6 +41,8 @@ struct ProductSize {
   std::int64_t threads = 0;       // That share the tasks.
   std::int64_t line =
       1;  // Rows of a line of the image: whole ones suit the steps before and after.
+  // Where the next step reads, for a column, that column alone: panels that it keeps together.
+  std::int64_t by_panels = 0;
 };
 
 // Rows times panels of a product with B constant. Tasks are numbered along the rows.

@@ -57,6 +57,11 @@ TEST(ProductCut, ManyRowsAreCutByRowsAndFewByPanels) {
   // once.
   EXPECT_EQ(ProductCut::of({49, 32, 9 * 512, 512, 2}, 8, 8, 3).panels.parts, 8);
   EXPECT_EQ(ProductCut::of({3136, 4, 9 * 64, 64, 2}, 8, 8, 3).panels.parts, 1);
+  // Results that stay where the next step wants them.
+  EXPECT_EQ(ProductCut::of({9, 16, 128, 128, 2, 3}, 2, 6, 2).panels.parts, 1);
+  EXPECT_EQ(ProductCut::of({9, 16, 128, 128, 2, 3, 4}, 2, 6, 2).panels.parts, 2);
+  EXPECT_EQ(ProductCut::of({9, 17, 128, 128, 2, 3, 4}, 2, 6, 2).panels.unit, 4);
+  EXPECT_EQ(ProductCut::of({196, 24, 64, 64, 2, 14, 4}, 2, 6, 4).panels.parts, 1);
 }
 
 }  // namespace

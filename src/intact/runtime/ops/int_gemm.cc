@@ -98,10 +98,10 @@ std::size_t int_gemm_edge_bytes(const ConvRuns& runs) {
 }
 
 ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t wanted,
-                        std::int64_t line) {
+                        std::int64_t line, std::int64_t by_panels) {
   const std::int64_t k = b.shape.k();
-  return ProductCut::of({rows, panels_of(b.shape.n), k, k, wanted, line}, wanted, b.kernel->tile_m,
-                        b.kernel->tile_panels);
+  return ProductCut::of({rows, panels_of(b.shape.n), k, k, wanted, line, by_panels}, wanted,
+                        b.kernel->tile_m, b.kernel->tile_panels);
 }
 
 Result<ComputedIntGemm> ComputedIntGemm::make(const GemmShape& shape, std::int32_t za,

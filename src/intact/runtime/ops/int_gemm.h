@@ -118,6 +118,6 @@ class ComputedIntGemm {
 
 // How a call is cut into about `wanted` tasks.
 ProductCut cut_int_gemm(const PackedIntGemm& b, std::int64_t rows, std::int64_t wanted,
-                        std::int64_t line = 1);
+                        std::int64_t line = 1, std::int64_t by_panels = 0);
 
 }  // namespace intact

@@ -17,6 +17,7 @@
 #include <algorithm>
 
 #include "base/align.h"
+#include "kernels/dwconv_u8s8.h"
 #include "runtime/ops/batches.h"
 #include "runtime/ops/integer_op.h"
 #include "runtime/ops/tables.h"
@@ -24,6 +25,22 @@
 
 namespace intact {
 namespace {
+
+// True when depthwise convolutions alone read the node's output.
+bool is_read_by_channel(const OpContext& c) {
+  const ValueId y = c.node().outputs[0];
+  const auto depthwise = [&](const Node& n) {
+    return n.is("QConv", "intact") && n.in(0) == y &&
+           n.get_int("group", 1) == c.outputs_[0].shape[1] && c.outputs_[0].shape[1] > 1;
+  };
+  bool any = false;
+  for (const Node& n : c.graph().nodes) {
+    if (std::find(n.inputs.begin(), n.inputs.end(), y) == n.inputs.end()) continue;
+    if (!depthwise(n)) return false;
+    any = true;
+  }
+  return any;
+}
 
 Result<ImageMap> image_map(const Node& node, const ValueInfo& x) {
   const auto channels = static_cast<std::size_t>(x.shape[1]);
@@ -129,7 +146,8 @@ Status plan_qconv(OpContext& c) {
   const bool one_span = pointwise && e.chain.empty();
   const std::int64_t spans = one_span ? 1 : batch;
   const std::int64_t rows = one_span ? pixels * batch : pixels;
-  const ProductCut cut = cut_int_gemm(*packed[0], rows, c.parts(spans * groups), geometry.out_w);
+  const ProductCut cut = cut_int_gemm(*packed[0], rows, c.parts(spans * groups), geometry.out_w,
+                                      is_read_by_channel(c) ? kDwconvChannels / kPanelCols : 0);
   const ProductTasks tasks{cut, rows, group_out, groups};
   declare_products(c, tasks, group_in, pointwise ? nullptr : &geometry);
   declare_operands(c, e);
