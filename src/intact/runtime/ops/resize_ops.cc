@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/align.h"
+#include "runtime/ops/extents.h"
 #include "runtime/ops/strided.h"
 #include "runtime/ops/tables.h"
 
@@ -100,22 +101,36 @@ struct AxisPass {
   Taps taps;
 };
 
-void resample(const AxisPass& p, const float* x, float* y, ThreadPool& pool) {
-  pool.run(static_cast<std::size_t>(p.outer * p.out), [&](std::size_t t) {
-    const std::int64_t o = static_cast<std::int64_t>(t) / p.out,
-                       j = static_cast<std::int64_t>(t) % p.out;
-    const float* from = x + o * p.in * p.inner;
-    float* to = y + static_cast<std::int64_t>(t) * p.inner;
-    const auto at = static_cast<std::size_t>(j * p.taps.count);
-    for (int k = 0; k < p.taps.count; ++k) {
-      const float w = p.taps.weight[at + static_cast<std::size_t>(k)];
-      const float* row = from + p.taps.index[at + static_cast<std::size_t>(k)] * p.inner;
-      if (k == 0)
-        for (std::int64_t i = 0; i < p.inner; ++i) to[i] = w * row[i];
-      else
-        for (std::int64_t i = 0; i < p.inner; ++i) to[i] += w * row[i];
-    }
+// Position j of the pass's axis, of one outer index: y[inner] = sum_k weight x[index_k].
+void resample(const AxisPass& p, std::int64_t j, const float* x, float* y) {
+  const auto at = static_cast<std::size_t>(j * p.taps.count);
+  for (int k = 0; k < p.taps.count; ++k) {
+    const float w = p.taps.weight[at + static_cast<std::size_t>(k)];
+    const float* row = x + p.taps.index[at + static_cast<std::size_t>(k)] * p.inner;
+    if (k == 0)
+      for (std::int64_t i = 0; i < p.inner; ++i) y[i] = w * row[i];
+    else
+      for (std::int64_t i = 0; i < p.inner; ++i) y[i] += w * row[i];
+  }
+}
+
+// Tasks that write whole rows of the output, of which row r is made of `span` elements of input 0
+// from base[r] on.
+void declare_rows(OpContext& c, const Cut& cut, std::int64_t row,
+                  const std::vector<std::int64_t>& base, std::int64_t span) {
+  c.writes([=](std::size_t t) {
+    const auto part = static_cast<std::int64_t>(t);
+    return Extent{row, cut.begin(part), cut.end(part), 0, row};
   });
+  std::vector<Extent> read;
+  for (std::int64_t part = 0; part < cut.parts; ++part) {
+    const auto first = base.begin() + cut.begin(part), last = base.begin() + cut.end(part);
+    read.push_back(first == last ? Extent{}
+                                 : element_range(*std::min_element(first, last),
+                                                 std::min(c.input(0).size(),
+                                                          *std::max_element(first, last) + span)));
+  }
+  c.reads(0, [read = std::move(read)](std::size_t t) { return read[t]; });
 }
 
 Status plan_nearest(OpContext& c, const std::vector<Taps>& taps) {
@@ -139,38 +154,95 @@ Status plan_nearest(OpContext& c, const std::vector<Taps>& taps) {
   const std::int64_t inner = num_elements(std::span(in).subspan(last + 1));
   const std::int64_t row = out[last];
   const std::int64_t rows = row == 0 ? 0 : num_elements(std::span(out).first(last));
-  // Enough rows a task to be worth a thread, and to meet rows that repeat the one before.
   const std::size_t bytes = static_cast<std::size_t>(inner) * width;
   const std::size_t row_bytes = static_cast<std::size_t>(row) * bytes;
-  const auto rows_a_task = static_cast<std::int64_t>(
-      std::max<std::size_t>(1, 16384 / std::max<std::size_t>(1, row_bytes)));
-  c.run([=](const StepArgs& args) {
-    args.pool.run(
-        static_cast<std::size_t>((rows + rows_a_task - 1) / rows_a_task), [&](std::size_t t) {
-          const std::int64_t first = static_cast<std::int64_t>(t) * rows_a_task;
-          std::int64_t before = -1;
-          for (std::int64_t r = first; r < std::min(rows, first + rows_a_task); ++r) {
-            std::int64_t rest = r, base = 0;
-            for (std::size_t d = last; d-- > 0;) {
-              base += maps[d][static_cast<std::size_t>(rest % out[d])];
-              rest /= out[d];
-            }
-            std::byte* to = args.out[0] + static_cast<std::size_t>(r) * row_bytes;
-            const std::byte* from = args.in[0] + static_cast<std::size_t>(base) * width;
-            if (base == before)
-              std::memcpy(to, to - row_bytes, row_bytes);
-            else
-              for (std::int64_t i = 0; i < row; ++i, to += bytes)
-                copy_bytes(
-                    to,
-                    from +
-                        static_cast<std::size_t>(maps[last][static_cast<std::size_t>(i)]) * width,
-                    bytes);
-            before = base;
-          }
-        });
+  // Where each row is read from, in elements.
+  std::vector<std::int64_t> base;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    std::int64_t rest = r, at = 0;
+    for (std::size_t d = last; d-- > 0;) {
+      at += maps[d][static_cast<std::size_t>(rest % out[d])];
+      rest /= out[d];
+    }
+    base.push_back(at);
+  }
+  const Cut cut = Cut::of(rows, c.parts());
+  declare_rows(c, cut, row * inner, base,
+               row == 0 ? 0 : *std::max_element(maps[last].begin(), maps[last].end()) + inner);
+  c.run_tasks(cut.parts, [=, columns = maps[last]](const StepArgs& args, std::size_t t) {
+    const auto part = static_cast<std::int64_t>(t);
+    std::int64_t before = -1;
+    for (std::int64_t r = cut.begin(part); r < cut.end(part); ++r) {
+      const std::int64_t from_row = base[static_cast<std::size_t>(r)];
+      std::byte* to = args.out[0] + static_cast<std::size_t>(r) * row_bytes;
+      const std::byte* from = args.in[0] + static_cast<std::size_t>(from_row) * width;
+      if (from_row == before)
+        std::memcpy(to, to - row_bytes, row_bytes);
+      else
+        for (std::int64_t i = 0; i < row; ++i, to += bytes)
+          copy_bytes(to,
+                     from + static_cast<std::size_t>(columns[static_cast<std::size_t>(i)]) * width,
+                     bytes);
+      before = from_row;
+    }
   });
   return {};
+}
+
+// A row is what one position of the first pass makes; the other passes work on it while it is in
+// the nearer caches. Where they go over axes further out, all is one row.
+void plan_passes(OpContext& c, std::vector<AxisPass> passes) {
+  const AxisPass& first = passes[0];
+  const std::int64_t positions = first.outer * first.out;
+  const bool nested = std::all_of(passes.begin() + 1, passes.end(), [&](const AxisPass& p) {
+    return positions > 0 && p.outer % positions == 0;
+  });
+  const std::int64_t rows = nested ? positions : 1;
+  const std::int64_t row = rows == 0 ? 0 : c.outputs_[0].size() / rows;
+  std::int64_t largest = nested ? first.inner : 0;
+  for (const AxisPass& p : passes)
+    largest = std::max(largest, rows == 0 ? 0 : p.outer * p.out * p.inner / rows);
+  largest = std::max(largest, row);
+  const std::size_t half = align_up(static_cast<std::size_t>(largest) * sizeof(float));
+  const std::size_t scratch = passes.size() > 1 ? 2 * half : 0;
+  c.scratch(scratch * static_cast<std::size_t>(c.threads()));
+  std::vector<std::int64_t> base;
+  std::int64_t span = 0;
+  if (!nested) {
+    base.push_back(0);
+    span = c.input(0).size();
+  }
+  for (std::int64_t r = 0; nested && r < rows; ++r) {
+    const auto at = first.taps.index.begin() + r % first.out * first.taps.count;
+    const auto [low, high] = std::minmax_element(at, at + first.taps.count);
+    base.push_back((r / first.out * first.in + *low) * first.inner);
+    span = std::max(span, (*high - *low + 1) * first.inner);
+  }
+  const Cut cut = Cut::of(rows, c.parts());
+  declare_rows(c, cut, row, base, span);
+  c.run_tasks(cut.parts, [=, passes = std::move(passes)](const StepArgs& args, std::size_t t) {
+    std::byte* own = args.scratch + ThreadPool::worker() * scratch;
+    const auto part = static_cast<std::int64_t>(t);
+    for (std::int64_t r = cut.begin(part); r < cut.end(part); ++r) {
+      const AxisPass& outermost = passes[0];
+      const float* from = args.input<float>(0);
+      if (nested) from += r / outermost.out * outermost.in * outermost.inner;
+      for (std::size_t i = 0; i < passes.size(); ++i) {
+        const AxisPass& p = passes[i];
+        float* to = i + 1 == passes.size() ? args.output<float>(0) + r * row
+                                           : reinterpret_cast<float*>(own + i % 2 * half);
+        if (i == 0 && nested) {
+          resample(p, r % p.out, from, to);
+        } else {
+          const std::int64_t outer = p.outer / rows;
+          for (std::int64_t o = 0; o < outer; ++o)
+            for (std::int64_t j = 0; j < p.out; ++j)
+              resample(p, j, from + o * p.in * p.inner, to + (o * p.out + j) * p.inner);
+        }
+        from = to;
+      }
+    }
+  });
 }
 
 Status plan_resize(OpContext& c) {
@@ -247,28 +319,15 @@ Status plan_resize(OpContext& c) {
   std::vector<AxisPass> passes;
   Shape now = x.memory_shape();
   const Shape target = c.outputs_[0].memory_shape();
-  std::size_t largest = 0;
   for (std::size_t axis = 0; axis < x.rank(); ++axis) {
     const auto d = static_cast<std::size_t>(x.memory_axis(static_cast<int>(axis)));
     if (taps[axis].count == 1) continue;
-    AxisPass p{num_elements(std::span(now).first(d)), now[d], target[d],
-               num_elements(std::span(now).subspan(d + 1)), taps[axis]};
+    passes.push_back({num_elements(std::span(now).first(d)), now[d], target[d],
+                      num_elements(std::span(now).subspan(d + 1)), taps[axis]});
     now[d] = target[d];
-    largest = std::max(largest, static_cast<std::size_t>(num_elements(now)) * sizeof(float));
-    passes.push_back(std::move(p));
   }
   if (passes.empty()) return plan_nearest(c, taps);
-  const std::size_t half = align_up(largest);
-  c.scratch(passes.size() > 1 ? 2 * half : 0);
-  c.run([passes = std::move(passes), half](const StepArgs& args) {
-    const float* from = args.input<float>(0);
-    for (std::size_t i = 0; i < passes.size(); ++i) {
-      float* to = i + 1 == passes.size() ? args.output<float>(0)
-                                         : reinterpret_cast<float*>(args.scratch + (i % 2) * half);
-      resample(passes[i], from, to, args.pool);
-      from = to;
-    }
-  });
+  plan_passes(c, std::move(passes));
   return {};
 }
 
