@@ -41,9 +41,16 @@ std::string dtype_name(nb::handle array) {
 
 namespace {
 
+// A session, and which of its runs are over before a Ctrl-C matters.
+struct PySession : intact::Session {
+  explicit PySession(intact::Session&& s) : intact::Session(std::move(s)) {}
+  mutable BriefRuns brief;
+};
+
 // Runs a session on a dict of C-contiguous arrays by name.
-nb::list run(const intact::Session& s, const nb::dict& feeds) {
+nb::list run(const PySession& s, const nb::dict& feeds) {
   const auto& inputs = s.inputs();
+  std::size_t bytes = 0;
   std::vector<intact::TensorView> views;
   std::vector<nb::ndarray<nb::c_contig, nb::device::cpu>> held(inputs.size());
   views.reserve(inputs.size());
@@ -52,6 +59,7 @@ nb::list run(const intact::Session& s, const nb::dict& feeds) {
     if (value == nullptr)
       raise({intact::ErrorCode::kDataMismatch, "input '" + inputs[i].name + "' is missing", ""});
     views.push_back(view_of(value, inputs[i].name, held[i]));
+    bytes += held[i].nbytes();
   }
   if (feeds.size() != inputs.size())
     for (auto [key, value] : feeds) {
@@ -62,9 +70,11 @@ nb::list run(const intact::Session& s, const nb::dict& feeds) {
   intact::Result<std::vector<intact::OwnedTensor>> result = tl::unexpected<Error>(Error{});
   for (;;) {
     {
-      const InterruptWatch watch;
+      const InterruptWatch watch(!s.brief.covers(bytes));
       const nb::gil_scoped_release release;
+      const auto start = std::chrono::steady_clock::now();
       result = s.run_ordered(views, {}, watch.flag());
+      s.brief.note(bytes, std::chrono::steady_clock::now() - start);
     }
     if (result || result.error().code != ErrorCode::kInterrupted) break;
     if (PyErr_CheckSignals() != 0) throw nb::python_error();
@@ -103,14 +113,15 @@ NB_MODULE(_core, m) {
   unsupported_error = nb::exception<std::runtime_error>(m, "UnsupportedError", PyExc_ValueError);
   internal_error = nb::exception<intact::InternalError>(m, "InternalError", PyExc_RuntimeError);
 
-  nb::class_<intact::Session>(m, "Session")
+  nb::class_<intact::Session>(m, "AnySession");  // What other bindings take.
+  nb::class_<PySession, intact::Session>(m, "Session")
       .def_static(
           "open_path",
           [](const std::string& path, int threads, const std::string& cache_dir, bool fast_float) {
             nb::gil_scoped_release release;
             auto session = intact::Session::open(path, {threads, cache_dir, fast_float});
             nb::gil_scoped_acquire acquire;
-            return take(std::move(session));
+            return PySession(take(std::move(session)));
           })
       .def_static(
           "open_bytes",
@@ -120,7 +131,7 @@ NB_MODULE(_core, m) {
             nb::gil_scoped_release release;
             auto session = intact::Session::open(bytes, folder, {threads, cache_dir, fast_float});
             nb::gil_scoped_acquire acquire;
-            return take(std::move(session));
+            return PySession(take(std::move(session)));
           })
       .def("inputs", [](const intact::Session& s) { return describe(s.inputs()); })
       .def("outputs", [](const intact::Session& s) { return describe(s.outputs()); })

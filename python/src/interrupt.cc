@@ -23,8 +23,8 @@ bool is_main_thread() { return syscall(SYS_gettid) == getpid(); }
 
 }  // namespace
 
-InterruptWatch::InterruptWatch() {
-  if (!is_main_thread() || sigaction(SIGINT, nullptr, &before) != 0) return;
+InterruptWatch::InterruptWatch(bool wanted) {
+  if (!wanted || !is_main_thread() || sigaction(SIGINT, nullptr, &before) != 0) return;
   if ((before.sa_flags & SA_SIGINFO) == 0 &&
       (before.sa_handler == SIG_DFL || before.sa_handler == SIG_IGN))
     return;

@@ -19,6 +19,7 @@ import onnx
 import pytest
 import small
 import zoo
+from onnx import TensorProto, helper, numpy_helper
 
 import intact
 
@@ -317,3 +318,35 @@ def test_an_interrupt_ends_the_work_and_leaves_nothing(tmp_path: Path) -> None:
     result = interrupt([*python, model, data, tmp_path / "q.onnx"], begun.exists)
     assert result.returncode == 77, result
     assert {p.name for p in tmp_path.iterdir()} <= {"m.onnx", "feed.py", "begun", "__pycache__"}
+
+
+def test_an_interrupt_ends_a_long_run_of_a_session_whose_runs_were_brief(tmp_path: Path) -> None:
+    layers = 4000
+    weights = numpy_helper.from_array(np.eye(16, dtype=np.float32), "w")
+    names = ["x"] + [f"v{i}" for i in range(2 * layers)]
+    nodes = []
+    for i in range(0, 2 * layers, 2):
+        nodes.append(helper.make_node("MatMul", [names[i], "w"], [names[i + 1]]))
+        nodes.append(helper.make_node("Relu", [names[i + 1]], [names[i + 2]]))
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 16])
+        for name in (names[0], names[-1])
+    ]
+    graph = helper.make_graph(nodes, "deep", values[:1], values[1:], [weights])
+    model = tmp_path / "deep.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), model)
+    # The second run would take minutes.
+    code = (
+        "import intact, numpy, pathlib, sys\n"
+        "session = intact.InferenceSession(sys.argv[1])\n"
+        "for _ in range(3): session.run(None, {'x': numpy.ones((1, 16), 'f4')})\n"
+        "x = numpy.ones((1000000, 16), 'f4')\n"
+        "pathlib.Path(sys.argv[2]).touch()\n"
+        "try:\n"
+        "    session.run(None, {'x': x})\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(77)\n"
+    )
+    begun = tmp_path / "begun"
+    result = interrupt([sys.executable, "-c", code, model, begun], begun.exists)
+    assert result.returncode == 77, result
