@@ -19,7 +19,7 @@ Rates rates_of(IsaLevel isa) noexcept {
   switch (isa) {
     case IsaLevel::kAvx512Vnni:
       return {
-          .bytes = 61, .pairs = 31, .lanes16 = 32, .tile_in = 9, .tile_out = 17, .output = 0.55};
+          .bytes = 61, .pairs = 31, .lanes16 = 32, .tile_in = 7, .tile_out = 12, .output = 0.55};
     case IsaLevel::kAvxVnni:
     case IsaLevel::kAvx512Dot:
       return {
@@ -37,8 +37,9 @@ Rates rates_of(IsaLevel isa) noexcept {
   return {.bytes = 1, .pairs = 1, .lanes16 = 8, .tile_in = 150, .tile_out = 300, .output = 10};
 }
 
-// Bytes a cycle at which weights arrive that fit no cache of a core's own.
-constexpr double kWeightStream = 8;
+// Bytes a cycle at which weights arrive, and at which they do that fit no cache of a core's own.
+constexpr double kWeightStream = 32, kFarWeightStream = 8;
+constexpr double kOwnCache = 512 << 10;
 // Transformed weights take 8 times the memory; layers of more bytes than kManyBytes would make up
 // most of a session. They must be faster by this factor.
 constexpr double kManyBytes = 2 << 20;
@@ -46,6 +47,13 @@ constexpr double kWorthManyBytes = 1.5;
 // Tiles that one pass over the weights of a point serves, and a loop's own cost in steps.
 constexpr double kTileRows = 6;
 constexpr double kLoopSteps = 2;
+
+// Of the points of F(4, 3) those that so many outputs of a dimension take: a last tile of one or
+// two is F(2, 3).
+double points_along(std::int64_t outputs) {
+  const std::int64_t last = outputs % 4;
+  return static_cast<double>(outputs / 4 * 6 + (last == 0 ? 0 : last <= 2 ? 4 : 6));
+}
 
 }  // namespace
 
@@ -63,9 +71,11 @@ ConvAlgorithm choose_conv_algorithm(const Wino43Shape& s, IsaLevel isa) noexcept
   const double transforms = tiles * (lanes * r.tile_in + n * r.tile_out);
   // The first rows of tiles wait for the weights, the others find them in L1.
   const double first = std::min(tiles, kTileRows);
-  const double step = 36 * n * (c + 2 * kLoopSteps) / r.pairs;
+  const double points = points_along(g.out_h) * points_along(g.out_w) / tiles;  // Of a tile.
+  const double step = points * n * (c + 2 * kLoopSteps) / r.pairs;
   const double weight_bytes = 36 * n * c * 2;
-  const double weights = weight_bytes / kWeightStream;
+  const double weights =
+      weight_bytes / (weight_bytes > kOwnCache ? kFarWeightStream : kWeightStream);
   const double products = std::max(first * step, weights) + (tiles - first) * step;
   const double gain = weight_bytes > kManyBytes ? kWorthManyBytes : 1;
   return gain * (transforms + products) < direct ? ConvAlgorithm::kWinograd43
