@@ -92,18 +92,19 @@ struct Wino43Tile {
     } else {
       const I32 u = Isa::add(m[3], m[4]);
       const I32 v = Isa::sub(m[3], m[4]);
+      const I32 twice = Isa::template shl<1>(v);
       y[0] = Isa::add(m[0], Isa::add(p, u));
-      y[1] = Isa::add(q, Isa::template shl<1>(v));
+      y[1] = Isa::add(q, twice);
       y[2] = Isa::add(p, Isa::template shl<2>(u));
-      y[3] = Isa::add(Isa::add(q, Isa::template shl<3>(v)), Isa::template shl<2>(m[5]));
+      y[3] = Isa::add(q, Isa::template shl<2>(Isa::add(twice, m[5])));
     }
   }
 
-  // Accumulators of a tile, kLanes columns, from its products, which lie kStride elements from
-  // point to point: put(y, those of line y). Where registers hold them all, each step is done for
-  // all of them before the next: a core looks only so far ahead, and a chain of steps is longer
-  // than that.
-  template <bool kLow, bool kNarrow, std::ptrdiff_t kStride, class Put>
+  // 64 times the accumulators of a tile, kLanes columns, from its products, [36][kPanelCols]:
+  // put(y, those of line y). The bias goes into point (1, 1), which A' adds to every output. Where
+  // registers hold all outputs, each step is done for all of them before the next: a core looks
+  // only so far ahead, and a chain of steps is longer than that.
+  template <bool kLow, bool kNarrow, class Put>
   [[gnu::always_inline]] static inline void outputs(const std::int32_t* m, I32 bias,
                                                     const Put& put) noexcept {
     using Y = Wino43Line<kLow>;
@@ -114,7 +115,8 @@ struct Wino43Tile {
       I32 column[Y::kPoints];
 #pragma GCC unroll 6
       for (int y = 0; y < Y::kPoints; ++y)
-        column[y] = Isa::load_i32(m + (6 * Y::point(y) + X::point(x)) * kStride);
+        column[y] = Isa::load_i32(m + (6 * Y::point(y) + X::point(x)) * kPanelCols);
+      if (x == 1) column[1] = Isa::add(column[1], Isa::mul(bias, Isa::set_i32(576)));
       I32 sums[Y::kOutputs];
       out<kLow>(column, sums);
 #pragma GCC unroll 4
@@ -123,8 +125,7 @@ struct Wino43Tile {
     const I32 ninth = Isa::set_i32(954437177);
     const auto divide = [&](I32(&line)[X::kOutputs]) {
 #pragma GCC unroll 4
-      for (int x = 0; x < X::kOutputs; ++x)
-        line[x] = Isa::add(Isa::template sra<6>(Isa::mul(line[x], ninth)), bias);
+      for (int x = 0; x < X::kOutputs; ++x) line[x] = Isa::mul(line[x], ninth);
     };
     if constexpr (Isa::kPanelVecs == 1) {
       I32 acc[Y::kOutputs][X::kOutputs];

@@ -17,10 +17,10 @@
 // |B' d B| <= 100 * 255 and |G g G'| <= 144 * 128 fit int16; sums of their products wrap modulo
 // 2^32, and so does Y. But 576 = 64 * 9 and 9 has an inverse modulo 2^32:
 //
-//   acc = (Y * 954437177 mod 2^32) >> 6 (2)
+//   acc + bias = ((Y + 576 bias) * 954437177 mod 2^32) >> 6 (2)
 //
-// exact whenever |acc| < 2^25. wino43_is_exact proves that for a channel from its weights, as
-// fits_int32 does for the direct kernels; what it refuses takes the direct kernel.
+// exact whenever |acc + bias| < 2^25. wino43_is_exact proves that for a channel from its weights,
+// as fits_int32 does for the direct kernels; what it refuses takes the direct kernel.
 #pragma once
 
 #include <cstddef>
@@ -88,13 +88,11 @@ struct Wino43U8S8Kernel {
          g.dilation_h == 1 && g.dilation_w == 1;
 }
 
-// Returns true when a channel is proven to satisfy (2): sum_abs max(za, 255 - za) < 2^25, and the
-// bias leaves int32 room for the sum.
+// Returns true when a channel is proven to satisfy (2): sum_abs max(za, 255 - za) + |bias| < 2^25.
 [[nodiscard]] constexpr bool wino43_is_exact(std::int64_t sum_abs, std::int32_t za,
                                              std::int64_t bias) {
   const std::int64_t reach = za > 255 - za ? za : 255 - za;
-  return sum_abs * reach < (std::int64_t{1} << 25) &&
-         (bias < 0 ? -bias : bias) < (std::int64_t{1} << 31) - (std::int64_t{1} << 25);
+  return sum_abs * reach + (bias < 0 ? -bias : bias) < (std::int64_t{1} << 25);
 }
 
 template <>

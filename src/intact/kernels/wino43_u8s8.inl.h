@@ -3,7 +3,7 @@
 // Tiles are worked on in blocks whose transformed inputs and products stay in L2. Per block:
 //
 //   V[32 channels][tile][36]   int16   B' d B, for all input channels: a line of cache each
-//   M[tile][36][column]        int32   for one group of panels: 36 small products V U
+//   M[tile][panel][36][16]     int32   for one group of panels: 36 small products V U
 //   outputs                            (2) and the epilogue, of a tile or a run of tiles
 //
 // Strides that inner loops see are constants: g++ 12 has too few registers for so many addresses.
@@ -234,6 +234,8 @@ struct Wino43U8S8 {
   // Elements of M from tile to tile.
   template <int NP>
   static constexpr std::ptrdiff_t kTileM = Layout::tile_bytes(NP* kPanelCols) / 4;
+  // And from panel to panel.
+  static constexpr std::ptrdiff_t kPanelM = Layout::kPoints * kPanelCols;
 
   template <int NP>
   static void outputs(const Group& g) noexcept {
@@ -253,11 +255,11 @@ struct Wino43U8S8 {
     }
     if (e.steps) r.steps = e.steps.v + g.n;
     EpilogueRows<Isa>::judge(r, g.n, g.cols);
-    const bool direct = kDirect && r.small && !e.function;
+    [[maybe_unused]] const Direct direct(r);
     for (std::int64_t t = 0; t < b.tiles;) {
       if constexpr (kDirect) {
-        if (direct && a.shape.window.out_w - b.spots[t].ox >= 4) {
-          b.spots[t].low ? codes<NP, true>(g, r, t) : codes<NP, false>(g, r, t);
+        if (direct.possible && a.shape.window.out_w - b.spots[t].ox >= 4) {
+          b.spots[t].low ? codes<NP, true>(g, direct.r, t) : codes<NP, false>(g, direct.r, t);
           ++t;
           continue;
         }
@@ -278,8 +280,28 @@ struct Wino43U8S8 {
     }
   }
 
-  // Codes of a tile without a way through memory, where a panel is a vector.
+  // Codes of a tile without a way through memory, where a panel is a vector. Accumulators stay 64
+  // times too large; their scales become as much smaller, which is exact but for the tiniest.
   static constexpr bool kDirect = kPV == 1 && Isa::kCodeVecs == 4;
+  struct Direct {
+    EpilogueTile r;
+    bool possible;
+    alignas(64) float m[Layout::kGroupCols];
+
+    explicit Direct(const EpilogueTile& tile) noexcept
+        : r(tile), possible(kDirect && tile.small && !tile.e->function) {
+      if (!possible) return;
+      int inexact = 0;
+      for (std::int64_t n = 0; n < padded_n(r.cols); ++n) {
+        m[n] = r.m[n] * 0x1p-6f;
+        inexact |= static_cast<int>(m[n] * 0x1p6f != r.m[n]);
+      }
+      possible = inexact == 0;
+      r.m = m;
+    }
+    Direct(const Direct&) = delete;
+    Direct& operator=(const Direct&) = delete;
+  };
   template <int NP, bool kLow>
   static void codes(const Group& g, const EpilogueTile& r, std::int64_t t) noexcept {
     switch (r.e->residual) {
@@ -315,12 +337,16 @@ struct Wino43U8S8 {
     const std::int32_t* const bias = a.bias + g.n;
     const std::int32_t* const m = g.m + t * kTileM<NP>;
     for (std::int64_t n = 0; n < cols; n += kPanelCols) {
+      const std::int32_t* const products = m + n / kPanelCols * kPanelM;
+      // What comes next lies in L2, and in an order that no hardware foresees.
+#pragma GCC unroll 36
+      for (int i = 0; i < Layout::kPoints; ++i)
+        __builtin_prefetch(products + kPanelM + i * kPanelCols);
       I32 acc[kHeight][4];
-      Tile::template outputs<kLow, false, NP * kPanelCols>(m + n, Isa::load_i32(bias + n),
-                                                           [&](int y, const I32(&sums)[4]) {
-                                                             for (int x = 0; x < 4; ++x)
-                                                               acc[y][x] = sums[x];
-                                                           });
+      Tile::template outputs<kLow, false>(products, Isa::load_i32(bias + n),
+                                          [&](int y, const I32(&sums)[4]) {
+                                            for (int x = 0; x < 4; ++x) acc[y][x] = sums[x];
+                                          });
 #pragma GCC unroll 4
       for (int y = 0; y < kHeight; ++y) {
         if constexpr (kResidual != Residual::kNone)
@@ -349,9 +375,11 @@ struct Wino43U8S8 {
     const std::int32_t* const bias = g.b->a->bias + g.n;
     const std::int32_t* const m = g.m + t * kTileM<NP>;
     for (std::int64_t n = 0; n < pixel; n += Isa::kLanes) {
-      Tile::template outputs<kLow, kNarrow, pixel>(
-          m + n, Isa::load_i32(bias + n), [&](int y, const I32(&acc)[kWidth]) {
-            for (int x = 0; x < kWidth; ++x) Isa::store_i32(to + y * line + x * pixel + n, acc[x]);
+      Tile::template outputs<kLow, kNarrow>(
+          m + n / kPanelCols * kPanelM + n % kPanelCols, Isa::load_i32(bias + n),
+          [&](int y, const I32(&acc)[kWidth]) {
+            for (int x = 0; x < kWidth; ++x)
+              Isa::store_i32(to + y * line + x * pixel + n, Isa::template sra<6>(acc[x]));
           });
     }
   }
@@ -383,8 +411,10 @@ struct Wino43U8S8 {
     std::int64_t bytes;  // Of K, 4 a step.
     std::int32_t* m;
   };
+  // Aligned: where its loop begins in a line of cache is worth 3 %, and would depend on the rest.
   template <int MR, int NP, bool kHalf>
-  [[gnu::noinline]] static void multiply(const Product& t, std::int64_t row) noexcept {
+  [[gnu::noinline, gnu::aligned(64)]] static void multiply(const Product& t,
+                                                           std::int64_t row) noexcept {
     constexpr int NV = NP * kPV;
     I32 acc[MR][NV];
 #pragma GCC unroll 32
@@ -410,7 +440,8 @@ struct Wino43U8S8 {
 #pragma GCC unroll 32
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 16
-      for (int j = 0; j < NV; ++j) Isa::store_i32(m + i * kTileM<NP> + j * Isa::kLanes, acc[i][j]);
+      for (int j = 0; j < NV; ++j)
+        Isa::store_i32(m + i * kTileM<NP> + j / kPV * kPanelM + j % kPV * Isa::kLanes, acc[i][j]);
   }
   template <int MR, int NP, bool kHalf>
   static void multiply_rows(const Product& t, std::int64_t row, std::int64_t end) noexcept {
@@ -434,7 +465,7 @@ struct Wino43U8S8 {
         multiply_rows<Isa::kTileM[NP], NP, false>(t, begin, end);
       t.v += Layout::kLine;
       t.u += t.bytes * kPanelCols;
-      t.m += NP * kPanelCols;
+      t.m += kPanelCols;
     }
     outputs<NP>(g);
   }

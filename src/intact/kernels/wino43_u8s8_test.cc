@@ -264,6 +264,9 @@ TEST(Wino43U8S8, ProofHoldsAtItsEdge) {
   EXPECT_TRUE(wino43_is_exact(131586, 0, 0));
   EXPECT_FALSE(wino43_is_exact(131587, 0, 0));
   EXPECT_TRUE(wino43_is_exact(262143, 128, 0));
+  EXPECT_TRUE(wino43_is_exact(131586, 0, -1));
+  EXPECT_FALSE(wino43_is_exact(131586, 0, -2));
+  EXPECT_FALSE(wino43_is_exact(131586, 0, 2));
   EXPECT_FALSE(wino43_is_exact(1, 0, std::int64_t{1} << 31));
 }
 
