@@ -25,10 +25,7 @@ Tensor input_of(const Value& value, std::uint64_t& state) {
 
 Result<std::uint64_t> hash_outputs(const char* path, int threads) {
   INTACT_ASSIGN(Graph graph, import_onnx_file(path));
-  PassContext context;
-  context.evaluate = [](const Node& node, std::span<const Tensor> inputs, const Graph& g) {
-    return evaluate_node(g, node, inputs);
-  };
+  PassContext context{.evaluate = evaluate_node};
   INTACT_TRY(run_passes(graph, session_pipeline(), context));
   graph.compact();
   std::vector<Tensor> inputs;

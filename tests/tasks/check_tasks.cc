@@ -336,10 +336,7 @@ Result<std::vector<ValueInfo>> inputs_of(const Graph& graph,
 Result<int> check(const std::string& path, const std::map<std::string, Shape>& shapes,
                   bool verbose) {
   INTACT_ASSIGN(Graph graph, import_onnx_file(path));
-  PassContext context;
-  context.evaluate = [](const Node& node, std::span<const Tensor> inputs, const Graph& g) {
-    return evaluate_node(g, node, inputs);
-  };
+  PassContext context{.evaluate = evaluate_node};
   INTACT_TRY(run_passes(graph, session_pipeline(), context));
   graph.compact();
   INTACT_ASSIGN(const auto two, inputs_of(graph, shapes, 2));

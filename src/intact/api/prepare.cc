@@ -9,22 +9,11 @@
 #include "runtime/plan.h"
 
 namespace intact {
-namespace {
-
-PassContext pass_context() {
-  PassContext context;
-  context.evaluate = [](const Node& node, std::span<const Tensor> inputs, const Graph& graph) {
-    return evaluate_node(graph, node, inputs);
-  };
-  return context;
-}
-
-}  // namespace
 
 Result<std::shared_ptr<Engine>> prepare(Graph graph, const EngineOptions& options,
                                         bool fast_float) {
   INTACT_TRY(check_types(graph));
-  PassContext context = pass_context();
+  PassContext context{.evaluate = evaluate_node};
   INTACT_TRY(run_passes(graph, session_pipeline(), context));
   constexpr std::array<std::string_view, 1> kFastFloat = {"fast_float"};
   if (fast_float && gemm_bf16() != nullptr) INTACT_TRY(run_passes(graph, kFastFloat, context));
@@ -37,7 +26,7 @@ Result<std::shared_ptr<Engine>> prepare(Graph graph, const EngineOptions& option
 
 Status prepare_for_quantization(Graph& graph) {
   INTACT_TRY(check_types(graph));
-  PassContext context = pass_context();
+  PassContext context{.evaluate = evaluate_node};
   INTACT_TRY(run_passes(graph, quantize_pipeline(), context));
   INTACT_TRY(check_operators(graph));
   graph.compact();

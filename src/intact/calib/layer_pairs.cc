@@ -101,7 +101,7 @@ class Pairing {
       inputs.push_back(t == nullptr ? Tensor() : *t);
     }
     if (!node.is("DequantizeLinear")) return Tensor();
-    INTACT_ASSIGN(auto outputs, evaluate_node(q_, node, inputs));
+    INTACT_ASSIGN(auto outputs, evaluate_node(node, inputs, q_));
     return std::move(outputs[0]);
   }
 

@@ -10,10 +10,7 @@
 namespace intact {
 
 Result<std::shared_ptr<Engine>> make_engine(Graph graph, const EngineOptions& options) {
-  PassContext context;
-  context.evaluate = [](const Node& node, std::span<const Tensor> inputs, const Graph& g) {
-    return evaluate_node(g, node, inputs);
-  };
+  PassContext context{.evaluate = evaluate_node};
   INTACT_TRY(run_passes(graph, session_pipeline(), context));
   graph.compact();
   return std::make_shared<Engine>(std::move(graph), options);

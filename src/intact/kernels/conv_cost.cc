@@ -66,7 +66,7 @@ ConvAlgorithm choose_conv_algorithm(const Wino43Shape& s, IsaLevel isa) noexcept
   const auto pixels = static_cast<double>(g.out_h * g.out_w);
   const double direct = pixels * n * (9 * c / r.bytes + r.output);
 
-  const auto tiles = static_cast<double>((g.out_h + 3) / 4 * ((g.out_w + 3) / 4));
+  const auto tiles = static_cast<double>(wino43_tiles(g));
   const auto lanes = static_cast<double>((s.in_channels + r.lanes16 - 1) / r.lanes16 * r.lanes16);
   const double transforms = tiles * (lanes * r.tile_in + n * r.tile_out);
   // The first rows of tiles wait for the weights, the others find them in L1.

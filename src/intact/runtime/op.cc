@@ -105,12 +105,16 @@ LineRange LineWindow::of(const LineRange& made) const noexcept {
   return {begin, std::clamp(end, begin, lines)};
 }
 
+StepFn StepTasks::all() const {
+  return [n = count, task = fn](const StepArgs& args) {
+    args.pool.run(n, [&](std::size_t t) { task(args, t); });
+  };
+}
+
 void OpContext::run_tasks(std::int64_t count, TaskFn fn) {
   tasks_.count = static_cast<std::size_t>(std::max<std::int64_t>(0, count));
   tasks_.fn = std::move(fn);
-  fn_ = [count = tasks_.count, task = tasks_.fn](const StepArgs& args) {
-    args.pool.run(count, [&](std::size_t t) { task(args, t); });
-  };
+  fn_ = tasks_.all();
 }
 
 const ExtentFn& StepTasks::written(std::size_t output) const noexcept {

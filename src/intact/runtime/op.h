@@ -80,6 +80,8 @@ struct StepTasks {
   std::vector<ExtentFn> others;  // Of the outputs from 1 on; null or missing: not known.
   std::vector<ExtentFn> reads;   // By input; null or missing: not known, unless it is a constant.
 
+  // All of them, on the pool.
+  [[nodiscard]] StepFn all() const;
   // What is written of an output; null: not known.
   [[nodiscard]] const ExtentFn& written(std::size_t output) const noexcept;
 };

@@ -545,8 +545,8 @@ Result<std::shared_ptr<const Plan>> continue_plan(const Graph& graph,
   return Planner(graph, options, packs).go_on(std::move(before), awaited);
 }
 
-Result<std::vector<Tensor>> evaluate_node(const Graph& graph, const Node& node,
-                                          std::span<const Tensor> inputs) {
+Result<std::vector<Tensor>> evaluate_node(const Node& node, std::span<const Tensor> inputs,
+                                          const Graph& graph) {
   const ScopedFpEnv fp;
   const auto found = row_for(graph, node);
   if (!found) return fail(found.error().with_context(describe(node)));

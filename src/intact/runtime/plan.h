@@ -126,7 +126,7 @@ Status check_operators(const Graph& graph);
 std::string describe(const Node& node);
 
 // Runs one node on tensors: the evaluator of passes/fold_constants.
-Result<std::vector<Tensor>> evaluate_node(const Graph& graph, const Node& node,
-                                          std::span<const Tensor> inputs);
+Result<std::vector<Tensor>> evaluate_node(const Node& node, std::span<const Tensor> inputs,
+                                          const Graph& graph);
 
 }  // namespace intact

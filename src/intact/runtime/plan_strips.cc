@@ -124,6 +124,7 @@ Step Strips::as_step(Strips strips, int threads) {
     strips.members_[k].scratch = step.scratch_bytes;
     step.scratch_bytes = align_up(step.scratch_bytes + s.scratch_bytes);
     s.fn = {};
+    s.tasks = {};
   }
   step.node = strips.steps_.back().node;
   step.out_info = strips.steps_.back().out_info;
@@ -156,9 +157,7 @@ Step Strips::as_step(Strips strips, int threads) {
     const auto part = static_cast<std::int64_t>(t);
     return Extent{line, cut.begin(part), cut.end(part), 0, line};
   };
-  step.fn = [count = tasks.count, task = tasks.fn](const StepArgs& args) {
-    args.pool.run(count, [&](std::size_t t) { task(args, t); });
-  };
+  step.fn = tasks.all();
   if (a_thread == 1) step.tasks = std::move(tasks);
   return step;
 }
